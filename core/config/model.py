@@ -1,0 +1,169 @@
+"""
+The configuration as plain values, after it was read and checked; `core.config.load` makes it.
+
+Nothing here holds a resolved secret: `ConnectionConfig.settings` keeps `{"env": ...}` and `{"file": ...}` as they were
+written, and `core.config.secrets` resolves them when the connection is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from core.contract import Category
+
+DEFAULT_PRIORITY = (
+    Category.CRM, Category.BILLING, Category.FILE, Category.SUPPORT, Category.EMAIL, Category.ANALYTICS, Category.SURVEY,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """A schedule by distance: `15m`."""
+
+    period: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Cron:
+    """A schedule by the clock, five fields, in the workspace's zone. 0 and 7 are Sunday."""
+
+    text: str
+
+
+Schedule = Every | Cron
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a text stands, for messages."""
+
+    file: str
+    line: int | None
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """`[workspace]`."""
+
+    database: Path
+    """Absolute."""
+    _: KW_ONLY
+    timezone: ZoneInfo
+    currency: str = "EUR"
+    exclude: str | None = None
+    """The segment whose members stay out of everything."""
+    billing_of: Literal["company", "person"] = "company"
+    priority: tuple[Category | str, ...] = DEFAULT_PRIORITY
+    """Which source wins for a canonical field, best first; connection names may stand among categories."""
+    week_start: int = 0
+    """0 is Monday."""
+    rates: Mapping[date, Mapping[str, Decimal]] = field(default_factory=dict)
+    """From each date on, what one unit of a currency is worth in the workspace's."""
+    stale_after: timedelta = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionConfig:
+    """One `[connections.NAME]` table."""
+
+    name: str
+    connector: str
+    _: KW_ONLY
+    place: Place
+    schedule: Schedule | None = None
+    streams: tuple[str, ...] | None = None
+    """Names of the streams to pull; None is all."""
+    stale_after: timedelta | None = None
+    full_every: timedelta | None = None
+    enabled: bool = True
+    settings: Mapping[str, object] = field(default_factory=dict)
+    """The connector's own keys, validated but for secrets, which are still references."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One `[segments.NAME]` table."""
+
+    name: str
+    where: str
+    _: KW_ONLY
+    place: Place
+    title: str = ""
+    """Defaults to the name with spaces and a capital."""
+    anonymous: bool = False
+    timezone: ZoneInfo | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """One `[partitions.NAME]` table: everyone falls into the first group that matches."""
+
+    name: str
+    groups: Mapping[str, str]
+    """Group name to expression, in order."""
+    _: KW_ONLY
+    place: Place
+    title: str = ""
+    otherwise: str | None = None
+    """`else`: the group of those whom no expression matches."""
+    anonymous: bool = False
+    timezone: ZoneInfo | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """`guard = { removals = "20%", adds = 500 }`: moves a limit; None keeps the default. A share is below 1, a count is not."""
+
+    removals_share: float | None = None
+    removals_count: int | None = None
+    adds_share: float | None = None
+    adds_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SyncConfig:
+    """One `[[syncs]]` table."""
+
+    name: str
+    _: KW_ONLY
+    place: Place
+    segment: str | None = None
+    partition: str | None = None
+    to: str
+    audience_kind: str
+    audience_name: str
+    """May hold `{group}` (must, for a partition)."""
+    params: Mapping[str, object] = field(default_factory=dict)
+    """The audience's own keys, validated by its `Params`."""
+    mode: Literal["mirror", "add_only"] = "mirror"
+    create_missing: bool = False
+    require_consent: bool = False
+    schedule: Schedule | None = None
+    enabled: bool = True
+    guard: Guard = Guard()
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole of it."""
+
+    path: Path
+    """Absolute path of the main file; relative paths in it are relative to its folder."""
+    workspace: Workspace
+    _: KW_ONLY
+    connections: Mapping[str, ConnectionConfig] = field(default_factory=dict)
+    segments: Mapping[str, Segment] = field(default_factory=dict)
+    partitions: Mapping[str, Partition] = field(default_factory=dict)
+    syncs: Mapping[str, SyncConfig] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """The folder that files are confined to."""
+        return self.path.parent

@@ -1,0 +1,139 @@
+"""What a connector says about its vendor: who it is, where it lives, how much it may be asked, how it is signed in to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from datetime import date
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+
+class Category(StrEnum):
+    """What sort of tool a vendor is; decides trust, consent and which source wins for a field."""
+
+    CRM = "crm"
+    BILLING = "billing"
+    SURVEY = "survey"
+    ANALYTICS = "analytics"
+    EMAIL = "email"
+    SUPPORT = "support"
+    FILE = "file"
+    ALERT = "alert"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A rate that the vendor permits: *amount* requests in every *per_s* seconds."""
+
+    amount: float
+    _: KW_ONLY
+    per_s: float = 1.0
+    concurrency: int | None = None
+    """Requests under way at once; None where the vendor states no such limit."""
+    paths: tuple[str, ...] = ()
+    """Path globs (fnmatch, relative to the base URL) that the limit is for; empty means every request."""
+    cost: float = 1.0
+    """How much of *amount* one request takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The facts of a vendor, each from its own pages."""
+
+    name: str
+    """The connector's name: its folder, and `connector = "..."` in the config."""
+    title: str
+    _: KW_ONLY
+    category: Category
+    base_url: str
+    """Empty where there is no HTTP (files), or where the settings give the host (see `Settings.base_url`)."""
+    hosts: tuple[str, ...]
+    """Host suffixes that credentials may be sent to. Loopback is always allowed."""
+    docs_url: str
+    api_version: str
+    limits: Sequence[Limit] = ()
+    checked_on: date
+    """When a person last held these facts against the vendor's pages."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Sent with every request: a pinned version, an Accept."""
+
+
+class Settings(BaseModel):
+    """
+    The keys of a `[connections.NAME]` table that belong to the connector. Subclass and add credentials as `SecretStr`.
+
+    A `SecretStr` may be written in the config as a string, `{ env = "VAR" }` or `{ file = "/path" }`; it is resolved when
+    the connection is opened, so a config loads without any secret set.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base_url: str | None = None
+    """Overrides the manifest's, for a sandbox or a proxy."""
+    start: date | None = None
+    """How far back the first pull goes; None is as far as the vendor has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """`Authorization: Bearer <token>`."""
+
+    token: SecretStr
+
+
+@dataclass(frozen=True, slots=True)
+class Basic:
+    """HTTP Basic."""
+
+    username: str
+    password: SecretStr
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderKey:
+    """A key in a header of the vendor's own."""
+
+    name: str
+    value: SecretStr
+
+
+@dataclass(frozen=True, slots=True)
+class QueryKey:
+    """A key in the query string; it is kept out of logs and errors like any other."""
+
+    name: str
+    value: SecretStr
+
+
+@dataclass(frozen=True, slots=True)
+class OAuth2:
+    """
+    A token that is fetched and refreshed (authlib), kept in the token file beside the database.
+
+    `refresh` starts from *refresh_token*; a rotated one is on disk before the old one is forgotten.
+    `client_credentials` needs only client id and secret. `jwt_bearer` signs an assertion with *private_key*.
+    """
+
+    token_url: str
+    _: KW_ONLY
+    client_id: str
+    client_secret: SecretStr | None = None
+    grant: Literal["refresh", "client_credentials", "jwt_bearer"] = "refresh"
+    refresh_token: SecretStr | None = None
+    private_key: SecretStr | None = None
+    subject: str | None = None
+    audience: str | None = None
+    scopes: tuple[str, ...] = ()
+    base_url_key: str | None = None
+    """Key of the token answer that holds the base URL to use (`instance_url`); its host must be one of the manifest's."""
+    scheme: str = "Bearer"
+    refresh_on: tuple[int, ...] = (401,)
+    """Statuses on which the token is refreshed once and the request sent again."""
+    token_auth: Literal["client_secret_post", "client_secret_basic"] = "client_secret_post"
+
+
+Auth = Bearer | Basic | HeaderKey | QueryKey | OAuth2 | None
+"""What `auth(settings)` of a connector returns; None for a vendor without credentials (files)."""

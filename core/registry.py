@@ -1,0 +1,89 @@
+"""
+Finds connectors: the folders of the `connectors` package, plus entry points in the group `tagalong.connectors`.
+
+A connector's module is imported only when it is asked for, so the command line starts fast.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import Any
+
+from core.contract import Api, Audience, Auth, CheckStep, Manifest, ResponseView, Sandbox, Settings, Stream, StreamSet
+from core.errors import ConnectorError
+
+ENTRY_POINTS = "tagalong.connectors"
+
+
+@dataclass(frozen=True, slots=True)
+class Connector:
+    """A vendor's module, seen through the names that the contract gives it."""
+
+    module: ModuleType
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.module.MANIFEST  # type: ignore[no-any-return]  # checked by the contract suite
+
+    @property
+    def name(self) -> str:
+        return self.manifest.name
+
+    @property
+    def settings_model(self) -> type[Settings]:
+        return self.module.Settings  # type: ignore[no-any-return]
+
+    def auth(self, settings: Settings) -> Auth:
+        return self.module.auth(settings)  # type: ignore[no-any-return]
+
+    def account(self, api: Api) -> str:
+        """Return the vendor's id of the account; it may ask the vendor."""
+        return str(self.module.account(api))
+
+    def streams(self, settings: Settings) -> Mapping[str, Stream]:
+        make: Callable[[Settings], Iterable[Stream]] | None = getattr(self.module, "streams", None)
+        if make is not None:
+            return {stream.name: stream for stream in make(settings)}
+        return getattr(self.module, "STREAMS", StreamSet())
+
+    @property
+    def audiences(self) -> Mapping[str, type[Audience]]:
+        return getattr(self.module, "AUDIENCES", {})
+
+    @property
+    def classify(self) -> Callable[[ResponseView], ConnectorError | None] | None:
+        """Asked first on every response: an error to raise, or None to let the table of statuses decide."""
+        return getattr(self.module, "classify", None)
+
+    @property
+    def check(self) -> Callable[[Api], Iterable[CheckStep]] | None:
+        return getattr(self.module, "check", None)
+
+    def sandbox(self, **options: Any) -> Sandbox:
+        """Return a new sandbox of the vendor (imports starlette)."""
+        module = importlib.import_module(f"{self.module.__name__}.sandbox")
+        return module.SANDBOX(**options)  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=1)
+def _modules() -> Mapping[str, str]:
+    package = importlib.import_module("connectors")
+    found = {m.name: f"connectors.{m.name}" for m in pkgutil.iter_modules(package.__path__) if m.ispkg}
+    found |= {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
+    return found
+
+
+def connector_names() -> list[str]:
+    """Return the names of all connectors there are, sorted."""
+    return sorted(_modules())
+
+
+def load_connector(name: str) -> Connector:
+    """Import the connector *name*; KeyError where there is none."""
+    return Connector(importlib.import_module(_modules()[name]))

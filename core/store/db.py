@@ -1,0 +1,112 @@
+"""
+The one SQLite file: opened inside the job that uses it, WAL, mode 0600, migrated on first sight.
+
+One thread of a process writes. `atomic` is the only way to write; it turns SQLite's failures into `StoreError`.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from core.errors import StoreError
+from core.store.schema import migrations
+
+BUSY_TIMEOUT_S = 30.0
+
+
+class Store:
+    """
+    An open store. `conn` is in autocommit mode: reads see the last commit, writes go through `atomic`.
+
+    Use as a context manager; it belongs to the thread that opened it unless *any_thread* was given.
+    """
+
+    def __init__(self, path: Path, *, any_thread: bool = False, read_only: bool = False) -> None:
+        self.path = path
+        try:
+            if not read_only and not path.exists():
+                os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+            uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
+            self.conn = sqlite3.connect(
+                uri,
+                uri=True,
+                timeout=BUSY_TIMEOUT_S,
+                isolation_level=None,
+                check_same_thread=not any_thread,
+                cached_statements=512,
+            )
+            self.conn.execute("PRAGMA foreign_keys = OFF")
+            self.conn.execute("PRAGMA cache_size = -65536")
+            self.conn.execute("PRAGMA temp_store = MEMORY")
+            self.conn.execute("PRAGMA mmap_size = 268435456")
+            self.db = Database(self.conn)
+            if not read_only:
+                self.conn.execute("PRAGMA journal_mode = WAL")
+                self.conn.execute("PRAGMA synchronous = NORMAL")
+                self._migrate()
+        except sqlite3.Error as error:
+            raise _translated(error, path) from error
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be opened ({error.strerror}); check the folder and its permissions") from error
+
+    def _migrate(self) -> None:
+        applied = {row[0] for row in self._applied()}
+        known = {m.name for m in migrations.pending(self.db)} | {m.name for m in migrations.applied(self.db)}
+        if applied - known:
+            raise StoreError(f"{self.path}: was written by a newer tagalong; upgrade this one")
+        if migrations.pending(self.db):
+            migrations.apply(self.db)
+
+    def _applied(self) -> list[tuple[str]]:
+        if not self.db["_sqlite_migrations"].exists():
+            return []
+        return self.conn.execute("SELECT name FROM _sqlite_migrations WHERE migration_set = 'tagalong'").fetchall()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; harmless twice."""
+        self.conn.close()
+
+    @contextmanager
+    def atomic(self) -> Iterator[sqlite3.Connection]:
+        """One write transaction, or a savepoint inside one; rolled back whole if the block raises."""
+        nested = self.conn.in_transaction
+        try:
+            self.conn.execute("SAVEPOINT nested" if nested else "BEGIN IMMEDIATE")
+            try:
+                yield self.conn
+            except BaseException:
+                if self.conn.in_transaction:
+                    self.conn.execute("ROLLBACK TO nested" if nested else "ROLLBACK")
+                raise
+            self.conn.execute("RELEASE nested" if nested else "COMMIT")
+        except sqlite3.Error as error:
+            if not nested and self.conn.in_transaction:
+                self.conn.execute("ROLLBACK")
+            raise _translated(error, self.path) from error
+
+
+def _translated(error: sqlite3.Error, path: Path) -> StoreError:
+    name = getattr(error, "sqlite_errorname", "")
+    match name.split("_")[1] if name.count("_") else "":
+        case "FULL":
+            return StoreError(f"{path}: the disk is full; nothing of this step was written")
+        case "BUSY" | "LOCKED":
+            return StoreError(f"{path}: locked by another process for {BUSY_TIMEOUT_S:.0f} s; nothing of this step was written")
+        case "READONLY" | "CANTOPEN" | "PERM":
+            return StoreError(f"{path}: cannot be written; check the file's and the folder's permissions")
+        case "CORRUPT" | "NOTADB":
+            return StoreError(f"{path}: is damaged or not a database; restore a backup")
+        case _:
+            return StoreError(f"{path}: {error}")
