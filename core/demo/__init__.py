@@ -1,0 +1,1 @@
+"""`tagalong demo`: everything, against the built-in sandboxes, with made-up people; and a comparison that can fail."""
