@@ -20,6 +20,7 @@ COUNTRIES = ("SE", "NO", "DK", "FI", "DE")
 
 def contact(number: int) -> dict[str, Any]:
     """Return made-up contact *number*, of about the size that a CRM sends."""
+    minute, hour, day = number // 60 % 60, number % 24, number % 28 + 1
     return {
         "id": str(number),
         "email": f"person{number}@shop{number % 5000}.example.com",
@@ -32,8 +33,8 @@ def contact(number: int) -> dict[str, Any]:
         "lifecycle_stage": "customer" if number % 3 else "lead",
         "score": number % 100,
         "active": number % 2 == 0,
-        "created_at": f"2025-{number % 12 + 1:02d}-{number % 28 + 1:02d}T08:00:00Z",
-        "updated_at": f"2026-06-{number % 28 + 1:02d}T{number % 24:02d}:{number % 60:02d}:{number // 60 % 60:02d}.{number % 1000:03d}Z",
+        "created_at": f"2025-{number % 12 + 1:02d}-{day:02d}T08:00:00Z",
+        "updated_at": f"2026-06-{day:02d}T{hour:02d}:{minute:02d}:{number % 60:02d}.{number % 1000:03d}Z",
         "address": {"city": f"City{number % 500}", "zip": f"{10000 + number % 80000}"},
         "note": "Met at the fair; asked for the price of ten seats.",
     }

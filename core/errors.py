@@ -114,6 +114,8 @@ class TransientError(ConnectorError):
         super().__init__(message, **where)  # type: ignore[arg-type]  # the same keywords, passed on
         self.maybe_acted = maybe_acted
         """Whether the vendor may have carried the request out: True unless the connection was never made."""
+        self.retry_after_s: float | None = None
+        """How long the vendor asks us to wait (`Retry-After`), where it says."""
 
 
 class RateLimited(TransientError):  # noqa: N818

@@ -46,6 +46,7 @@ from core.contract.streams import (
     Stream,
     StreamSet,
     Trust,
+    minor_digits,
     pick,
 )
 
@@ -93,5 +94,6 @@ __all__ = [
     "Trust",
     "Unsupported",
     "Verdict",
+    "minor_digits",
     "pick",
 ]

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 
 class ListChange(NamedTuple):
@@ -40,6 +40,9 @@ class Sandbox:
     `requests` counts every request as `METHOD /template`; `writes` counts those that change or could change something; both
     are the sandbox's own, so a test can hold them against what the hub says it cost. `change_log` holds what really moved.
     """
+
+    base_path: ClassVar[str] = ""
+    """What a connection's `base_url` has after the host: `/3.0`."""
 
     def __init__(self, *, now: Callable[[], datetime] | None = None) -> None:
         self.now: Callable[[], datetime] = now or (lambda: datetime.now(UTC))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -101,6 +102,11 @@ class Page:
     replaces: Range | None = None
     """Event streams: the records of this page and the following ones with the same range stand in for what is stored there."""
     bad: Sequence[BadRecord] = ()
+    whole: bool = False
+    """
+    The pages of this pull hold all that the slice has, though a cursor was given (a changed file read again, a feed too old to
+    use): at its clean end what was not seen has vanished, as after a full pull.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +129,11 @@ class Money:
 
     minor: int
     currency: str
+
+    @classmethod
+    def of_major(cls, amount: Decimal, currency: str) -> Money:
+        """Return *amount* of major units (kronor, dollars), rounded half even to the currency's minor unit."""
+        return cls(int((amount * 10 ** minor_digits(currency)).to_integral_value()), currency.upper())
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +184,13 @@ class StreamSet(dict[str, Stream]):
             return pull
 
         return register
+
+
+def minor_digits(currency: str) -> int:
+    """Return how many decimals *currency* has (ISO 4217 as in CLDR): 2 for EUR, 0 for JPY, 3 for BHD."""
+    from babel.numbers import get_currency_precision  # a heavy import that most connectors never need
+
+    return int(get_currency_precision(currency.upper()))
 
 
 def pick(record: Record, where: Pick) -> object:

@@ -15,7 +15,7 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from core.errors import StoreError
-from core.store.schema import migrations
+from core.store.schema import known_migrations, migrations
 
 BUSY_TIMEOUT_S = 30.0
 
@@ -43,12 +43,15 @@ class Store:
             )
             self.conn.execute("PRAGMA foreign_keys = OFF")
             self.conn.execute("PRAGMA cache_size = -65536")
-            self.conn.execute("PRAGMA temp_store = MEMORY")
+            # temporary tables stay in memory up to their cache and spill to a file beyond it
+            self.conn.execute("PRAGMA temp_store = FILE")
+            self.conn.execute("PRAGMA temp.cache_size = -65536")
             self.conn.execute("PRAGMA mmap_size = 268435456")
             self.db = Database(self.conn)
             if not read_only:
                 self.conn.execute("PRAGMA journal_mode = WAL")
                 self.conn.execute("PRAGMA synchronous = NORMAL")
+                self.conn.execute("PRAGMA wal_autocheckpoint = 8000")
                 self._migrate()
         except sqlite3.Error as error:
             raise _translated(error, path) from error
@@ -56,17 +59,19 @@ class Store:
             raise StoreError(f"{path}: cannot be opened ({error.strerror}); check the folder and its permissions") from error
 
     def _migrate(self) -> None:
-        applied = {row[0] for row in self._applied()}
-        known = {m.name for m in migrations.pending(self.db)} | {m.name for m in migrations.applied(self.db)}
+        if not self._pending():
+            return
+        # all of it in one transaction: two processes that open a new file at once take turns, and a kill leaves nothing
+        with self.atomic():
+            if self._pending():
+                migrations.apply(self.db)
+
+    def _pending(self) -> bool:
+        applied = {migration.name for migration in migrations.applied(self.db)}
+        known = known_migrations()
         if applied - known:
             raise StoreError(f"{self.path}: was written by a newer tagalong; upgrade this one")
-        if migrations.pending(self.db):
-            migrations.apply(self.db)
-
-    def _applied(self) -> list[tuple[str]]:
-        if not self.db["_sqlite_migrations"].exists():
-            return []
-        return self.conn.execute("SELECT name FROM _sqlite_migrations WHERE migration_set = 'tagalong'").fetchall()
+        return applied != known
 
     def __enter__(self) -> Store:
         return self

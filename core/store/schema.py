@@ -8,6 +8,7 @@ here: `core.store.landing` makes them from what a stream brings.
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Final
 
 from sqlite_utils import Database, Migrations
@@ -99,10 +100,20 @@ SQL_TYPES: Final = {
 migrations = Migrations("tagalong")
 
 
+def _statements(db: Database, script: str) -> None:
+    """Execute *script* statement by statement: `executescript` would commit the migration's transaction half-way."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            db.execute(statement)
+            statement = ""
+
+
 @migrations()
 def m001_sources(db: Database) -> None:
     """What is known of each connection and stream, and how far each slice has been pulled."""
-    db.executescript("""
+    _statements(db, """
         CREATE TABLE connections (
             id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, connector TEXT NOT NULL, category TEXT NOT NULL,
             account TEXT,                    -- the vendor's id of the account; NULL until first opened
@@ -130,7 +141,10 @@ def m001_sources(db: Database) -> None:
             began TEXT,                      -- the cursor that the broken pull began with
             began_run INTEGER,               -- the run in which it began: rows unseen since then have vanished
             full INTEGER NOT NULL DEFAULT 0, -- whether the pull under way is a full one
+            began_at INTEGER,                -- when it began, over restarts: no cursor of an unordered stream may pass it
+            replacing TEXT,                  -- JSON [start, end]: the range whose replacement is under way
             completed_at INTEGER,
+            full_completed_at INTEGER,       -- clean end of the last full pull of this slice
             PRIMARY KEY (stream_id, slice)
         ) WITHOUT ROWID;
         CREATE TABLE vanished (              -- rows that a pull says are gone, held until approve
@@ -164,24 +178,29 @@ def m002_identity(db: Database) -> None:
     Who is who. A *subject* is a set of identifiers seen together by one stream: one record, or one distinct tuple of an event
     stream. Key subjects join the profiles of their identifiers; claim subjects only point at one.
     """
-    db.executescript("""
+    _statements(db, """
         CREATE TABLE identifiers (
             id INTEGER PRIMARY KEY, kind TEXT NOT NULL, value TEXT NOT NULL,    -- kind: email, user_id, or connection.kind
+            is_company INTEGER NOT NULL DEFAULT 0,   -- names a company: joins companies, never people
             profile_id INTEGER, company_id INTEGER,
+            known INTEGER NOT NULL DEFAULT 0,        -- a live key subject has it (as of the last resolve): claims attach to it
             blocked_at INTEGER,              -- would join too many people; joins nobody, anywhere
             UNIQUE (kind, value)
         );
-        CREATE INDEX identifiers_profile ON identifiers (profile_id);
-        CREATE INDEX identifiers_company ON identifiers (company_id);
+        CREATE INDEX identifiers_profile ON identifiers (profile_id) WHERE profile_id IS NOT NULL;
+        CREATE INDEX identifiers_company ON identifiers (company_id) WHERE company_id IS NOT NULL;
+        CREATE INDEX identifiers_blocked ON identifiers (id) WHERE blocked_at IS NOT NULL;
         CREATE TABLE subjects (
             id INTEGER PRIMARY KEY, stream_id INTEGER NOT NULL,
             ref TEXT NOT NULL,               -- a record's key; for events the identifiers themselves
             trust TEXT NOT NULL, live INTEGER NOT NULL DEFAULT 1, dirty INTEGER NOT NULL DEFAULT 1,
-            profile_id INTEGER, company_id INTEGER,
+            profile_id INTEGER,
+            company_id INTEGER,              -- what its own company identifiers name, if it has any
+            changed_at INTEGER NOT NULL DEFAULT 0,
             UNIQUE (stream_id, ref)
         );
-        CREATE INDEX subjects_profile ON subjects (profile_id);
-        CREATE INDEX subjects_company ON subjects (company_id);
+        CREATE INDEX subjects_profile ON subjects (profile_id) WHERE profile_id IS NOT NULL;
+        CREATE INDEX subjects_company ON subjects (company_id) WHERE company_id IS NOT NULL;
         CREATE INDEX subjects_dirty ON subjects (id) WHERE dirty = 1;
         CREATE TABLE subject_identifiers (
             subject_id INTEGER NOT NULL, identifier_id INTEGER NOT NULL, position INTEGER NOT NULL,
@@ -207,11 +226,10 @@ def m002_identity(db: Database) -> None:
             old_id INTEGER PRIMARY KEY, new_id INTEGER NOT NULL, at INTEGER NOT NULL
         );
         CREATE TABLE field_history (         -- every change of a canonical field, from the first day
-            id INTEGER PRIMARY KEY, of TEXT NOT NULL,                  -- profile, company, subscription
-            of_id INTEGER NOT NULL, field TEXT NOT NULL, value, from_at INTEGER NOT NULL
-        );
-        CREATE INDEX field_history_of ON field_history (of, of_id, field, from_at);
-        CREATE INDEX field_history_field ON field_history (of, field, from_at);
+            of TEXT NOT NULL,                -- profile, company, subscription
+            field TEXT NOT NULL, of_id INTEGER NOT NULL, from_at INTEGER NOT NULL, value,
+            PRIMARY KEY (of, field, of_id, from_at)
+        ) WITHOUT ROWID;
     """)
 
 
@@ -222,18 +240,16 @@ def m003_canonical(db: Database) -> None:
         if kind is Kind.EVENT:
             continue
         columns = ", ".join(f'"{name}" {SQL_TYPES[type_]}' for name, type_ in CANONICAL[kind].items())
-        db.executescript(f"""
+        _statements(db, f"""
             CREATE TABLE {table} (
                 id INTEGER PRIMARY KEY, stream_id INTEGER NOT NULL, key TEXT NOT NULL, record_key TEXT NOT NULL,
                 subject_id INTEGER, profile_id INTEGER, company_id INTEGER, changed_at INTEGER, deleted_at INTEGER, {columns},
-                UNIQUE (stream_id, key)
+                UNIQUE (stream_id, record_key, key)
             );
-            CREATE INDEX {table}_record ON {table} (stream_id, record_key);
-            CREATE INDEX {table}_subject ON {table} (subject_id);
-            CREATE INDEX {table}_profile ON {table} (profile_id);
-            CREATE INDEX {table}_company ON {table} (company_id);
+            CREATE INDEX {table}_profile ON {table} (profile_id) WHERE profile_id IS NOT NULL;
+            CREATE INDEX {table}_company ON {table} (company_id) WHERE company_id IS NOT NULL;
         """)
-    db.executescript("""
+    _statements(db, """
         CREATE TABLE events (
             id INTEGER PRIMARY KEY, stream_id INTEGER NOT NULL, key TEXT NOT NULL,      -- key: the dedupe id
             slice TEXT NOT NULL DEFAULT '', seen_run INTEGER,
@@ -251,7 +267,7 @@ def m003_canonical(db: Database) -> None:
 @migrations()
 def m004_memberships(db: Database) -> None:
     """Who is in which set: now, and what each recorded run changed. A set is `segment.NAME` or `partition.NAME.GROUP`."""
-    db.executescript("""
+    _statements(db, """
         CREATE TABLE member_sets (
             name TEXT PRIMARY KEY, definition TEXT NOT NULL,           -- hash of the text it came from
             members BLOB NOT NULL, run_id INTEGER NOT NULL, as_of INTEGER NOT NULL
@@ -269,7 +285,7 @@ def m004_memberships(db: Database) -> None:
 @migrations()
 def m005_delivery(db: Database) -> None:
     """What we believe is at each destination, what is on its way, and what was given up on."""
-    db.executescript("""
+    _statements(db, """
         CREATE TABLE audiences (
             id INTEGER PRIMARY KEY, connection TEXT NOT NULL, account TEXT NOT NULL, kind TEXT NOT NULL,
             name TEXT NOT NULL,              -- as configured when it was bound
@@ -331,7 +347,7 @@ def m005_delivery(db: Database) -> None:
 @migrations()
 def m006_operation(db: Database) -> None:
     """Runs, requests, leases, budgets, pauses."""
-    db.executescript("""
+    _statements(db, """
         CREATE TABLE runs (
             id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL,  -- pull, sync, resolve, evaluate
             name TEXT NOT NULL,              -- connection or sync
@@ -355,3 +371,8 @@ def m006_operation(db: Database) -> None:
         CREATE TABLE pauses (target TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;   -- sync.NAME, connection.NAME, all
         CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     """)
+
+
+def known_migrations() -> frozenset[str]:
+    """Return the names of all migrations that this version has."""
+    return frozenset(name for name in globals() if name[:1] == "m" and name[1:4].isdigit())

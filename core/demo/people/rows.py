@@ -82,7 +82,8 @@ def invoices(people: list[Person]) -> Rows:
     for person in people:
         for invoice in person.invoices:
             yield {
-                "id": invoice.id, "customer": person.customer_id, "subscription": person.subscription and person.subscription.id,
+                "id": invoice.id, "customer": person.customer_id,
+                "subscription": person.subscription and person.subscription.id,
                 "status": "paid" if invoice.paid else "open", "amount_paid": invoice.amount if invoice.paid else 0,
                 "refunded": invoice.refunded, "currency": invoice.currency, "created_at": invoice.created_at,
                 "paid_at": invoice.created_at if invoice.paid else None,

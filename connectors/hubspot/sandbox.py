@@ -1,0 +1,211 @@
+"""
+HubSpot on loopback: the endpoints that the connector uses, over the records of `sandbox_state`, as unkind as the vendor.
+
+It asks for the token and its scopes, counts requests against the vendor's limits, caps pages, batches and searches, answers 207
+where some are missing, and changes nothing that it does not understand. Lists' changes are logged when the API made them;
+members who leave because their contact was deleted or merged are not.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from connectors.hubspot.sandbox_answers import Answers, Refused, Reply
+from connectors.hubspot.sandbox_state import TYPES, State, StoredList
+from connectors.hubspot.vendor import API_VERSION
+from core.contract import ListChange, Sandbox
+
+SCOPES: Final = frozenset(
+    {"oauth", "crm.lists.read", "crm.lists.write", "crm.objects.contacts.write"}
+    | {f"crm.{area}.{name}.read" for area in ("objects", "schemas") for name in ("contacts", "companies", "deals")}
+)
+BURST: Final = (100, 10.0)
+SEARCHES: Final = (5, 1.0)
+DAILY: Final = 250_000
+
+
+class _Endpoint(NamedTuple):
+    method: str
+    template: str
+    handler: str
+    """A method of `Answers`."""
+    scopes: tuple[str, ...]
+    """`{type}` stands for the object type of the path."""
+    write: bool = False
+
+
+ENDPOINTS: Final = (
+    _Endpoint("GET", "/account-info/{V}/details", "account", ("oauth",)),
+    _Endpoint("GET", "/crm/properties/{V}/{type}", "properties", ("crm.schemas.{type}.read",)),
+    _Endpoint("GET", "/crm/pipelines/{V}/{type}", "pipelines", ("crm.objects.{type}.read",)),
+    _Endpoint("GET", "/crm/objects/{V}/{type}", "objects", ("crm.objects.{type}.read",)),
+    _Endpoint("POST", "/crm/objects/{V}/{type}/search", "search", ("crm.objects.{type}.read",)),
+    _Endpoint("POST", "/crm/objects/{V}/{type}/batch/read", "batch_read", ("crm.objects.{type}.read",)),
+    _Endpoint("POST", "/crm/objects/{V}/{type}/batch/upsert", "batch_upsert", ("crm.objects.{type}.write",), write=True),
+    _Endpoint("POST", "/crm/associations/{V}/{type}/{to}/batch/read", "associations", ("crm.objects.{type}.read",)),
+    _Endpoint("GET", "/crm/lists/{V}/object-type-id/0-1/name/{name:path}", "list_by_name", ("crm.lists.read",)),
+    _Endpoint("POST", "/crm/lists/{V}/search", "list_search", ("crm.lists.read",)),
+    _Endpoint("POST", "/crm/lists/{V}", "list_create", ("crm.lists.read", "crm.lists.write"), write=True),
+    _Endpoint("GET", "/crm/lists/{V}/{list}", "list_by_id", ("crm.lists.read",)),
+    _Endpoint("GET", "/crm/lists/{V}/{list}/memberships", "members", ("crm.lists.read",)),
+    _Endpoint(
+        "PUT", "/crm/lists/{V}/{list}/memberships/add-and-remove", "change_members",
+        ("crm.lists.read", "crm.lists.write"), write=True,
+    ),
+)  # fmt: skip
+
+
+class HubSpotSandbox(Sandbox):
+    """
+    A portal.
+
+    *rate_factor* scales the vendor's limits (None: none are kept), *daily* is the day's allowance, *search_cap* the rows that a
+    search can be paged through, *index_lag* how late search sees a change, *membership_cap* the ids that a membership call
+    takes, *secondary_emails* whether a batch read by e-mail knows additional addresses, *name_conflict* the status for a list
+    name in use.
+    """
+
+    def __init__(
+        self,
+        *,
+        now: Callable[[], datetime] | None = None,
+        rate_factor: float | None = 1.0,
+        daily: int = DAILY,
+        token: str = "pat-sandbox-00000000",
+        scopes: Iterable[str] = SCOPES,
+        portal_id: int = 4_711_000,
+        search_cap: int = 10_000,
+        index_lag: timedelta = timedelta(0),
+        membership_cap: int = 100_000,
+        secondary_emails: bool = False,
+        name_conflict: int = 409,
+    ) -> None:
+        super().__init__(now=now)
+        self.token, self.scopes, self.daily, self.rate_factor = token, frozenset(scopes), daily, rate_factor
+        self.state = State(lambda: self.now(), index_lag)
+        self.answers = Answers(
+            self.state,
+            self.change_log,
+            portal_id=portal_id,
+            search_cap=search_cap,
+            membership_cap=membership_cap,
+            secondary_emails=secondary_emails,
+            name_conflict=name_conflict,
+        )
+        self._lock = threading.RLock()
+        self._recent: deque[float] = deque()
+        self._searched: deque[float] = deque()
+        self.app = Starlette(routes=[self._route(each) for each in ENDPOINTS])
+
+    def settings(self) -> Mapping[str, object]:
+        return {"token": self.token}
+
+    def load(self, what: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        with self._lock:
+            self.state.load(what, rows)
+
+    def delete(self, what: str, ids: Iterable[str]) -> None:
+        with self._lock:
+            self.state.archive(TYPES[what], ids)
+
+    def forget(self, what: str, ids: Iterable[str]) -> None:
+        """Delete for good: unlike `delete`, this leaves nothing to read."""
+        with self._lock:
+            self.state.forget(TYPES[what], ids)
+
+    def merge(self, what: str, loser: str, winner: str) -> None:
+        with self._lock:
+            self.state.merge(TYPES[what], loser, winner)
+
+    def make_list(self, name: str, processing: str = "MANUAL", members: Iterable[str] = ()) -> StoredList:
+        """Make a list the way a person does in the user interface; it is not logged."""
+        with self._lock:
+            return self.state.make_list(name, processing, members)
+
+    def audiences(self) -> Mapping[str, frozenset[str]]:
+        with self._lock:
+            return {each.name: frozenset(each.members) for each in self.state.lists.values()}
+
+    def _route(self, of: _Endpoint) -> Route:
+        async def endpoint(request: Request) -> Response:
+            name = f"{of.method} {of.template.replace('{V}', API_VERSION)}"
+            raw = await request.body()
+            with self._lock:
+                self.requests[name] += 1
+                if of.write:
+                    self.writes[name] += 1
+                try:
+                    self._admit(request, of)
+                    reply = getattr(self.answers, of.handler)(request, raw)
+                except Refused as refused:
+                    return JSONResponse(refused.body, refused.status, headers=refused.headers)
+            return self._respond(reply, of)
+
+        return Route(of.template.replace("{V}", API_VERSION), endpoint, methods=[of.method])
+
+    def _respond(self, reply: Reply, of: _Endpoint) -> Response:
+        headers = {}
+        if of.handler != "search":  # search answers carry none of them
+            headers = {
+                "X-HubSpot-RateLimit-Daily": str(self.daily),
+                "X-HubSpot-RateLimit-Daily-Remaining": str(max(self.daily - self.requests.total(), 0)),
+                "X-HubSpot-RateLimit-Interval-Milliseconds": "10000",
+            }
+        if reply.status == 204:
+            return Response(status_code=204, headers=headers)
+        return JSONResponse(reply.body, reply.status, headers=headers)
+
+    def _admit(self, request: Request, of: _Endpoint) -> None:
+        if request.headers.get("authorization") != f"Bearer {self.token}":
+            raise Refused(401, "INVALID_AUTHENTICATION", "Authentication credentials not found or expired.")
+        if self.requests.total() > self.daily:
+            raise _limited("DAILY", "You have reached your daily limit.")
+        if self.rate_factor is not None:
+            if of.handler == "search" and not _free(self._searched, SEARCHES, self.rate_factor):
+                raise _limited("SECONDLY", "You have reached your secondly limit.")
+            if not _free(self._recent, BURST, self.rate_factor):
+                raise _limited("TEN_SECONDLY_ROLLING", "You have reached your ten_secondly_rolling limit.")
+        type_ = request.path_params.get("type", "")
+        if "{type}" in of.template and type_ not in self.state.objects:
+            raise Refused(404, "OBJECT_NOT_FOUND", "Unable to infer object type.")
+        lacking = [scope for scope in (each.format(type=type_) for each in of.scopes) if scope not in self.scopes]
+        if lacking:
+            message = "This app hasn't been granted all required scopes to make this call."
+            context = {"requiredGranularScopes": lacking}
+            raise Refused(403, "MISSING_SCOPES", message, errors=[{"message": "One or more are required.", "context": context}])
+
+
+SANDBOX = HubSpotSandbox
+
+
+def _free(recent: deque[float], limit: tuple[int, float], factor: float) -> bool:
+    """Whether one more request fits into the window, and if so, count it."""
+    amount, per_s = limit
+    now = time.monotonic()
+    while recent and recent[0] <= now - per_s:
+        recent.popleft()
+    if len(recent) >= amount * factor:
+        return False
+    recent.append(now)
+    return True
+
+
+def _limited(policy: str, message: str) -> Refused:
+    refused = Refused(429, "RATE_LIMITS", message)
+    refused.body = {
+        "status": "error", "message": message, "errorType": "RATE_LIMIT", "correlationId": "sandbox", "policyName": policy,
+    }  # fmt: skip
+    return refused
+
+
+__all__ = ["SANDBOX", "HubSpotSandbox", "ListChange"]

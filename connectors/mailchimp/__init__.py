@@ -1,0 +1,140 @@
+"""
+Mailchimp, one audience ("list") of it a connection: its members and their consent are pulled, tags are pushed.
+
+Here is who the vendor is and how it is signed in to; `members.py` is the stream, `tags.py` the audience, `paging.py` how a
+moving list is read whole. Nothing here ever sends a subscription status, but for people who are new to the list.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr, ValidationInfo, field_validator, model_validator
+
+from connectors.mailchimp.members import STREAMS
+from connectors.mailchimp.tags import AUDIENCES
+from core.contract import Api, Basic, Category, CheckStep, Limit, Manifest, ResponseView, Result
+from core.contract import Settings as BaseSettings
+from core.errors import AuthError, ConnectorError, NotFoundError, RateLimited, RejectedError, TransientError
+
+__all__ = ["AUDIENCES", "MANIFEST", "STREAMS", "Settings", "account", "auth", "check", "classify"]
+
+DOCS = "https://mailchimp.com/developer/marketing"
+
+MANIFEST = Manifest(
+    name="mailchimp",
+    title="Mailchimp",
+    category=Category.EMAIL,
+    base_url="",  # the data centre is in the key: Settings.base_url
+    hosts=("api.mailchimp.com",),
+    docs_url=f"{DOCS}/api/",
+    api_version="3.0",  # the contract moves underneath it; there is nothing to pin
+    # Quirk 1: ten simultaneous connections for all apps of the user together, and no stated rate. We take four; the rate is a
+    # bound of ours that four connections hardly reach. DOCS/docs/fundamentals/#api-limits
+    limits=[Limit(100, per_s=1, concurrency=4)],
+    checked_on=date(2026, 8, 13),
+)
+
+_DATA_CENTRE = re.compile(r"[a-z]{2,4}[0-9]{1,4}")
+_LIST_ID = re.compile(r"[A-Za-z0-9]{4,32}")
+_BATCH_WRITE = re.compile(r"/lists/[^/]+(/segments/[^/]+)?/?$")
+
+
+class Settings(BaseSettings):
+    """One API key and one audience; two audiences are two connections, for consent is per audience."""
+
+    api_key: SecretStr
+    """Account > Extras > API keys. Ends with the data centre: `-us19`."""
+    list_id: str
+    """Audience > Settings > Audience name and defaults: "Audience ID"."""
+
+    @field_validator("list_id")
+    @classmethod
+    def _looks_like_a_list(cls, value: str) -> str:
+        if not _LIST_ID.fullmatch(value):
+            raise ValueError("a Mailchimp audience id is letters and digits, as in a6b5da1054")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _host_from_key(cls, values: Any) -> Any:
+        """Take the base URL from the key, unless it is given."""
+        if not isinstance(values, Mapping) or values.get("base_url"):
+            return values
+        key = values.get("api_key")
+        text = key.get_secret_value() if isinstance(key, SecretStr) else key
+        centre = _data_centre(text) if isinstance(text, str) else None
+        return {**values, "base_url": f"https://{centre}.api.mailchimp.com/3.0"} if centre else values
+
+    @field_validator("api_key")
+    @classmethod
+    def _leads_somewhere(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        if not info.data.get("base_url"):
+            raise ValueError("the key does not end with a data centre such as -us19; copy the whole key, or set base_url")
+        return value
+
+
+def _data_centre(key: str) -> str | None:
+    _, dash, centre = key.strip().rpartition("-")
+    return centre if dash and _DATA_CENTRE.fullmatch(centre) else None
+
+
+def auth(settings: Settings) -> Basic:
+    """HTTP Basic; any user name will do (DOCS/docs/fundamentals/#authenticate-with-an-api-key)."""
+    return Basic("tagalong", settings.api_key)
+
+
+def account(api: Api) -> str:
+    """Return `account/data centre/list`: a key of another account or another list never inherits a ledger."""
+    settings: Settings = api.settings
+    centre = _data_centre(settings.api_key.get_secret_value()) or (urlsplit(settings.base_url or "").hostname or "")
+    root = api.get("/", fields="account_id")
+    return f"{root['account_id']}/{centre}/{settings.list_id}"
+
+
+def classify(response: ResponseView) -> ConnectorError | None:
+    """Tell apart what Mailchimp's statuses do not."""
+    if response.status in (403, 429) and response.json() is None:  # Quirk 2: at high volume the front answers, not the API
+        return RateLimited("too many requests at once", status=response.status)
+    if response.status == 500 and response.method == "POST" and _BATCH_WRITE.search(response.path):
+        body = response.json()
+        said = f"{body.get('title', '')} {body.get('detail', '')}" if isinstance(body, dict) else ""
+        if "deep internal error" in said.lower():  # Quirk 3: one malformed address sinks the batch, each time it is sent
+            return RejectedError("one address of the batch breaks it", status=500, code="deep_internal_error")
+    return None
+
+
+def check(api: Api) -> Iterator[CheckStep]:
+    """Reach the API, sign in, see the list."""
+    settings: Settings = api.settings
+    try:
+        api.get("/ping")
+    except AuthError:
+        pass  # it answered; the next step says what is wrong
+    except (TransientError, ConnectorError) as error:
+        yield CheckStep(
+            "reach", Result.FAILED, detail=str(error), remedy="Check the network, and the data centre at the key's end."
+        )
+        yield from (CheckStep(name, Result.SKIPPED) for name in ("authenticate", "list visible"))
+        return
+    yield CheckStep("reach", Result.PASSED)
+    try:
+        root = api.get("/", fields="account_id,account_name")
+    except AuthError as error:
+        remedy = "Make a new API key (Account > Extras > API keys) and copy all of it, with the part after the dash."
+        yield CheckStep("authenticate", Result.FAILED, detail=str(error), remedy=remedy)
+        yield CheckStep("list visible", Result.SKIPPED)
+        return
+    yield CheckStep("authenticate", Result.PASSED, detail=f"account {root['account_id']}")
+    try:
+        found = api.get(f"/lists/{settings.list_id}", fields="id,name,stats.member_count")
+    except NotFoundError as error:
+        remedy = "Set list_id to the Audience ID shown under Audience > Settings, of the account that the key is for."
+        yield CheckStep("list visible", Result.FAILED, detail=str(error), remedy=remedy)
+        return
+    count = (found.get("stats") or {}).get("member_count")
+    yield CheckStep("list visible", Result.PASSED, detail=f"{found.get('name', found['id'])}, {count} subscribed")

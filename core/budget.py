@@ -1,0 +1,228 @@
+"""
+How fast a connection may ask: the manifest's limits, kept by all processes together in the store's `budgets` table.
+
+Time is cut into slots, fifty to a limit's period. A request is granted in the first slot such that the slots of no period
+hold more than the limit allows; so a burst after a quiet spell goes out at once, no moving window of the vendor's ever sees too
+many, and 96% of the permitted rate is used. One row a slot says how much of it was granted (`tokens`). Grants are taken in
+lumps, for the slot at hand only, and what a lump had left over is given back with the next one: a pull pays one small write
+for several requests. `concurrency` is kept by the threads of one process: between processes the leases already see to it.
+
+A connection's own row (bucket `*`) holds `not_before`: a vendor that asks for patience is left alone by every process. A
+daily quota that ran out is `connections.resume_at`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from fnmatch import translate
+from pathlib import Path
+from typing import Final
+
+from core.clock import from_us, to_us
+from core.contract import Limit
+from core.store.db import Store
+
+SLOTS: Final = 50
+MARGIN: Final = 1.02
+"""How much longer than the vendor's period ours is, since requests do not take equally long to arrive."""
+LUMPS: Final = 10
+"""The part of a limit that is taken at once at most."""
+LOOK_EVERY_S: Final = 0.2
+"""How old what we know of other processes' pauses may be."""
+
+
+class Bucket:
+    """One limit of a manifest. Not thread-safe: its `Budget` holds a lock."""
+
+    def __init__(self, connection: str, limit: Limit) -> None:
+        paths = ",".join(limit.paths)
+        self._connection = connection
+        self._name = f"{limit.amount:g}/{limit.per_s:g}s {paths}"
+        self._amount = limit.amount
+        self._cost = min(limit.cost, limit.amount)  # a dear request waits for a whole period, not for ever
+        self._slot_s = limit.per_s * MARGIN / SLOTS
+        self._lump = max(1, int(limit.amount / self._cost / LUMPS)) * self._cost
+        self._far = max(2 * SLOTS, int(60 / self._slot_s))  # no honest grant lies further ahead
+        self._slot = -1
+        self._left = 0.0
+        self._paths = re.compile("|".join(translate(path) for path in limit.paths)) if limit.paths else None
+        self.places = threading.BoundedSemaphore(limit.concurrency) if limit.concurrency else None
+
+    def covers(self, path: str) -> bool:
+        """Tell whether the limit is for requests to *path*."""
+        return self._paths is None or self._paths.match(path) is not None
+
+    def take(self, now: float, store: Callable[[], Store], longest_wait_s: float) -> float:
+        """Take one request's worth and return the seconds to wait for it; above *longest_wait_s* nothing was taken."""
+        if math.isinf(self._amount):
+            return 0.0
+        if self._left < self._cost or not 0 <= self._slot - int(now / self._slot_s) <= self._far:
+            wait_s = self._refill(now, store(), longest_wait_s)
+            if wait_s > longest_wait_s:
+                return wait_s
+        self._left -= self._cost
+        return max(0.0, self._slot * self._slot_s - now)
+
+    def _refill(self, now: float, store: Store, longest_wait_s: float) -> float:
+        this = int(now / self._slot_s)
+        with store.atomic() as conn:
+            if self._left:
+                conn.execute(
+                    "UPDATE budgets SET tokens = tokens - ? WHERE connection = ? AND bucket = ?",
+                    (self._left, self._connection, self._key(self._slot)),
+                )
+                self._left = 0.0
+            rows = conn.execute(
+                "SELECT bucket, tokens FROM budgets WHERE connection = ? AND bucket > ? AND bucket < ? AND tokens > 0",
+                (self._connection, self._key(this - SLOTS - 1), f"{self._name}@:"),
+            )
+            granted = {int(bucket.rpartition("@")[2]): tokens for bucket, tokens in rows}
+            slot, room = self._first_room(this, granted)
+            wait_s = max(0.0, slot * self._slot_s - now)
+            if wait_s > longest_wait_s:
+                return wait_s
+            self._slot, self._left = slot, max(self._cost, min(self._lump, room - room % self._cost))
+            self._grant(conn.execute, this)
+        return wait_s
+
+    def _grant(self, execute: Callable[..., object], this: int) -> None:
+        execute(
+            "INSERT INTO budgets (connection, bucket, tokens, at) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET tokens = tokens + excluded.tokens",
+            (self._connection, self._key(self._slot), self._left, self._slot * self._slot_s),
+        )
+        execute(
+            "DELETE FROM budgets WHERE connection = ? AND bucket > ? AND bucket < ?",
+            (self._connection, f"{self._name}@", self._key(this - SLOTS)),
+        )
+
+    def _first_room(self, this: int, granted: dict[int, float]) -> tuple[int, float]:
+        # nobody overtakes: never before the last slot that was granted in, unless a clock that was set back put it far ahead
+        slot = max([this, *(one for one in granted if one <= this + self._far)])
+        while True:
+            room = self._amount - sum(tokens for one, tokens in granted.items() if slot - SLOTS <= one <= slot)
+            if room >= self._cost:
+                return slot, room
+            slot += 1
+
+    def _key(self, slot: int) -> str:
+        return f"{self._name}@{max(slot, 0):015d}"
+
+
+class Budget:
+    """The limits and pauses of one connection; one object per connection and process, whoever opened it."""
+
+    def __init__(self, store_path: Path, connection: str, limits: Sequence[Limit]) -> None:
+        self._path = store_path
+        self._connection = connection
+        self._buckets = [Bucket(connection, limit) for limit in limits]
+        self._lock = threading.RLock()
+        self._opened: Store | None = None
+        self._looked = -math.inf
+        self._not_before = 0.0
+        self._resume_at: datetime | None = None
+        self.users = 0
+
+    def _store(self) -> Store:
+        if self._opened is None:
+            self._opened = Store(self._path, any_thread=True)
+        return self._opened
+
+    def close(self) -> None:
+        """Close the store's connection."""
+        with self._lock:
+            if self._opened is not None:
+                self._opened.close()
+                self._opened = None
+
+    @contextmanager
+    def place(self, path: str, check: Callable[[], None]) -> Iterator[None]:
+        """Hold one of the places that concurrency limits leave; *check* is called while waiting and may raise."""
+        with ExitStack() as stack:
+            for bucket in self._buckets:
+                if bucket.places is not None and bucket.covers(path):
+                    while not bucket.places.acquire(timeout=0.2):
+                        check()
+                    stack.callback(bucket.places.release)
+            yield
+
+    def take(self, path: str, now: float, *, longest_wait_s: float) -> float:
+        """
+        Take a request's worth of every limit that covers *path* (relative to the base URL, without query).
+
+        Returns:
+            Seconds to wait before sending. More than *longest_wait_s* means that it may not be sent.
+        """
+        with self._lock:
+            self._look()
+            wait_s = max(0.0, self._not_before - now)
+            for bucket in self._buckets:
+                if wait_s <= longest_wait_s and bucket.covers(path):
+                    wait_s = max(wait_s, bucket.take(now, self._store, longest_wait_s))
+            return wait_s
+
+    def hold_off(self, until: float) -> None:
+        """Let no process send before *until*: the vendor asked for patience."""
+        with self._lock:
+            if until <= self._not_before:
+                return
+            self._not_before = until
+            with self._store().atomic() as conn:
+                conn.execute(
+                    "INSERT INTO budgets (connection, bucket, tokens, at, not_before) VALUES (?, '*', 0, ?, ?)"
+                    " ON CONFLICT DO UPDATE SET at = excluded.at, not_before = max(not_before, excluded.not_before)",
+                    (self._connection, until, until),
+                )
+
+    def pause(self, resume_at: datetime) -> None:
+        """Remember that a quota is used up until *resume_at*."""
+        with self._lock:
+            self._resume_at = resume_at
+            with self._store().atomic() as conn:
+                conn.execute("UPDATE connections SET resume_at = ? WHERE name = ?", (to_us(resume_at), self._connection))
+
+    def resume_at(self) -> datetime | None:
+        """Return when a used-up quota is there again, if it was ever used up."""
+        with self._lock:
+            self._look()
+            return self._resume_at
+
+    def _look(self) -> None:
+        # real seconds, whatever the waiter believes: only the freshness of a cache hangs on them
+        now = time.monotonic()
+        if now - self._looked < LOOK_EVERY_S:
+            return
+        self._looked = now
+        execute = self._store().conn.execute
+        row = execute("SELECT resume_at FROM connections WHERE name = ?", (self._connection,)).fetchone()
+        if row is not None:
+            self._resume_at = None if row[0] is None else from_us(row[0])
+        row = execute("SELECT not_before FROM budgets WHERE connection = ? AND bucket = '*'", (self._connection,)).fetchone()
+        self._not_before = row[0] if row is not None else self._not_before
+
+
+_open_lock = threading.Lock()
+_open: dict[tuple[Path, str], Budget] = {}
+
+
+@contextmanager
+def shared_budget(store_path: Path, connection: str, limits: Sequence[Limit]) -> Iterator[Budget]:
+    """Yield this process's budget of *connection*, the same one to everybody who has it open at the time."""
+    key = (store_path.resolve(), connection)
+    with _open_lock:
+        budget = _open.setdefault(key, Budget(store_path, connection, limits))
+        budget.users += 1
+    try:
+        yield budget
+    finally:
+        with _open_lock:
+            budget.users -= 1
+            if not budget.users:
+                del _open[key]
+                budget.close()

@@ -1,0 +1,121 @@
+"""
+How answers look: tables for people, one JSON object for programs, progress on a terminal.
+
+Text from a vendor may hold anything; before a terminal sees it, control characters go, and rich is handed `Text`, never markup.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from datetime import date, datetime, timedelta
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import click
+
+_ESCAPED = (*range(0x7F, 0xA0), 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x2028, 0x2029)
+_CONTROL = {code: None for code in (*range(0x20), *_ESCAPED) if chr(code) not in "\n\t"}
+_JSON_ESCAPES = {code: f"\\u{code:04x}" for code in _ESCAPED}
+MAX_CELL = 200
+
+
+def clean(text: str) -> str:
+    """Return *text* without what could move the cursor, recolour the terminal or turn the reading direction."""
+    return text.translate(_CONTROL)
+
+
+def cell(value: object) -> str:
+    """Return *value* as one line for a table."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case datetime():
+            return value.strftime("%Y-%m-%d %H:%M:%SZ" if value.second else "%Y-%m-%d %H:%M")
+        case float():
+            return f"{value:,.2f}".rstrip("0").rstrip(".")
+        case int():
+            return f"{value:,}"
+        case list() | tuple() | set() | frozenset():
+            return ", ".join(cell(inner) for inner in value)
+        case _:
+            text = clean(str(value)).replace("\n", " ").replace("\t", " ")
+            return text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…"
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "") -> None:
+    """Print rows: a drawn table on a terminal, aligned columns elsewhere; numbers stand to the right."""
+    cells = [[cell(value) for value in row] for row in rows]
+    right = [bool(rows) and all(isinstance(row[i], int | float) or row[i] is None for row in rows) for i in range(len(columns))]
+    if sys.stdout.isatty():
+        _draw(columns, cells, right, title)
+        return
+    if title:
+        click.echo(title)
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    for line in [list(columns), *cells]:
+        padded = [t.rjust(w) if r else t.ljust(w) for t, w, r in zip(line, widths, right, strict=True)]
+        click.echo("  ".join(padded).rstrip())
+
+
+def _draw(columns: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool], title: str) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=SIMPLE_HEAD, title=Text(title) if title else None, title_justify="left", pad_edge=False)
+    for name, number in zip(columns, right, strict=True):
+        drawn.add_column(Text(name), justify="right" if number else "left", overflow="fold")
+    for row in cells:
+        drawn.add_row(*(Text(text) for text in row))
+    Console().print(drawn)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[str], None]]:
+    """Show what is under way, on a terminal only; call the given function with each new state."""
+    if not sys.stderr.isatty():
+        yield lambda _state: None
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    with Console(stderr=True).status(Text(clean(what))) as status:
+        yield lambda state: status.update(Text(clean(f"{what}: {state}")))
+
+
+def as_json(data: Mapping[str, object]) -> str:
+    """Return *data* as one line of JSON that is safe to show on a terminal too."""
+    return json.dumps(plain(data), ensure_ascii=False).translate(_JSON_ESCAPES)
+
+
+def plain(value: Any) -> Any:
+    """Return *value* in JSON's types: times are ISO 8601 with a Z, durations seconds, sets sorted lists."""
+    match value:
+        case Enum():
+            return value.value
+        case None | bool() | int() | float() | str():
+            return value
+        case datetime():
+            return value.isoformat().replace("+00:00", "Z")
+        case timedelta():
+            return value.total_seconds()
+        case date() | Path():
+            return str(value)
+        case Mapping():
+            return {str(key): plain(inner) for key, inner in value.items()}
+        case set() | frozenset():
+            return sorted((plain(inner) for inner in value), key=str)
+        case _ if is_dataclass(value):
+            return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+        case _ if hasattr(value, "__iter__"):
+            return [plain(inner) for inner in value]
+        case _:
+            return str(value)

@@ -1,0 +1,266 @@
+"""
+The tables of the config file as pydantic models: which keys there are, what each must look like, what it means.
+
+The docstrings are the descriptions in the JSON Schema. What needs more than one table (names that must exist, a connector's own
+keys) is in `connections` and `syncs`; the values that everybody else uses are in `model`.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from core.config.environment import EnvText
+from core.config.model import Cron, Every, Guard, Schedule
+from core.config.names import suggest
+from core.durations import parse_duration
+from core.schedule import check_cron
+
+
+def problem(message: str, remedy: str | None = None) -> PydanticCustomError:
+    """Return what a validator raises, with an optional sentence on what to do."""
+    return PydanticCustomError("config", "{message}", {"message": message, "remedy": remedy})
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise problem(f"must be text, not {value!r}")
+    return value
+
+
+def _duration(value: object) -> timedelta:
+    try:
+        duration = parse_duration(_text(value))
+    except ValueError as error:
+        raise problem(str(error)) from error
+    if not duration:
+        raise problem("must be longer than nothing")
+    return duration
+
+
+def _schedule(value: object) -> Schedule:
+    text = " ".join(_text(value).split())
+    if " " not in text:
+        try:
+            return Every(_duration(text))
+        except PydanticCustomError as error:
+            raise problem(f"{text!r} is no schedule", "write a distance as '15m', or cron as '*/15 * * * *'") from error
+    try:
+        check_cron(text)
+    except ValueError as error:
+        raise problem(str(error), "for instance '0 6 * * 1-5' is six in the morning on weekdays") from error
+    return Cron(text)
+
+
+def _zone(value: object) -> ZoneInfo:
+    name = _text(value)
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise problem(f"{name!r} is no time zone", suggest(name, available_timezones())) from error
+
+
+def _currency(value: object) -> str:
+    import pycountry  # reads a table; only when a config is read
+
+    code = _text(value)
+    if pycountry.currencies.get(alpha_3=code.upper()) is None:
+        raise problem(f"{code!r} is no currency", "write its ISO 4217 code, as 'EUR'")
+    return code.upper()
+
+
+def _rates(value: object) -> dict[date, dict[str, Decimal]]:
+    if not isinstance(value, dict):
+        raise problem("must be a table of dates", 'write [workspace.rates."2026-01-01"] and under it USD = 0.92')
+    return {_day(day): {_currency(code): _rate(code, worth) for code, worth in of.items()} for day, of in _tables(value)}
+
+
+def _tables(value: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    for day, of in value.items():
+        if not isinstance(of, dict):
+            raise problem(f"{day}: must be a table of currencies, as USD = 0.92")
+    return list(value.items())
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise problem(f"{text!r} is no date", "write it as 2026-01-31") from error
+
+
+def _rate(code: str, worth: object) -> Decimal:
+    try:
+        rate = Decimal(str(worth))
+    except InvalidOperation:
+        rate = Decimal(0)
+    if isinstance(worth, bool) or not rate.is_finite() or rate <= 0:
+        raise problem(f"{code}: what one {code} is worth must be a number above 0, not {worth!r}")
+    return rate
+
+
+def _flag(value: object) -> object:
+    if isinstance(value, EnvText):  # the environment has only text
+        return {"true": True, "1": True, "false": False, "0": False}.get(value.lower(), value)
+    return value
+
+
+def _flag_type(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise problem(f"must be true or false, without quotes, not {value!r}")
+    return value
+
+
+def _guard(value: object) -> Guard:
+    if not isinstance(value, dict):
+        raise problem("must be a table", 'write { removals = "20%", adds = 500 }')
+    if wrong := value.keys() - {"removals", "adds"}:
+        raise problem(f"unknown key {min(wrong)}", suggest(min(wrong), ["removals", "adds"]))
+    limits: dict[str, Any] = {}
+    for way, limit in value.items():
+        share = _share(limit)
+        if share is not None:
+            limits[f"{way}_share"] = share
+        elif isinstance(limit, int) and not isinstance(limit, bool) and limit >= 1:
+            limits[f"{way}_count"] = limit
+        else:
+            raise problem(f"{way}: must be a share from '1%' to '99%' or a count of people from 1, not {limit!r}")
+    return Guard(**limits)
+
+
+def _share(limit: object) -> float | None:
+    if not isinstance(limit, str) or not limit.strip().endswith("%"):
+        return None
+    try:
+        share = float(limit.strip()[:-1]) / 100
+    except ValueError:
+        return None
+    return share if 0 < share < 1 else None
+
+
+_DURATION_SCHEMA = {"type": "string", "pattern": r"^\d+\s*[smhdw]$", "examples": ["15m", "24h", "30d"]}
+_LIMIT_SCHEMA = {"anyOf": [{"type": "string", "pattern": r"^\d+(\.\d+)?%$"}, {"type": "integer", "minimum": 1}]}
+
+Duration = Annotated[timedelta, PlainValidator(_duration), WithJsonSchema(_DURATION_SCHEMA)]
+ScheduleText = Annotated[
+    Schedule, PlainValidator(_schedule), WithJsonSchema({"type": "string", "examples": ["15m", "*/15 * * * *"]})
+]
+Zone = Annotated[ZoneInfo, PlainValidator(_zone), WithJsonSchema({"type": "string", "examples": ["Europe/Stockholm"]})]
+Currency = Annotated[str, PlainValidator(_currency), WithJsonSchema({"type": "string", "pattern": "^[A-Za-z]{3}$"})]
+Flag = Annotated[bool, PlainValidator(_flag_type), BeforeValidator(_flag), WithJsonSchema({"type": "boolean"})]
+Rates = Annotated[
+    dict[date, dict[str, Decimal]],
+    PlainValidator(_rates),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": "object", "additionalProperties": {"type": "number"}}}),
+]
+GuardTable = Annotated[
+    Guard,
+    PlainValidator(_guard),
+    WithJsonSchema({
+        "type": "object", "properties": {"removals": _LIMIT_SCHEMA, "adds": _LIMIT_SCHEMA}, "additionalProperties": False
+    }),
+]  # fmt: skip
+
+
+class Table(BaseModel):
+    """Base of the file's tables: no key that is not known."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, arbitrary_types_allowed=True)
+
+
+class WorkspaceTable(Table):
+    """What holds for everything."""
+
+    database: str = "tagalong.db"
+    """The SQLite file, relative to the config file."""
+    timezone: Zone = ZoneInfo("UTC")
+    """Whose clock cron schedules and calendar words read."""
+    currency: Currency = "EUR"
+    """What money is spoken of in; amounts in others are converted by the rates."""
+    exclude: str | None = None
+    """The segment whose members (staff, test accounts) stay out of everything."""
+    billing_of: Literal["company", "person"] = "company"
+    """Whether `paying`, `mrr` and their like are of the person's company, where there is one, or always of the person."""
+    priority: list[str] | None = None
+    """Which source wins for a canonical field, best first: categories and names of connections."""
+    stale_after: Duration = timedelta(hours=24)
+    """How old the last complete pull of a connection without a schedule may be before syncs that rest on it are held."""
+    rates: Rates = {}
+    """From each date on, what one unit of a currency is worth in the workspace's."""
+
+
+class ConnectionTable(Table):
+    """One account of one vendor. The connector's own keys stand beside these."""
+
+    connector: str
+    """Which connector: `tagalong connectors` lists them."""
+    schedule: ScheduleText | None = None
+    """When the daemon pulls it: a distance or cron. Without one it is pulled before each sync that rests on it."""
+    streams: list[str] | None = None
+    """Names of the streams to pull; all, if left out."""
+    stale_after: Duration | None = None
+    """How old its last complete pull may be before syncs that rest on it are held."""
+    full_every: Duration | None = None
+    """How often everything is pulled again to find what vanished, where the vendor does not tell."""
+    enabled: Flag = True
+    """false: neither pulled nor pushed to."""
+
+
+class SegmentTable(Table):
+    """A rule that says who is in."""
+
+    where: str
+    """The expression."""
+    title: str | None = None
+    """For people; the name with spaces and a capital, if left out."""
+    anonymous: Flag = False
+    """true: people without an e-mail or a user id may be members."""
+    tz: Zone | None = None
+    """The zone of its calendar words, if not the workspace's."""
+
+
+class PartitionTable(Table):
+    """Groups that exclude each other: everyone falls into the first that matches."""
+
+    groups: dict[str, str]
+    """Group name to expression, in order."""
+    title: str | None = None
+    """For people; the name with spaces and a capital, if left out."""
+    otherwise: str | None = Field(None, alias="else")
+    """The group of those whom no expression matches; without it they are in none."""
+    anonymous: Flag = False
+    """true: people without an e-mail or a user id may be members."""
+    tz: Zone | None = None
+    """The zone of its calendar words, if not the workspace's."""
+
+
+class SyncTable(Table):
+    """A segment or partition, and the audience at a destination that follows it. The audience's own keys stand beside these."""
+
+    to: str
+    """The connection to push to."""
+    name: str | None = None
+    """SEGMENT_to_CONNECTION, if left out."""
+    segment: str | None = None
+    """The segment to push; or a partition."""
+    partition: str | None = None
+    """The partition to push, one audience a group."""
+    audience: str | dict[str, str] | None = None
+    """Its kind and name; the kind may be left out where the vendor has one, the name defaults to the title."""
+    mode: Literal["mirror", "add_only"] = "mirror"
+    """mirror: who leaves is removed, of those that we added; add_only: nobody is ever removed."""
+    create_missing: Flag = False
+    """true: people whom the destination does not know are created there, never as subscribed."""
+    require_consent: Flag = False
+    """true: who has unsubscribed anywhere is not added, though the destination is no e-mail tool."""
+    schedule: ScheduleText | None = None
+    """When the daemon runs it: a distance or cron. Without one, after each complete pull that it rests on."""
+    enabled: Flag = True
+    """false: left as it is."""
+    guard: GuardTable | None = None
+    """Moves the limits above which changes are held for approval."""

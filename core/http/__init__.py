@@ -1,0 +1,120 @@
+"""
+HTTP, done once for every connector: one client per connection, its credentials, its budget, its retries, its typed errors.
+
+    api        the request from beginning to end          hosts     where credentials may go
+    answers    the table from status to error             streams   NDJSON and downloads
+    retrying   what is sent again, and when               files     the config's folder
+    waiting    sleeping, interruptibly                    encode    plain values as query, form, JSON
+    outage     a vendor that is away, logged once
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import httpx
+
+from core.auth import make_signer
+from core.budget import shared_budget
+from core.clock import Clock, utc_now
+from core.contract import Auth, OAuth2, Settings
+from core.errors import ConfigError
+from core.http.api import HttpApi
+from core.http.files import Folder
+from core.http.hosts import Hosts, is_loopback
+from core.http.retrying import Repeater
+from core.http.waiting import Waiter
+from core.log import hide_settings
+from core.registry import Connector
+from core.tokens import TokenKeeper
+
+__all__ = ["HttpApi", "open_api"]
+
+TIMEOUT = httpx.Timeout(30.0, connect=10.0, read=60.0, pool=60.0)
+CONNECTIONS = httpx.Limits(max_connections=32, max_keepalive_connections=16, keepalive_expiry=15.0)
+
+
+def open_api(
+    connector: Connector,
+    settings: Settings,
+    *,
+    connection: str,
+    store_path: Path,
+    folder: Path,
+    clock: Clock = utc_now,
+    stop: threading.Event | None = None,
+    sleep: Callable[[float], None] | None = None,
+    rng: random.Random | None = None,
+    timeout: httpx.Timeout | float = TIMEOUT,
+    transport: httpx.BaseTransport | None = None,
+) -> HttpApi:
+    """
+    Return the api of one connection; nothing is sent yet.
+
+    Raises:
+        ConfigError: the base URL leads to a host that the manifest does not name.
+    """
+    manifest = connector.manifest
+    hide_settings(settings)
+    auth = connector.auth(settings)
+    base_url = (settings.base_url or manifest.base_url or "").rstrip("/") or None
+    hosts = _hosts(connector, auth, base_url, connection)
+    waiter = Waiter(stop=stop, sleep=sleep)
+    with ExitStack() as stack:
+        client = stack.enter_context(
+            httpx.Client(
+                headers={"user-agent": f"tagalong/{_version()}", "accept": "application/json", **manifest.headers},
+                timeout=timeout,
+                limits=CONNECTIONS,
+                transport=transport,
+                follow_redirects=False,
+            )
+        )
+        keeper = None
+        if isinstance(auth, OAuth2):
+            path = store_path.absolute().with_name(f"{store_path.name}.{connection}.token")
+            keeper = TokenKeeper(auth, path, hosts=hosts, check=waiter.check, transport=transport, timeout=timeout, now=waiter.now)
+        return HttpApi(
+            connection=connection,
+            title=manifest.title,
+            settings=settings,
+            base_url=None if keeper and auth.base_url_key and not settings.base_url else base_url,  # type: ignore[union-attr]
+            hosts=hosts,
+            signer=make_signer(auth, keeper),
+            classify=connector.classify,
+            client=client,
+            budget=stack.enter_context(shared_budget(store_path, connection, manifest.limits)),
+            waiter=waiter,
+            repeater=Repeater(waiter.sleep, rng),
+            folder=Folder(folder.absolute(), store_path.absolute()),
+            clock=clock,
+            closing=stack.pop_all(),
+        )
+
+
+def _hosts(connector: Connector, auth: Auth, base_url: str | None, connection: str) -> Hosts:
+    """Return where credentials may go; a vendor that names no hosts (self-hosted) is where the settings say it is."""
+    suffixes = connector.manifest.hosts
+    urls = [httpx.URL(url) for url in (base_url, auth.token_url if isinstance(auth, OAuth2) else None) if url]
+    if not suffixes:
+        suffixes = tuple({url.host for url in urls})
+    hosts = Hosts(suffixes, loopback=any(is_loopback(url.host) for url in urls))
+    for url in urls:
+        if not hosts.allows(url):
+            raise ConfigError(
+                f"connection {connection}: {url.scheme}://{url.host} is not one of the hosts that"
+                f" {connector.manifest.title}'s credentials may go to ({', '.join(suffixes)}, over https)"
+            )
+    return hosts
+
+
+def _version() -> str:
+    try:
+        return version("tagalong")
+    except PackageNotFoundError:
+        return "0"

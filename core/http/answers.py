@@ -1,0 +1,187 @@
+"""
+From a response, or the lack of one, to an `Answer` or one typed error: the only table of statuses there is.
+
+A connector's `classify` is asked first on every response. Messages hold no body, no query and no address.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import httpx
+
+from core.contract import Answer, Json, ResponseView
+from core.errors import (
+    AuthError,
+    ConnectorError,
+    NotFoundError,
+    ProtocolError,
+    RateLimited,
+    RejectedError,
+    TransientError,
+)
+from core.log import redact
+
+Classify = Callable[[ResponseView], ConnectorError | None]
+
+NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+"""Transport errors before the request left: the vendor cannot have acted."""
+
+_JSON_TYPES = re.compile(r"[/+](?:json|javascript|x-json)\b", re.IGNORECASE)
+_REQUEST_ID = re.compile(r"(?:request|correlation|trace)-?id$")
+_SAFE_ID = re.compile(r"[\w.:/=+-]{1,100}")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The request in the words of messages."""
+
+    method: str
+    path: str
+    """As the connector gave it."""
+
+    @property
+    def words(self) -> str:
+        return f"{self.method} {redact(self.path.partition('?')[0])}"
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A response read to its end."""
+
+    status: int
+    headers: httpx.Headers
+    content: bytes
+    _: KW_ONLY
+    text_encoding: str = "utf-8"
+
+    @property
+    def text(self) -> str:
+        return self.content.decode(self.text_encoding, errors="replace")
+
+    @property
+    def content_type(self) -> str:
+        return self.headers.get("content-type", "").lower()
+
+
+def to_answer(asked: Asked, received: Received, *, classify: Classify | None, allow: Sequence[int], now: datetime) -> Answer:
+    """Return the answer; raise the typed error that the connector or the table of statuses makes of it."""
+    error = classify(_view(asked, received)) if classify is not None else None
+    if error is None and not 200 <= received.status < 300 and received.status not in allow:
+        error = error_for_status(asked, received.status)
+    if error is not None:
+        raise complete(error, received, now)
+    return Answer(received.status, received.headers, parse_body(asked, received, lenient=received.status in allow))
+
+
+def _view(asked: Asked, received: Received) -> ResponseView:
+    return ResponseView(received.status, received.headers, received.text, asked.method, asked.path)
+
+
+def error_for_status(asked: Asked, status: int) -> ConnectorError:
+    """The table."""
+    what = asked.words
+    match status:
+        case 401 | 407:
+            return AuthError(f"{what} was refused: the credentials are wrong, expired or revoked; renew them")
+        case 403:
+            return AuthError(f"{what} was forbidden: the credentials lack a permission; grant it and run `tagalong check`")
+        case 404 | 410:
+            return NotFoundError(f"{what}: there is no such thing")
+        case 429:
+            return RateLimited(f"{what}: too many requests")
+        case 423 | 425:
+            return TransientError(f"{what}: not ready for it yet", maybe_acted=False)
+        case 408:
+            return TransientError(f"{what}: the vendor waited too long for the request")
+        case 501 | 505:
+            return RejectedError(f"{what} is not something the vendor can do")
+        case _ if 500 <= status < 600:
+            return TransientError(f"{what} failed at the vendor")
+        case _ if 400 <= status < 500:
+            return RejectedError(f"{what} was refused as it is")
+        case _:
+            return ProtocolError(f"{what} was answered in a way that we do not understand")
+
+
+def complete(error: ConnectorError, received: Received, now: datetime) -> ConnectorError:
+    """Fill in what every error of a response has: status, request id, and how long to wait."""
+    error.status = received.status if error.status is None else error.status
+    error.request_id = error.request_id or request_id(received.headers)
+    if isinstance(error, TransientError) and error.retry_after_s is None:
+        error.retry_after_s = retry_after_s(received.headers, now)
+    return error
+
+
+def request_id(headers: httpx.Headers) -> str | None:
+    """Return the vendor's own number of the request, by which its support finds it."""
+    for name, value in headers.items():
+        if _REQUEST_ID.search(name) and _SAFE_ID.fullmatch(value):
+            return value
+    return None
+
+
+def retry_after_s(headers: httpx.Headers, now: datetime) -> float | None:
+    """Return the seconds that `Retry-After` asks for, in either of its forms; None where there is none to understand."""
+    text = headers.get("retry-after", "").strip()
+    try:
+        return max(0.0, float(text)) if re.fullmatch(r"\d{1,9}(\.\d+)?", text) else _until(text, now)
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _until(text: str, now: datetime) -> float | None:
+    if not text:
+        return None
+    at = parsedate_to_datetime(text)
+    return max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds())
+
+
+def parse_body(asked: Asked, received: Received, *, lenient: bool = False) -> Json:
+    """Return the parsed JSON, None for an empty body, text where the content type says so; else ProtocolError."""
+    content = received.content
+    if not content or content.isspace():
+        return None
+    kind = received.content_type
+    declared = not kind or _JSON_TYPES.search(kind) is not None
+    if not declared and content.lstrip()[:1] not in (b"{", b"["):
+        if lenient or (kind.startswith(("text/", "application/xml")) and "html" not in kind):
+            return received.text
+        what = "an HTML page" if "html" in kind else f"a body of another type ({_short(kind)})"
+        raise ProtocolError(f"{asked.words} was answered with {what} where JSON was due", status=received.status)
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        if lenient or (not declared and kind.startswith("text/")):
+            return received.text
+        # the parser's own message quotes the body, so it stays out; `from None` keeps it out of tracebacks too
+        kept = type(error).__name__
+        raise ProtocolError(
+            f"{asked.words} was answered with {len(content)} bytes that are not JSON, or only the beginning of it ({kept})",
+            status=received.status,
+            request_id=request_id(received.headers),
+        ) from None
+
+
+def _short(text: str) -> str:
+    return re.sub(r"[^\w/+.-]", "", text.partition(";")[0])[:60]
+
+
+def transport_error(asked: Asked, error: httpx.HTTPError | httpx.InvalidURL) -> ConnectorError:
+    """Return the typed error for a request that brought no whole answer."""
+    name = type(error).__name__
+    match error:
+        case httpx.ConnectTimeout() | httpx.ConnectError() | httpx.PoolTimeout() | httpx.ProxyError():
+            return TransientError(f"{asked.words}: no connection could be made ({name})", maybe_acted=False)
+        case httpx.TimeoutException():
+            return TransientError(f"{asked.words}: no answer in time ({name})")
+        case httpx.NetworkError() | httpx.RemoteProtocolError():
+            return TransientError(f"{asked.words}: the connection was lost ({name})")
+        case _:
+            return ProtocolError(f"{asked.words} could not be sent or read ({name})")

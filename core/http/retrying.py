@@ -1,0 +1,50 @@
+"""
+When a request is sent again: only what is harmless to repeat, a bounded number of times (tenacity).
+
+Harmless is what repeats by its method (GET, HEAD, PUT, DELETE), what the connector says is (`repeat=True`), and whatever the
+vendor certainly did not carry out (no connection was made, or it asked for patience).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+
+from core.errors import TransientError
+
+T = TypeVar("T")
+
+HARMLESS: Final = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+TRIES: Final = 5
+FIRST_WAIT_S: Final = 0.5
+LONGEST_WAIT_S: Final = 30.0
+PATIENCE_S: Final = 600.0
+"""Who is asked to wait longer than this does not sit and wait: the connection is paused, and resumes by itself."""
+
+
+class Repeater:
+    """Sends a request until it is answered, refused, or given up on."""
+
+    def __init__(self, sleep: Callable[[float], None], rng: random.Random | None = None) -> None:
+        self._rng = rng or random.Random()  # noqa: S311 - jitter
+        self._harmless = self._retrying(sleep, lambda error: isinstance(error, TransientError))
+        self._careful = self._retrying(sleep, lambda error: isinstance(error, TransientError) and not error.maybe_acted)
+
+    def _retrying(self, sleep: Callable[[float], None], worth_it: Callable[[BaseException], bool]) -> Retrying:
+        return Retrying(
+            stop=stop_after_attempt(TRIES), retry=retry_if_exception(worth_it), wait=self._wait_s, sleep=sleep, reraise=True
+        )
+
+    def __call__(self, send: Callable[[], T], *, harmless: bool) -> T:
+        """Return what *send* gives; its last error once the tries are used up."""
+        return (self._harmless if harmless else self._careful)(send)
+
+    def _wait_s(self, state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, TransientError) and error.retry_after_s is not None:
+            return error.retry_after_s  # exactly as long as the vendor asks
+        ceiling = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**state.attempt_number)
+        return self._rng.uniform(ceiling / 2, ceiling)

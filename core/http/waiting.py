@@ -1,0 +1,45 @@
+"""Waiting that a stopping process can interrupt, and the seconds by which waits are measured."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from core.errors import Stopped
+
+
+class Waiter:
+    """
+    Sleeps on behalf of one connection.
+
+    A *sleep* that was passed in may not really sleep (tests); the seconds it was asked for then count as passed, so that
+    what was waited for is over afterwards.
+    """
+
+    def __init__(self, *, stop: threading.Event | None = None, sleep: Callable[[float], None] | None = None) -> None:
+        self._stop = stop or threading.Event()
+        self._sleep = sleep
+        self._skipped_s = 0.0
+
+    def now(self) -> float:
+        """Seconds since 1970, as shared between processes; not the clock that records are dated by."""
+        return time.time() + self._skipped_s
+
+    def sleep(self, wait_s: float) -> None:
+        """Sleep for *wait_s*; Stopped as soon as the process is to stop."""
+        self.check()
+        if wait_s <= 0:
+            return
+        if self._sleep is None:
+            self._stop.wait(wait_s)
+        else:
+            began = time.time()
+            self._sleep(wait_s)
+            self._skipped_s += max(0.0, wait_s - (time.time() - began))
+        self.check()
+
+    def check(self) -> None:
+        """Raise Stopped if the process is to stop."""
+        if self._stop.is_set():
+            raise Stopped("stopped while waiting for a vendor")

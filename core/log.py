@@ -1,0 +1,149 @@
+"""
+The log: structlog set up once, pretty on a terminal, JSON elsewhere, always on standard error.
+
+Whatever is written passes one processor that blots out known secrets and anything that looks like an address, tracebacks and
+the lines of other libraries included. Nothing is logged by a connector; the core's modules log facts in keys.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import re
+import sys
+import threading
+from collections.abc import Iterable, Mapping
+from urllib.parse import quote
+
+import structlog
+from pydantic import BaseModel, SecretStr
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+MIN_SECRET_LENGTH = 4
+"""Shorter ones would blot out half of every line; a credential of three characters protects nothing."""
+BLOT = "[secret]"
+ADDRESS_BLOT = "[address]"
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("tagalong")
+"""The logger of the whole program."""
+
+_ADDRESS = re.compile(r"[A-Za-z0-9._%+'-]+(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+", re.IGNORECASE)
+_QUIET = ("httpx", "httpx2", "httpcore", "httpcore2", "authlib", "filelock", "uvicorn", "asyncio")
+_lock = threading.Lock()
+_hidden: set[str] = set()
+_hidden_pattern: re.Pattern[str] | None = None
+
+
+def hide(*secrets: SecretStr | str | None) -> None:
+    """Blot these out of everything that is logged from now on, in the spellings in which they travel."""
+    global _hidden_pattern
+    found: set[str] = set()
+    for secret in secrets:
+        text = secret.get_secret_value() if isinstance(secret, SecretStr) else secret
+        if text and len(text) >= MIN_SECRET_LENGTH:
+            encoded = base64.b64encode(text.encode()).decode()
+            found |= {text, quote(text, safe=""), quote(text), encoded, encoded.rstrip("="), *_lines(text)}
+    with _lock:
+        if not found <= _hidden:
+            _hidden.update(found)
+            # the longest first: one secret may begin with another
+            _hidden_pattern = re.compile("|".join(re.escape(one) for one in sorted(_hidden, key=len, reverse=True)))
+
+
+def _lines(text: str) -> Iterable[str]:
+    # a private key is shown line by line, or with its line ends escaped
+    if "\n" in text:
+        yield text.replace("\n", "\\n")
+        yield from (line for line in text.splitlines() if len(line) >= 16 and not line.startswith("-----"))
+
+
+def hide_settings(settings: BaseModel) -> None:
+    """Hide every secret of a connection's settings, nested ones included."""
+    for name in type(settings).model_fields:
+        _hide_value(getattr(settings, name))
+
+
+def _hide_value(value: object) -> None:
+    match value:
+        case SecretStr():
+            hide(value)
+        case BaseModel():
+            hide_settings(value)
+        case Mapping():
+            for item in value.values():
+                _hide_value(item)
+        case list() | tuple():
+            for item in value:
+                _hide_value(item)
+
+
+def redact(text: str) -> str:
+    """Return *text* without known secrets and addresses."""
+    if _hidden_pattern is not None:
+        text = _hidden_pattern.sub(BLOT, text)
+    return _ADDRESS.sub(ADDRESS_BLOT, text) if "@" in text or "%40" in text else text
+
+
+def redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """The processor: no secret and no address leaves in any value, however deep."""
+    return {key: _redact_value(value) for key, value in event.items()}
+
+
+def _redact_value(value: object) -> object:
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case str():
+            return redact(value)
+        case Mapping():
+            return {redact(str(key)): _redact_value(item) for key, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_redact_value(item) for item in value]
+        case _:
+            return redact(str(value))
+
+
+class _StandardError(logging.StreamHandler):  # type: ignore[type-arg]  # generic only for the type checker
+    """Writes to what `sys.stderr` is now, which a progress bar or a test may have replaced since."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+def configure(level: str = "info", json: bool | None = None) -> None:
+    """Set logging up; *json* None is JSON unless standard error is a terminal. May be called again."""
+    as_json = not sys.stderr.isatty() if json is None else json
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: Processor = (
+        structlog.processors.JSONRenderer(sort_keys=False)
+        if as_json
+        else structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)  # never the values of variables
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            redact_event,
+            renderer,
+        ],
+    )
+    handler = _StandardError()
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(threshold)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        cache_logger_on_first_use=False,
+    )

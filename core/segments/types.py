@@ -1,0 +1,151 @@
+"""
+What may be compared with what: one rule for comparisons, lists and texts. Countries, languages and addresses are normalised
+here, so that equal things are equal.
+"""
+
+from __future__ import annotations
+
+import ast
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, Final, NoReturn, Protocol
+
+from core.segments.tree import (
+    TEXT_LIKE, Aggregate, Ago, Answer, Billing, CompanyField, Constant, Literal, Moment, ProfileField, Property, Score,
+    SourceField, Term, Type, Value,
+)  # fmt: skip
+
+VALUES: Final = (ProfileField, CompanyField, SourceField, Aggregate, Billing, Score, Answer, Property)
+MAX_PATTERN: Final = 1_000
+_TEXTS: Final = frozenset({Type.TEXT, Type.COUNTRY, Type.LANGUAGE})
+
+
+class Fails(Protocol):
+    """What can point at a place in the text."""
+
+    def fail(self, node: ast.AST, message: str, remedy: str | None = None) -> NoReturn: ...
+
+
+class CallLike(Protocol):
+    """What the reader needs of a call (`words.call.Call`)."""
+
+    def text(self, index: int, what: str) -> str: ...
+    def flag(self, name: str) -> bool: ...
+    def end(self, positional: int) -> None: ...
+    def argument(self, index: int, what: str) -> ast.expr: ...
+
+
+def as_value(term: Term) -> Value:
+    """Narrow a term that is known to be a value."""
+    assert not isinstance(term, Literal | Moment | Ago)  # noqa: S101 - a mistake of ours, never of the text
+    return term
+
+
+def as_constant(term: Term) -> Constant:
+    """Narrow a term that is known to be a constant."""
+    assert isinstance(term, Literal | Moment | Ago)  # noqa: S101 - a mistake of ours, never of the text
+    return term
+
+
+def settled(value: Value, type_: Type) -> Value:
+    """Return *value* with its type settled, where it was open."""
+    if isinstance(value, SourceField | Answer | Property) and value.type is Type.ANY:
+        return replace(value, type=type_)
+    return value
+
+
+def agree(
+    reader: Fails, nodes: Sequence[ast.expr], terms: Sequence[Term], *, ordered: bool
+) -> tuple[tuple[Term, ...], Type]:
+    """Return *terms* with one type settled for all, or fail at the one that does not fit."""
+    if all(isinstance(term, Literal | Moment | Ago) for term in terms):
+        reader.fail(nodes[0], "says nothing about anybody", "compare with a field")
+    goal = _goal(terms, ordered)
+    if ordered and goal in _TEXTS | {Type.BOOLEAN}:
+        reader.fail(nodes[0], f"a {'text' if goal in _TEXTS else goal} has no order", "write == or in")
+    found = [_fitted(reader, node, term, goal) for node, term in zip(nodes, terms, strict=True)]
+    names = [term for term in found if isinstance(term, ProfileField | CompanyField)]
+    special = next((t.type for t in names if t.type in (Type.COUNTRY, Type.LANGUAGE)), None)
+    address = any(isinstance(t, ProfileField) and t.name == "email" for t in names)
+    if special is not None or address:
+        found = [_normal(reader, node, term, special) for node, term in zip(nodes, found, strict=True)]
+    return tuple(found), goal
+
+
+def _goal(terms: Sequence[Term], ordered: bool) -> Type:
+    """Settle the common type: that of a value if one has one, else that of a constant."""
+    values = [t.type for t in terms if not isinstance(t, Literal | Moment | Ago)]
+    constants = [t.type for t in terms if isinstance(t, Literal | Moment | Ago)]
+    if Type.TIME in constants and Type.TEXT in values:
+        texts = [t for t in terms if isinstance(t, SourceField) and t.type is Type.TEXT]
+        if texts and set(values) <= {Type.TEXT, Type.TIME, Type.ANY} and len(texts) == values.count(Type.TEXT):
+            return Type.TIME  # a vendor's ISO text, read as a time
+    for type_ in [*values, *constants]:
+        if type_ is not Type.ANY:
+            return Type.TEXT if type_ in _TEXTS else type_
+    return Type.NUMBER if ordered else Type.TEXT
+
+
+def _fitted(reader: Fails, node: ast.expr, term: Term, goal: Type) -> Term:
+    type_ = Type.TEXT if term.type in _TEXTS else term.type
+    if type_ == goal:
+        return term
+    if isinstance(term, Answer) and term.type is Type.ANY and goal is Type.TIME:
+        reader.fail(node, "an answer is no time")
+    if isinstance(term, SourceField | Answer | Property) and term.type is Type.ANY:
+        return replace(term, type=goal)
+    if isinstance(term, SourceField) and type_ is Type.TEXT and goal is Type.TIME:
+        return replace(term, type=goal)
+    remedy = None
+    if goal is Type.TIME:
+        remedy = 'write date("2026-01-31"), or within_last(x, "30d")'
+    elif type_ is Type.TEXT and goal is Type.NUMBER:
+        remedy = "write the number without quotes"
+    elif goal is Type.TEXT:
+        remedy = "write it in quotes"
+    reader.fail(node, f"is a {type_} where a {goal} is compared", remedy)
+
+
+def _normal(reader: Fails, node: ast.expr, term: Term, special: Type | None) -> Term:
+    if not isinstance(term, Literal) or not isinstance(term.value, str):
+        return term
+    if special is None:
+        return replace(term, value=unicodedata.normalize("NFC", term.value.strip()).lower())
+    from core.normalise import country, language  # the libraries behind it are slow to import
+
+    code = country(term.value) if special is Type.COUNTRY else language(term.value)
+    if code is None:
+        reader.fail(node, f"no {special} is called {term.value[:40]!r}", 'write its name or its code, as in "SE"')
+    return replace(term, value=code)
+
+
+@lru_cache(maxsize=256)
+def compiled(pattern: str, case: bool) -> Any:
+    """Return *pattern* compiled by the linear-time engine; ValueError with what is wrong in it."""
+    import re2
+
+    options = re2.Options()
+    options.case_sensitive = case
+    options.log_errors = False
+    try:
+        return re2.compile(pattern, options)
+    except re2.error as error:
+        said = error.args[0] if error.args else error
+        raise ValueError(said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)) from error
+
+
+def check_pattern(pattern: str, fail: Callable[[str], NoReturn]) -> None:
+    """Fail where *pattern* is too long, too large or no regular expression of the engine."""
+    if not pattern:
+        fail("an empty pattern is in every text")
+    if len(pattern) > MAX_PATTERN:
+        fail(f"a pattern longer than {MAX_PATTERN} characters")
+    try:
+        compiled(pattern, True)
+    except ValueError as error:
+        fail(f"not a pattern: {error}")
+
+
+__all__ = ["TEXT_LIKE", "VALUES", "Ago", "CallLike", "Moment", "agree", "as_constant", "as_value", "check_pattern", "compiled", "settled"]

@@ -1,0 +1,188 @@
+"""
+What was given up on for now: records that could not be read and members that a destination refused.
+
+A dead letter never blocks anybody else. A member's is tried again at the next run, after a day and after a week, each time with
+that day's wish; then it is given up. What the vendor said is kept as a code, never as its text.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Final
+
+from pyroaring import BitMap
+
+DAY_US: Final = 86_400_000_000
+TRY_AGAIN_AFTER_US: Final = (0, DAY_US, 7 * DAY_US)
+"""After the first, second and third refusal of a member; the fourth is the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A member that the destination refused."""
+
+    key: str
+    op: str
+    _: KW_ONLY
+    profile_id: int | None
+    reason: str
+    final: bool = False
+    """Not to be tried again: the outcome is unknown and asking twice would do harm."""
+
+
+def bury_record(conn: sqlite3.Connection, *, connection: str, stream: str, key: str, reason: str, run_id: int, at: int) -> None:
+    """Keep a record that could not be read, with its reason; the same record again only counts an attempt."""
+    # NULLs are distinct in a UNIQUE index, so this cannot be an ON CONFLICT
+    updated = conn.execute(
+        "UPDATE dead_letters SET reason = ?, attempts = attempts + 1, last_at = ?, run_id = ?"
+        " WHERE what = 'record' AND connection = ? AND stream = ? AND audience_id IS NULL AND key = ?",
+        (reason, at, run_id, connection, stream, key),
+    )
+    if updated.rowcount == 0:
+        conn.execute(
+            "INSERT INTO dead_letters (what, connection, stream, key, reason, first_at, last_at, run_id)"
+            " VALUES ('record', ?, ?, ?, ?, ?, ?, ?)",
+            (connection, stream, key, reason, at, at, run_id),
+        )
+
+
+def unbury_records(conn: sqlite3.Connection, *, connection: str, stream: str, keys: Iterable[str]) -> None:
+    """Forget the dead letters of records that could be read after all."""
+    conn.executemany(
+        "DELETE FROM dead_letters WHERE what = 'record' AND connection = ? AND stream = ? AND audience_id IS NULL AND key = ?",
+        ((connection, stream, key) for key in keys),
+    )
+
+
+def bury_members(
+    conn: sqlite3.Connection,
+    refusals: Iterable[Refusal],
+    *,
+    connection: str,
+    audience_id: int,
+    sync: str,
+    run_id: int,
+    at: int,
+) -> None:
+    """Keep members that the destination refused, each with the time to try again or given up."""
+    for refusal in refusals:
+        row = conn.execute(
+            "SELECT id, attempts, op FROM dead_letters WHERE what = 'member' AND connection = ? AND stream IS NULL"
+            " AND audience_id = ? AND key = ?",
+            (connection, audience_id, refusal.key),
+        ).fetchone()
+        # a refusal of the other direction is another story: it starts from the beginning
+        attempts = row[1] + 1 if row and row[2] == refusal.op else 1
+        given_up = refusal.final or attempts > len(TRY_AGAIN_AFTER_US)
+        next_try_at = None if given_up else at + TRY_AGAIN_AFTER_US[attempts - 1]
+        values = (
+            sync,
+            refusal.op,
+            refusal.profile_id,
+            refusal.reason,
+            attempts,
+            at,
+            run_id,
+            next_try_at,
+            at if given_up else None,
+        )
+        if row:
+            conn.execute(
+                "UPDATE dead_letters SET sync = ?, op = ?, profile_id = ?, reason = ?, attempts = ?, last_at = ?, run_id = ?,"
+                " next_try_at = ?, given_up_at = ? WHERE id = ?",
+                (*values, row[0]),
+            )
+        else:
+            conn.execute(
+                "INSERT INTO dead_letters (what, connection, audience_id, key, first_at, sync, op, profile_id, reason,"
+                " attempts, last_at, run_id, next_try_at, given_up_at)"
+                " VALUES ('member', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (connection, audience_id, refusal.key, at, *values),
+            )
+
+
+def unbury_members(conn: sqlite3.Connection, *, connection: str, audience_id: int, keys: Iterable[str]) -> None:
+    """Forget the dead letters of members that went through after all."""
+    conn.executemany(
+        "DELETE FROM dead_letters WHERE what = 'member' AND connection = ? AND stream IS NULL AND audience_id = ? AND key = ?",
+        ((connection, audience_id, key) for key in keys),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Resting:
+    """Profiles whose dead letter is not due: neither added nor removed until it is."""
+
+    adds: BitMap
+    removes: BitMap
+    due: BitMap
+    """Profiles with a dead letter that is due; their keys are looked at again even where nothing changed."""
+
+
+def resting(conn: sqlite3.Connection, audience_id: int, *, connection: str, at: int) -> Resting:
+    """Return who of an audience is not to be tried at *at*, and who is to be tried again."""
+    found = Resting(BitMap(), BitMap(), BitMap())
+    rows = conn.execute(
+        "SELECT profile_id, op, given_up_at IS NOT NULL OR next_try_at > ? FROM dead_letters"
+        " WHERE what = 'member' AND connection = ? AND stream IS NULL AND audience_id = ? AND profile_id IS NOT NULL",
+        (at, connection, audience_id),
+    )
+    for profile_id, op, rests in rows:
+        if not rests:
+            found.due.add(profile_id)
+        elif op == "remove":
+            found.removes.add(profile_id)
+        else:
+            found.adds.add(profile_id)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One line of `tagalong dead-letters`."""
+
+    id: int
+    what: str
+    _: KW_ONLY
+    connection: str
+    stream: str | None
+    sync: str | None
+    key: str
+    op: str | None
+    profile_id: int | None
+    reason: str
+    attempts: int
+    first_at: int
+    last_at: int
+    next_try_at: int | None
+    given_up_at: int | None
+
+
+def dead_letters(conn: sqlite3.Connection, *, names: Sequence[str] = ()) -> list[DeadLetter]:
+    """Return the dead letters, newest first; *names* restricts them to some connections and syncs."""
+    rows = conn.execute(
+        "SELECT id, what, connection, stream, sync, key, op, profile_id, reason, attempts, first_at, last_at, next_try_at,"
+        " given_up_at FROM dead_letters ORDER BY last_at DESC, id DESC"
+    )
+    found = [
+        DeadLetter(
+            row[0],
+            row[1],
+            connection=row[2],
+            stream=row[3],
+            sync=row[4],
+            key=row[5],
+            op=row[6],
+            profile_id=row[7],
+            reason=row[8],
+            attempts=row[9],
+            first_at=row[10],
+            last_at=row[11],
+            next_try_at=row[12],
+            given_up_at=row[13],
+        )
+        for row in rows
+    ]
+    return [one for one in found if not names or {one.connection, one.sync, (one.sync or "").split(".")[0]} & set(names)]

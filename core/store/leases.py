@@ -1,0 +1,118 @@
+"""
+One run of a sync and one pull of a connection at a time, across processes.
+
+A lease names its owner's host, process and start of process. An owner that is gone from this host is replaced at once; one on
+another host when it has not renewed for `EXPIRES_S`. It is renewed while held by a thread of its own, and checked inside every
+transaction that matters, so a process that slept through its lease writes nothing more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sqlite3
+import subprocess
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from core.clock import Clock, to_us
+from core.errors import LeaseLost, StoreError
+from core.store.db import Store
+
+EXPIRES_S: Final = 300.0
+"""How long an owner on another host may be silent."""
+RENEW_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A lease that is held."""
+
+    name: str
+    owner: str
+    clock: Clock
+
+    def check(self, conn: sqlite3.Connection) -> None:
+        """Renew inside the caller's transaction; LeaseLost where somebody else has it."""
+        renewed = conn.execute(
+            "UPDATE leases SET renewed_at = ? WHERE name = ? AND owner = ?", (to_us(self.clock()), self.name, self.owner)
+        )
+        if renewed.rowcount == 0:
+            raise LeaseLost(f"{self.name}: another process took over while this one was not looking; nothing more is sent")
+
+
+def process_started(pid: int) -> str | None:
+    """Return something that tells this process from a later one of the same number, or None when there is no such process."""
+    stat = Path(f"/proc/{pid}/stat")
+    if Path("/proc/self/stat").exists():
+        try:
+            # the name in brackets may hold anything; field 22 counts ticks since boot
+            ticks = stat.read_text().rpartition(")")[2].split()[19]
+        except OSError:
+            return None
+        boot = Path("/proc/sys/kernel/random/boot_id")
+        return f"{boot.read_text().strip() if boot.exists() else ''}:{ticks}"
+    answer = subprocess.run(["/bin/ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)  # noqa: S603
+    return answer.stdout.strip() or None
+
+
+def _gone(owner: tuple[str, int, str, int], now: int) -> bool:
+    host, pid, started, renewed_at = owner
+    if host == socket.gethostname():
+        return process_started(pid) != started
+    return now - renewed_at > EXPIRES_S * 1_000_000
+
+
+@contextmanager
+def hold(store_path: Path, name: str, clock: Clock) -> Iterator[Lease]:
+    """
+    Hold the lease *name* (`sync.NAME`, `connection.NAME`) while the block runs.
+
+    Raises:
+        LeaseLost: somebody who is alive holds it.
+    """
+    lease = Lease(name, uuid.uuid4().hex, clock)
+    with Store(store_path) as store, store.atomic() as conn:
+        _take(conn, lease)
+    ended = threading.Event()
+    renewer = threading.Thread(target=_renew, args=(store_path, lease, ended), name=f"lease {name}", daemon=True)
+    renewer.start()
+    try:
+        yield lease
+    finally:
+        ended.set()
+        renewer.join()
+        with contextlib.suppress(StoreError), Store(store_path) as store, store.atomic() as conn:
+            conn.execute("DELETE FROM leases WHERE name = ? AND owner = ?", (name, lease.owner))
+
+
+def _take(conn: sqlite3.Connection, lease: Lease) -> None:
+    now = to_us(lease.clock())
+    row = conn.execute("SELECT host, pid, process_started, renewed_at FROM leases WHERE name = ?", (lease.name,)).fetchone()
+    if row is not None and not _gone(row, now):
+        raise LeaseLost(f"{lease.name}: process {row[1]} on {row[0]} is at it; wait for it to end")
+    pid = os.getpid()
+    conn.execute(
+        "INSERT OR REPLACE INTO leases (name, owner, host, pid, process_started, acquired_at, renewed_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (lease.name, lease.owner, socket.gethostname(), pid, process_started(pid) or "", now, now),
+    )
+
+
+def _renew(store_path: Path, lease: Lease, ended: threading.Event) -> None:
+    while not ended.wait(RENEW_S):
+        # a busy store or a lost lease shows in the owner's next `check`; this thread only keeps quiet time from counting
+        with contextlib.suppress(StoreError, LeaseLost), Store(store_path) as store, store.atomic() as conn:
+            lease.check(conn)
+
+
+def is_held(conn: sqlite3.Connection, name: str, clock: Clock) -> bool:
+    """Return whether somebody who is alive holds *name* right now, for `status`."""
+    row = conn.execute("SELECT host, pid, process_started, renewed_at FROM leases WHERE name = ?", (name,)).fetchone()
+    return row is not None and not _gone(row, to_us(clock()))

@@ -1,0 +1,215 @@
+"""
+What we believe is at each audience: one row a member, written from outcomes and never from plans.
+
+States: `ours` (we put it there), `unsure` (we may have: an intent that was never answered; ours for removal, and sent again if
+still wanted), `foreign` (was there before us, or somebody else's), `not_found` and `suppressed` (asked again later).
+Every function that changes rows returns the profiles whose bitmaps must be refreshed in the same transaction.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from pyroaring import BitMap
+
+from core.contract import Ref
+from core.store.audiences import chunks
+
+
+class State(StrEnum):
+    """What the ledger says of a member."""
+
+    OURS = "ours"
+    UNSURE = "unsure"
+    FOREIGN = "foreign"
+    NOT_FOUND = "not_found"
+    SUPPRESSED = "suppressed"
+
+
+OURS = (State.OURS, State.UNSURE)
+REMOTE_PREFIX = "remote:"
+"""Key of a foreign member of whom we know no identifier."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One member of one audience."""
+
+    member_key: str
+    state: State
+    _: KW_ONLY
+    profile_id: int | None
+    remote_id: str | None = None
+    handle: str | None = None
+    object: str | None = None
+    value_hash: str | None = None
+
+    @property
+    def ref(self) -> Ref:
+        """Who the member is at the destination; the key where the vendor knows people by it."""
+        return Ref(self.remote_id or self.member_key, handle=self.handle, object=self.object)
+
+
+_COLUMNS = "member_key, state, profile_id, remote_id, handle, object, value_hash"
+
+
+def _entry(row: Sequence[Any]) -> Entry:
+    return Entry(
+        row[0], State(row[1]), profile_id=row[2], remote_id=row[3], handle=row[4], object=row[5], value_hash=row[6]
+    )  # fmt: skip
+
+
+def put(
+    conn: sqlite3.Connection, audience_id: int, entries: Iterable[Entry], *, sync: str, run_id: int | None, at: int
+) -> BitMap:
+    """Write rows, replacing those with the same key."""
+    touched = BitMap()
+
+    def rows() -> Iterable[tuple[Any, ...]]:
+        for e in entries:
+            if e.profile_id is not None:
+                touched.add(e.profile_id)
+            yield (
+                audience_id,
+                e.member_key,
+                e.profile_id,
+                sync,
+                e.remote_id,
+                e.handle,
+                e.object,
+                e.value_hash,
+                e.state,
+                at,
+                run_id,
+            )
+
+    conn.executemany(
+        "INSERT OR REPLACE INTO ledger (audience_id, member_key, profile_id, sync, remote_id, handle, object, value_hash, state, at,"
+        " run_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        rows(),
+    )
+    return touched
+
+
+def drop(conn: sqlite3.Connection, audience_id: int, keys: Iterable[str]) -> BitMap:
+    """Delete rows."""
+    touched = BitMap()
+    for key in keys:
+        for (profile_id,) in conn.execute(
+            "DELETE FROM ledger WHERE audience_id = ? AND member_key = ? RETURNING profile_id", (audience_id, key)
+        ):
+            if profile_id is not None:
+                touched.add(profile_id)
+    return touched
+
+
+def of_profiles(conn: sqlite3.Connection, audience_id: int, profiles: Iterable[int]) -> dict[int, list[Entry]]:
+    """Return the rows of some profiles, by profile, in order of key."""
+    found: dict[int, list[Entry]] = {}
+    for chunk in chunks(profiles):
+        rows = conn.execute(
+            f"SELECT {_COLUMNS} FROM ledger WHERE audience_id = ? AND profile_id IN (SELECT value FROM json_each(?))"
+            " ORDER BY profile_id, member_key",
+            (audience_id, chunk),
+        )
+        for row in rows:
+            found.setdefault(row[2], []).append(_entry(row))
+    return found
+
+
+def of_keys(conn: sqlite3.Connection, audience_id: int, keys: Iterable[str]) -> dict[str, Entry]:
+    """Return the rows with some keys."""
+    return {entry.member_key: entry for entry in _matching(conn, audience_id, "member_key", keys)}
+
+
+def of_remote_ids(conn: sqlite3.Connection, audience_id: int, remote_ids: Iterable[str]) -> dict[str, list[Entry]]:
+    """Return the rows with some remote ids, by remote id."""
+    found: dict[str, list[Entry]] = {}
+    for entry in _matching(conn, audience_id, "remote_id", remote_ids):
+        found.setdefault(str(entry.remote_id), []).append(entry)
+    return found
+
+
+def _matching(conn: sqlite3.Connection, audience_id: int, column: str, values: Iterable[str]) -> Iterable[Entry]:
+    wanted = list(values)
+    for start in range(0, len(wanted), 500):
+        part = wanted[start : start + 500]
+        marks = ",".join("?" * len(part))
+        for row in conn.execute(
+            f"SELECT {_COLUMNS} FROM ledger WHERE audience_id = ? AND {column} IN ({marks})", (audience_id, *part)
+        ):
+            yield _entry(row)
+
+
+def in_state(
+    conn: sqlite3.Connection, audience_id: int, state: State, *, since: int | None = None, before: int | None = None
+) -> BitMap:
+    """Return the profiles with a row in *state*, of those written after *since* or up to *before*."""
+    rows = conn.execute(
+        "SELECT profile_id FROM ledger WHERE audience_id = ? AND state = ? AND at > ? AND at <= ? AND profile_id IS NOT NULL",
+        (audience_id, state, -1 if since is None else since, 2**62 if before is None else before),
+    )
+    return BitMap([profile_id for (profile_id,) in rows])
+
+
+def rows(conn: sqlite3.Connection, audience_id: int) -> Iterable[Entry]:
+    """Yield every row of an audience, in order of key."""
+    for row in conn.execute(f"SELECT {_COLUMNS} FROM ledger WHERE audience_id = ? ORDER BY member_key", (audience_id,)):
+        yield _entry(row)
+
+
+def give_to(conn: sqlite3.Connection, audience_id: int, holders: Mapping[str, int | None]) -> BitMap:
+    """Write who the member of each key is by now."""
+    touched = BitMap()
+    for key, holder in holders.items():
+        row = conn.execute(
+            "SELECT profile_id FROM ledger WHERE audience_id = ? AND member_key = ?", (audience_id, key)
+        ).fetchone()
+        if row is None:
+            continue
+        touched |= BitMap([profile for profile in (row[0], holder) if profile is not None])
+        conn.execute("UPDATE ledger SET profile_id = ? WHERE audience_id = ? AND member_key = ?", (holder, audience_id, key))
+    return touched
+
+
+def rename(
+    conn: sqlite3.Connection, audience_id: int, old_key: str, new: Entry, *, sync: str, run_id: int | None, at: int
+) -> BitMap:
+    """Change the key of a member that stays where it is."""
+    touched = drop(conn, audience_id, [old_key])
+    return touched | put(conn, audience_id, [new], sync=sync, run_id=run_id, at=at)
+
+
+def follow_aliases(conn: sqlite3.Connection, audience_id: int, *, since: int) -> BitMap:
+    """Hand the rows of profiles that were joined into another since *since* to that other."""
+    moved = conn.execute(
+        "SELECT l.member_key, a.old_id, a.new_id FROM profile_aliases a CROSS JOIN ledger l"
+        " ON l.audience_id = ? AND l.profile_id = a.old_id WHERE a.at >= ?",
+        (audience_id, since),
+    ).fetchall()
+    touched = BitMap()
+    for key, old_id, new_id in moved:
+        winner = survivor(conn, new_id)
+        touched |= BitMap([old_id, winner])
+        conn.execute("UPDATE ledger SET profile_id = ? WHERE audience_id = ? AND member_key = ?", (winner, audience_id, key))
+    return touched
+
+
+def survivor(conn: sqlite3.Connection, profile_id: int) -> int:
+    """Return the profile that *profile_id* ended up in; itself where it was never joined."""
+    seen = {profile_id}
+    while True:
+        row = conn.execute("SELECT new_id FROM profile_aliases WHERE old_id = ?", (profile_id,)).fetchone()
+        if row is None or row[0] in seen:
+            return profile_id
+        profile_id = row[0]
+        seen.add(profile_id)
+
+
+def unsure(entry: Entry) -> Entry:
+    """Return *entry* as one that may or may not be there."""
+    return replace(entry, state=State.UNSURE)
