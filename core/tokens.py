@@ -25,7 +25,6 @@ from filelock import FileLock, Timeout
 
 from core.contract import OAuth2
 from core.errors import AuthError, ConfigError, ConnectorError, ProtocolError, StoreError, TransientError
-from core.http.hosts import Hosts
 from core.log import hide
 
 EARLY_S: Final = 60.0
@@ -61,16 +60,16 @@ class TokenKeeper:
         auth: OAuth2,
         path: Path,
         *,
-        hosts: Hosts,
+        check_host: Callable[[httpx.URL], None],
         check: Callable[[], None],
         transport: httpx.BaseTransport | None = None,
         timeout: httpx.Timeout | float = 30.0,
         now: Callable[[], float] = time.time,
     ) -> None:
-        """*check* is called while waiting for the lock and raises when the process is to stop."""
+        """*check_host* raises for a host that credentials may not go to; *check* when the process is to stop."""
         self._auth = auth
         self._path = path
-        self._hosts = hosts
+        self._check_host = check_host
         self._check = check
         self._client_options = {"transport": transport, "timeout": timeout}
         self._now = now
@@ -115,7 +114,7 @@ class TokenKeeper:
                 self._file_lock.acquire(timeout=0.25, poll_interval=0.02)
             except Timeout:
                 if time.monotonic() > until:
-                    raise TransientError("another process has been renewing the token for too long", maybe_acted=False) from None
+                    raise TransientError("another process takes too long to renew the token", maybe_acted=False) from None
             except OSError as error:
                 raise StoreError(f"{self._path}: the lock beside it cannot be made ({error.strerror})") from error
             else:
@@ -159,7 +158,7 @@ class TokenKeeper:
     # The vendor
 
     def _ask(self, kept: Token | None) -> Token:
-        self._hosts.check(httpx.URL(self._auth.token_url))
+        self._check_host(httpx.URL(self._auth.token_url))
         refresh_token = kept.refresh_token if kept is not None and kept.refresh_token else _secret(self._auth.refresh_token)
         try:
             answer = self._grant(refresh_token)
@@ -202,15 +201,19 @@ class TokenKeeper:
                 if auth.grant == "client_credentials":
                     extra = {"audience": auth.audience} if auth.audience else {}
                     return self._judged(client.fetch_token, auth.token_url, grant_type="client_credentials", **extra)
-                return self._judged(client.refresh_token, auth.token_url, refresh_token=refresh_token or _missing("refresh token"))
+                held = refresh_token or _missing("refresh token")
+                return self._judged(client.refresh_token, auth.token_url, refresh_token=held)
         except OAuthError as error:
             raise _refused(error.error) from None  # its text may hold the vendor's words about a person
 
     def _judged(self, ask: Callable[..., Any], *args: Any, **options: Any) -> Mapping[str, Any]:
         try:
             return ask(*args, **options)  # type: ignore[no-any-return]
-        except httpx.HTTPStatusError as error:  # authlib's word for a 5xx
-            raise TransientError("the token server failed", status=error.response.status_code) from None
+        except httpx.HTTPStatusError as error:  # authlib's word for a 5xx, and for a page that is not JSON
+            status = error.response.status_code
+            if status >= 500 or status == httpx.codes.TOO_MANY_REQUESTS:
+                raise TransientError("the token server cannot answer now", status=status, maybe_acted=False) from None
+            raise AuthError("the token server refused the credentials; authorise the connection again", status=status) from None
         except (ValueError, TypeError, KeyError) as error:
             raise ProtocolError(f"the token server's answer or the key cannot be read ({type(error).__name__})") from None
 
@@ -221,7 +224,7 @@ class TokenKeeper:
         url = answer.get(key)
         if not isinstance(url, str) or not url:
             raise ProtocolError("the token server's answer holds no base URL")
-        self._hosts.check(httpx.URL(url))
+        self._check_host(httpx.URL(url))
         return url.rstrip("/")
 
 

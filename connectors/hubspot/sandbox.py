@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from starlette.applications import Starlette
@@ -20,7 +21,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from connectors.hubspot.sandbox_answers import Answers, Refused, Reply
+from connectors.hubspot.sandbox_form import Ask, Refused, Reply
+from connectors.hubspot.sandbox_lists import ListAnswers
+from connectors.hubspot.sandbox_objects import ObjectAnswers
 from connectors.hubspot.sandbox_state import TYPES, State, StoredList
 from connectors.hubspot.vendor import API_VERSION
 from core.contract import ListChange, Sandbox
@@ -38,28 +41,30 @@ class _Endpoint(NamedTuple):
     method: str
     template: str
     handler: str
-    """A method of `Answers`."""
+    """A method of `ObjectAnswers` or `ListAnswers`."""
     scopes: tuple[str, ...]
     """`{type}` stands for the object type of the path."""
     write: bool = False
 
 
 ENDPOINTS: Final = (
-    _Endpoint("GET", "/account-info/{V}/details", "account", ("oauth",)),
-    _Endpoint("GET", "/crm/properties/{V}/{type}", "properties", ("crm.schemas.{type}.read",)),
-    _Endpoint("GET", "/crm/pipelines/{V}/{type}", "pipelines", ("crm.objects.{type}.read",)),
-    _Endpoint("GET", "/crm/objects/{V}/{type}", "objects", ("crm.objects.{type}.read",)),
-    _Endpoint("POST", "/crm/objects/{V}/{type}/search", "search", ("crm.objects.{type}.read",)),
-    _Endpoint("POST", "/crm/objects/{V}/{type}/batch/read", "batch_read", ("crm.objects.{type}.read",)),
-    _Endpoint("POST", "/crm/objects/{V}/{type}/batch/upsert", "batch_upsert", ("crm.objects.{type}.write",), write=True),
-    _Endpoint("POST", "/crm/associations/{V}/{type}/{to}/batch/read", "associations", ("crm.objects.{type}.read",)),
-    _Endpoint("GET", "/crm/lists/{V}/object-type-id/0-1/name/{name:path}", "list_by_name", ("crm.lists.read",)),
-    _Endpoint("POST", "/crm/lists/{V}/search", "list_search", ("crm.lists.read",)),
-    _Endpoint("POST", "/crm/lists/{V}", "list_create", ("crm.lists.read", "crm.lists.write"), write=True),
-    _Endpoint("GET", "/crm/lists/{V}/{list}", "list_by_id", ("crm.lists.read",)),
-    _Endpoint("GET", "/crm/lists/{V}/{list}/memberships", "members", ("crm.lists.read",)),
+    _Endpoint("GET", "/account-info/{V}/details", "objects.account", ("oauth",)),
+    _Endpoint("GET", "/crm/properties/{V}/{type}", "objects.properties", ("crm.schemas.{type}.read",)),
+    _Endpoint("GET", "/crm/pipelines/{V}/{type}", "objects.pipelines", ("crm.objects.{type}.read",)),
+    _Endpoint("GET", "/crm/objects/{V}/{type}", "objects.objects", ("crm.objects.{type}.read",)),
+    _Endpoint("POST", "/crm/objects/{V}/{type}/search", "objects.search", ("crm.objects.{type}.read",)),
+    _Endpoint("POST", "/crm/objects/{V}/{type}/batch/read", "objects.batch_read", ("crm.objects.{type}.read",)),
     _Endpoint(
-        "PUT", "/crm/lists/{V}/{list}/memberships/add-and-remove", "change_members",
+        "POST", "/crm/objects/{V}/{type}/batch/upsert", "objects.batch_upsert", ("crm.objects.{type}.write",), write=True
+    ),
+    _Endpoint("POST", "/crm/associations/{V}/{type}/{to}/batch/read", "objects.associations", ("crm.objects.{type}.read",)),
+    _Endpoint("GET", "/crm/lists/{V}/object-type-id/0-1/name/{name:path}", "lists.list_by_name", ("crm.lists.read",)),
+    _Endpoint("POST", "/crm/lists/{V}/search", "lists.list_search", ("crm.lists.read",)),
+    _Endpoint("POST", "/crm/lists/{V}", "lists.list_create", ("crm.lists.read", "crm.lists.write"), write=True),
+    _Endpoint("GET", "/crm/lists/{V}/{list}", "lists.list_by_id", ("crm.lists.read",)),
+    _Endpoint("GET", "/crm/lists/{V}/{list}/memberships", "lists.members", ("crm.lists.read",)),
+    _Endpoint(
+        "PUT", "/crm/lists/{V}/{list}/memberships/add-and-remove", "lists.change_members",
         ("crm.lists.read", "crm.lists.write"), write=True,
     ),
 )  # fmt: skip
@@ -81,7 +86,7 @@ class HubSpotSandbox(Sandbox):
         now: Callable[[], datetime] | None = None,
         rate_factor: float | None = 1.0,
         daily: int = DAILY,
-        token: str = "pat-sandbox-00000000",
+        token: str = "pat-sandbox-00000000",  # noqa: S107 - opens this sandbox and nothing else
         scopes: Iterable[str] = SCOPES,
         portal_id: int = 4_711_000,
         search_cap: int = 10_000,
@@ -93,15 +98,8 @@ class HubSpotSandbox(Sandbox):
         super().__init__(now=now)
         self.token, self.scopes, self.daily, self.rate_factor = token, frozenset(scopes), daily, rate_factor
         self.state = State(lambda: self.now(), index_lag)
-        self.answers = Answers(
-            self.state,
-            self.change_log,
-            portal_id=portal_id,
-            search_cap=search_cap,
-            membership_cap=membership_cap,
-            secondary_emails=secondary_emails,
-            name_conflict=name_conflict,
-        )
+        self.objects = ObjectAnswers(self.state, portal_id=portal_id, search_cap=search_cap, secondary_emails=secondary_emails)
+        self.lists = ListAnswers(self.state, self.change_log, membership_cap=membership_cap, name_conflict=name_conflict)
         self._lock = threading.RLock()
         self._recent: deque[float] = deque()
         self._searched: deque[float] = deque()
@@ -137,16 +135,18 @@ class HubSpotSandbox(Sandbox):
             return {each.name: frozenset(each.members) for each in self.state.lists.values()}
 
     def _route(self, of: _Endpoint) -> Route:
+        answer: Callable[[Ask], Reply] = attrgetter(of.handler)(self)
+
         async def endpoint(request: Request) -> Response:
             name = f"{of.method} {of.template.replace('{V}', API_VERSION)}"
-            raw = await request.body()
+            ask = Ask(request.path_params, request.query_params, len(str(request.url)), await request.body())
             with self._lock:
                 self.requests[name] += 1
                 if of.write:
                     self.writes[name] += 1
                 try:
                     self._admit(request, of)
-                    reply = getattr(self.answers, of.handler)(request, raw)
+                    reply = answer(ask)
                 except Refused as refused:
                     return JSONResponse(refused.body, refused.status, headers=refused.headers)
             return self._respond(reply, of)
@@ -155,7 +155,7 @@ class HubSpotSandbox(Sandbox):
 
     def _respond(self, reply: Reply, of: _Endpoint) -> Response:
         headers = {}
-        if of.handler != "search":  # search answers carry none of them
+        if of.handler != "objects.search":  # search answers carry none of them
             headers = {
                 "X-HubSpot-RateLimit-Daily": str(self.daily),
                 "X-HubSpot-RateLimit-Daily-Remaining": str(max(self.daily - self.requests.total(), 0)),
@@ -171,7 +171,7 @@ class HubSpotSandbox(Sandbox):
         if self.requests.total() > self.daily:
             raise _limited("DAILY", "You have reached your daily limit.")
         if self.rate_factor is not None:
-            if of.handler == "search" and not _free(self._searched, SEARCHES, self.rate_factor):
+            if of.handler == "objects.search" and not _free(self._searched, SEARCHES, self.rate_factor):
                 raise _limited("SECONDLY", "You have reached your secondly limit.")
             if not _free(self._recent, BURST, self.rate_factor):
                 raise _limited("TEN_SECONDLY_ROLLING", "You have reached your ten_secondly_rolling limit.")

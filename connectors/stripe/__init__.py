@@ -1,8 +1,8 @@
 """
 Stripe, as a source of billing: customers, subscriptions with their MRR, invoices as payments.
 
-Nothing is ever written at Stripe. How a stream is pulled is in `feed`, what a subscription is worth in `mrr`, and what the vendor
-does that one would not think in QUIRKS.md.
+Nothing is ever written at Stripe. How a stream is pulled is in `feed`, what a subscription is worth in `mrr`, and what the
+vendor does that one would not think in QUIRKS.md.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def classify(response: ResponseView) -> ConnectorError | None:
             return RejectedError("Stripe refused the request and says that asking again is of no use", **facts)
         case 429:  # also an object's lock (lock_timeout), which has no Stripe-Rate-Limited-Reason
             facts["code"] = response.headers.get("stripe-rate-limited-reason") or code
-            return RateLimited("Stripe asks for fewer requests", retry_after_s=_seconds(response.headers), **facts)
+            return RateLimited("Stripe asks for fewer requests", **facts)
         case 404:
             return NotFoundError("Stripe has no such object", **facts)
         case 409:
@@ -67,12 +67,6 @@ def classify(response: ResponseView) -> ConnectorError | None:
         case status if status < 500:
             return RejectedError("Stripe refused the request", **facts)
     return None
-
-
-def _seconds(headers: Mapping[str, str]) -> float | None:
-    """Return the Retry-After, where there is one: Stripe documents none, a proxy may send it."""
-    text = headers.get("retry-after", "")
-    return float(text) if text.isdigit() else None
 
 
 def _lacks(path: str, message: str) -> str:

@@ -94,13 +94,12 @@ def _listed(source: Source, api: Api, began: datetime, after: Anchor | None) -> 
 
 def _changed(source: Source, api: Api, began: datetime, since: datetime) -> Iterator[Page]:
     finisher = source.finisher(api, False)
-    number = 0
-    for at, ids in _batches(source, api, since):
+    for number, (at, ids) in enumerate(_batches(source, api, since)):
         found = {id: fetch(api, source.path, id, source.expand) for id in ids}
         live = [record for record in found.values() if record is not None]
         records, bad = _finished(finisher, [record for record in live if _wanted(source, api, record)])
         gone = [id for id, record in found.items() if record is None]
-        number += 1  # so that no two pages have one token, however much rests on one touch
+        # numbered, so that no two pages have one token, however much rests on one touch
         yield Page(records, cursor=began, resume=f"feed:{_seconds(began)}:{at}:{number}", deleted=gone, bad=bad)
     yield Page([], cursor=began)
 

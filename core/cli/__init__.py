@@ -97,7 +97,9 @@ def _show_version(ctx: click.Context, _param: click.Parameter, asked: bool) -> N
     cls=Tagalong,
     params=[
         *shared_options(),
-        click.Option(["--version"], is_flag=True, expose_value=False, is_eager=True, callback=_show_version, help="Say the version."),
+        click.Option(
+            ["--version"], is_flag=True, expose_value=False, is_eager=True, callback=_show_version, help="Say the version."
+        ),
     ],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Exit codes: 0 done, 1 failed, 2 bad usage or config, 3 new dead letters or waiting for a quota, 4 something held.",

@@ -85,7 +85,7 @@ class Verb(click.Command):
 
 def verb(name: str, example: str) -> Callable[[Callable[..., int | None]], Verb]:
     """Make a command of a function that takes the App first and returns the exit code."""
-    return click.command(name, cls=Verb, example=example)  # type: ignore[return-value]  # click's overloads lose the class
+    return click.command(name, cls=Verb, example=example)
 
 
 def shared_options() -> list[click.Parameter]:
@@ -106,11 +106,11 @@ def shared_options() -> list[click.Parameter]:
     return [
         click.Option(["--config"], type=file, callback=keep("config_path"), help="The config file.", **quiet),
         click.Option(["--json", "as_json"], is_flag=True, callback=keep("as_json"), help="Print one JSON object.", **quiet),
-        click.Option(["-v", "--verbose"], count=True, callback=keep("verbosity"), help="Log more; -vv for everything.", **quiet),
+        click.Option(["-v", "--verbose"], count=True, callback=keep("verbosity"), help="Log more; -vv: all.", **quiet),
     ]
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType[Any]):
     """A time as people write it: `2026-01-31`, `2026-01-31T12:00` (in the workspace's zone unless it says another)."""
 
     name = "time"
@@ -139,7 +139,7 @@ def moment(as_of: datetime | None, config: Config) -> datetime:
     return local.astimezone(UTC)
 
 
-class DurationText(click.ParamType):
+class DurationText(click.ParamType[Any]):
     """A duration: `5m`, `24h`."""
 
     name = "duration"

@@ -9,7 +9,7 @@ from core.config.locate import Path
 from core.config.model import ConnectionConfig
 from core.config.names import name_problem, nearest, suggest
 from core.config.problems import Problems
-from core.config.secrets import FORMS, reference, secret_paths, without_secrets
+from core.config.secrets import FORMS, provisional_settings, reference, secret_paths, without_secrets
 from core.config.tables import ConnectionTable
 from core.contract import Category, Kind, Settings
 from core.registry import Connector, connector_names, load_connector
@@ -40,11 +40,13 @@ def _read(name: str, table: object, problems: Problems) -> tuple[ConnectionConfi
     if not isinstance(table, Mapping):
         problems.say(at, "must be a table")
         return None
-    own_streams = isinstance(table.get("streams"), Mapping)  # a table of streams is a setting of the connector's
+    connector = _connector(table.get("connector"), at, problems)
+    # a table of streams is a setting of those connectors that have one
+    has_table = connector is not None and "streams" in connector.settings_model.model_fields
+    own_streams = has_table and isinstance(table.get("streams"), Mapping)
     common = {key: table[key] for key in COMMON if key in table and not (key == "streams" and own_streams)}
     own = {key: value for key, value in table.items() if key not in common}
     basics = problems.validate(ConnectionTable, common, at)
-    connector = _connector(table.get("connector"), at, problems)
     if connector is None:
         _guess_keys(own, at, problems)
         return None
@@ -96,7 +98,9 @@ def _settings(connector: Connector, own: Mapping[str, Any], at: Path, problems: 
     for path in wrong:
         problems.say((*at, *path), "is no secret", FORMS)
     data, stood_in = without_secrets(model, own)
-    return problems.validate(model, data, at, also=COMMON, ignore=[*stood_in, *wrong])
+    before = len(problems)
+    settings = problems.validate(model, data, at, also=COMMON, ignore=[*stood_in, *wrong])
+    return settings if settings is not None or wrong or len(problems) > before else provisional_settings(model, own)
 
 
 def _is_secret(value: object) -> bool:

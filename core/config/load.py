@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def _segments(tables: object, problems: Problems) -> dict[str, Segment]:
             segments[name] = Segment(
                 name,
                 read.where,
-                place=problems.places.find(("segments", name, "where")),
+                place=replace(problems.places.find(("segments", name, "where")), key=f"segments.{name}"),
                 title=read.title or _titled(name),
                 anonymous=read.anonymous,
                 timezone=read.tz,
@@ -116,7 +117,7 @@ def _partitions(tables: object, problems: Problems) -> dict[str, Partition]:
         partitions[name] = Partition(
             name,
             read.groups,
-            place=problems.places.find((*at, "groups")),
+            place=replace(problems.places.find((*at, "groups")), key=f"partitions.{name}"),
             title=read.title or _titled(name),
             otherwise=read.otherwise,
             anonymous=read.anonymous,

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
 
 from core.config.environment import EnvText
 from core.config.locate import Path as KeyPath
@@ -74,6 +74,28 @@ def without_secrets(model: type[BaseModel], data: Mapping[str, Any]) -> tuple[di
         return _UNKNOWN
 
     return _replaced(model, data, stand_in), stood_in
+
+
+def provisional_settings(model: type[Settings], data: Mapping[str, Any]) -> Settings:
+    """
+    Return the settings with stand-ins for secrets that are references: enough to ask a connector for its streams.
+
+    A connector may judge a secret by its text (a data centre in a key), and a stand-in fails that; then each of the other keys
+    is read by itself. *data* must have passed `load_config`.
+    """
+    values, stood_in = without_secrets(model, data)
+    try:
+        return model.model_validate(values)
+    except ValidationError:
+        if not stood_in:
+            raise
+    judged = {path[0] for path in stood_in}
+    read: dict[str, Any] = {
+        name: SecretStr(_UNKNOWN) if name in judged else TypeAdapter[Any](field.annotation or Any).validate_python(values[name])
+        for name, field in model.model_fields.items()
+        if name in values
+    }
+    return model.model_construct(None, **read)
 
 
 def _replaced(model: type[BaseModel], data: Mapping[str, Any], change: Callable[[object, KeyPath], object]) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """
 HTTP, done once for every connector: one client per connection, its credentials, its budget, its retries, its typed errors.
 
-    api        the request from beginning to end          hosts     where credentials may go
-    answers    the table from status to error             streams   NDJSON and downloads
-    retrying   what is sent again, and when               files     the config's folder
-    waiting    sleeping, interruptibly                    encode    plain values as query, form, JSON
-    outage     a vendor that is away, logged once
+    api        the words of the contract                  hosts     where credentials may go
+    wire       a request from beginning to end            streams   NDJSON and downloads
+    answers    the table from status to error             files     the config's folder
+    retrying   what is sent again, and when               encode    plain values as query, form, JSON
+    waiting    sleeping, interruptibly                    outage    a vendor that is away, logged once
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ from core.errors import ConfigError
 from core.http.api import HttpApi
 from core.http.files import Folder
 from core.http.hosts import Hosts, is_loopback
+from core.http.outage import Outage
 from core.http.retrying import Repeater
 from core.http.waiting import Waiter
+from core.http.wire import Wire
 from core.log import hide_settings
 from core.registry import Connector
 from core.tokens import TokenKeeper
@@ -78,23 +80,24 @@ def open_api(
         keeper = None
         if isinstance(auth, OAuth2):
             path = store_path.absolute().with_name(f"{store_path.name}.{connection}.token")
-            keeper = TokenKeeper(auth, path, hosts=hosts, check=waiter.check, transport=transport, timeout=timeout, now=waiter.now)
-        return HttpApi(
+            keeper = TokenKeeper(
+                auth, path, check_host=hosts.check, check=waiter.check, transport=transport, timeout=timeout, now=waiter.now
+            )
+        from_token = isinstance(auth, OAuth2) and auth.base_url_key is not None and settings.base_url is None
+        wire = Wire(
             connection=connection,
-            title=manifest.title,
-            settings=settings,
-            base_url=None if keeper and auth.base_url_key and not settings.base_url else base_url,  # type: ignore[union-attr]
+            base_url=None if from_token else base_url,
             hosts=hosts,
             signer=make_signer(auth, keeper),
             classify=connector.classify,
             client=client,
             budget=stack.enter_context(shared_budget(store_path, connection, manifest.limits)),
             waiter=waiter,
-            repeater=Repeater(waiter.sleep, rng),
-            folder=Folder(folder.absolute(), store_path.absolute()),
+            outage=Outage(store_path.absolute(), connection),
             clock=clock,
-            closing=stack.pop_all(),
         )
+        place = Folder(folder.absolute(), store_path.absolute())
+        return HttpApi(wire, Repeater(waiter.sleep, rng), place, settings=settings, closing=stack.pop_all())
 
 
 def _hosts(connector: Connector, auth: Auth, base_url: str | None, connection: str) -> Hosts:

@@ -67,7 +67,7 @@ class Received:
 
     @property
     def content_type(self) -> str:
-        return self.headers.get("content-type", "").lower()
+        return str(self.headers.get("content-type", "")).lower()
 
 
 def to_answer(asked: Asked, received: Received, *, classify: Classify | None, allow: Sequence[int], now: datetime) -> Answer:

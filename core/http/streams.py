@@ -1,4 +1,4 @@
-"""Answers that are not read into memory: newline-delimited JSON, and files to download. Both bounded, neither ever repeated midway."""
+"""Answers that are not read into memory: newline-delimited JSON, and files to download. Both are bounded."""
 
 from __future__ import annotations
 

@@ -125,7 +125,8 @@ def insert(
 ) -> int:
     """Bind a remote audience that was never bound before."""
     made = conn.execute(
-        "INSERT INTO audiences (connection, account, kind, name, remote_id, sync, target, made_by_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO audiences (connection, account, kind, name, remote_id, sync, target, made_by_us)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (connection, account, kind, name, remote_id, label, target, int(made_by_us)),
     )
     return int(made.lastrowid or 0)

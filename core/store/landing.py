@@ -9,38 +9,51 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Final
 
-from core.clock import from_us
 from core.contract import Record, Stream
 from core.normalise import time_us
 
-SYSTEM: Final = ("key", "subject_id", "profile_id", "company_id", "slice", "content_hash", "changed_at", "seen_run", "deleted_at", "more")
-"""Columns of every landing table that are no field; `more` is the JSON object of fields beyond `MAX_COLUMNS`."""
+SYSTEM: Final = frozenset(
+    {"key", "subject_id", "profile_id", "company_id", "slice", "content_hash", "changed_at", "seen_run", "deleted_at", "more", "rowid"}
+)  # fmt: skip
+"""Column names that no field may take."""
 MAX_COLUMNS: Final = 1000
+"""Fields beyond these are kept together in `more`, a JSON object."""
 MAX_DEPTH: Final = 5
 """Levels of nesting that become columns; deeper objects stay JSON."""
 _MAX_INTEGER: Final = 2**63
-_PLAIN: Final[dict[type, str]] = {str: "text", int: "integer", float: "number", bool: "boolean"}
-_RANK: Final = {"null": 0, "boolean": 1, "integer": 2, "number": 3}
-
-TypeChange = tuple[str, str, str]
-"""Field, old type, new type."""
+_PYTHON: Final[dict[str, type]] = {"text": str, "integer": int, "number": float, "boolean": bool}
+_RANK: Final = {"boolean": 1, "integer": 2, "number": 3}
 
 
 class Landing:
-    """The landing table of one stream, with its columns known. Belongs to one pull; nothing else may alter the table."""
+    """
+    The landing table of one stream, its columns known. It lives as long as one pull of the stream.
+
+    `changes` collects the fields whose type was widened, as (field, old type, new type).
+    """
 
     def __init__(self, conn: sqlite3.Connection, stream_id: int, table: str, stream: Stream) -> None:
         self.table = table
-        self.stream_id = stream_id
-        self.changes: list[TypeChange] = []
-        self.seen: set[str] = set()
-        self._columns_of: Callable[[Record], Mapping[str, object]] = stream.columns or flatten
+        self.changes: list[tuple[str, str, str]] = []
+        self._stream_id = stream_id
+        self._columns_of = stream.columns or flatten
+        self._seen: set[str] = set()
+        self._fields: dict[str, int] = {}
+        self._columns: list[str] = []
+        self._types: list[str] = []
+        self._missing: set[str] = set()
         self._create(conn)
-        self.reload(conn)
+        for field, column, type_, missing in conn.execute(
+            "SELECT field, column_name, type, missing_since FROM catalogue WHERE stream_id = ?", (stream_id,)
+        ).fetchall():
+            self._append(field, column, type_)
+            if missing is not None:
+                self._missing.add(field)
 
     def _create(self, conn: sqlite3.Connection) -> None:
         # columns of fields have no declared type, so a value is stored as it came; the catalogue has the types
@@ -53,20 +66,197 @@ class Landing:
             f'CREATE INDEX IF NOT EXISTS "{self.table}__profile" ON "{self.table}" (profile_id) WHERE profile_id IS NOT NULL'
         )
 
-    def reload(self, conn: sqlite3.Connection) -> None:
-        """Read the columns from the catalogue: at the start, and after a transaction that altered them was rolled back."""
+    def _append(self, field: str, column: str, type_: str) -> int:
+        self._fields[field] = len(self._columns)
+        self._columns.append(column)
+        self._types.append(type_)
+        return len(self._columns) - 1
+
+    def known(self, conn: sqlite3.Connection, keys: Sequence[str]) -> dict[str, tuple[bytes | None, bool]]:
+        """Return the content hash and liveness of those of *keys* that are stored."""
         rows = conn.execute(
-            "SELECT field, column_name, type, missing_since FROM catalogue WHERE stream_id = ? ORDER BY rowid_order",
-            (self.stream_id,),
-        ) if False else conn.execute(
-            "SELECT field, column_name, type, missing_since FROM catalogue WHERE stream_id = ?", (self.stream_id,)
-        )  # fmt: skip
-        self._fields: dict[str, int] = {}
-        self._columns: list[str] = []
-        self._types: list[str] = []
-        self._missing: set[str] = set()
-        for field, column, type_, missing in rows.fetchall():
-            if missing is not None:
-                self._missing.add(field)
-            self._append(field, column, type_)
-        self._compile()
+            f'SELECT l.key, l.content_hash, l.deleted_at IS NULL FROM json_each(?) j CROSS JOIN "{self.table}" l ON l.key = j.value',
+            (json.dumps(keys),),
+        )
+        return {key: (digest, bool(live)) for key, digest, live in rows}
+
+    def touch(self, conn: sqlite3.Connection, keys: Sequence[str], slice_: str, run_id: int) -> None:
+        """Note that *keys* were seen unchanged."""
+        conn.execute(
+            f'UPDATE "{self.table}" SET seen_run = ?, slice = ? WHERE key IN (SELECT value FROM json_each(?))',
+            (run_id, slice_, json.dumps(keys)),
+        )
+
+    def read(self, conn: sqlite3.Connection, record: Record, now: int) -> list[Any]:
+        """
+        Return the record's values in the order of the columns, adding and widening columns as it needs.
+
+        ValueError when the connector's own `columns` cannot read it. Rows read before a column was widened must be read again
+        (see `changes`), those read before one was added are short.
+        """
+        flat = self._columns_of(record)
+        fields, types = self._fields, self._types
+        row: list[Any] = [None] * len(types)
+        rest: dict[str, object] = {}
+        for field, value in flat.items():
+            at = fields.get(field)
+            if at is None:
+                if len(types) >= MAX_COLUMNS:
+                    rest[field] = value
+                    continue
+                at = self._add(conn, field, now)
+                row.append(None)
+            if value is None:
+                continue
+            kind = types[at]
+            if type(value) is not _PYTHON.get(kind) or (kind == "integer" and not -_MAX_INTEGER <= value < _MAX_INTEGER):
+                row[at] = self._fit(conn, field, at, value, now)
+            else:
+                row[at] = value
+        if self._missing or len(flat) > len(self._seen):
+            self._note(conn, flat)
+        row.insert(0, json.dumps(rest, default=str) if rest else None)
+        return row
+
+    def write(self, conn: sqlite3.Connection, rows: Sequence[tuple[Any, ...]], slice_: str, run_id: int, now: int) -> None:
+        """Upsert rows of (key, subject id, content hash, more, *values*), short ones padded."""
+        width = 4 + len(self._columns)
+        head = ["key", "subject_id", "content_hash", "more"]
+        names = ", ".join(head + [_quoted(column) for column in self._columns])
+        updates = ", ".join(f"{name} = excluded.{name}" for name in head[1:] + [_quoted(c) for c in self._columns])
+        conn.executemany(
+            f'INSERT INTO "{self.table}" ({names}, slice, seen_run, changed_at) VALUES ({"?, " * width}?, ?, ?) '
+            f"ON CONFLICT (key) DO UPDATE SET {updates}, slice = excluded.slice, seen_run = excluded.seen_run, "
+            "changed_at = excluded.changed_at, deleted_at = NULL",
+            [(*row, *(None,) * (width - len(row)), slice_, run_id, now) for row in rows],
+        )
+
+    def mark_missing(self, conn: sqlite3.Connection, now: int) -> list[str]:
+        """
+        After a full pull: note and return the fields that no live record has any more.
+
+        A field that was sent, if only as null, is there; so is one whose records did not change.
+        """
+        if not self._seen:
+            return []  # nothing changed, so nothing that was there before is gone
+        gone = []
+        for field, at in self._fields.items():
+            if field in self._seen or field in self._missing or self._types[at] == "null":
+                continue
+            column = _quoted(self._columns[at])
+            if conn.execute(f'SELECT 1 FROM "{self.table}" WHERE {column} IS NOT NULL AND deleted_at IS NULL LIMIT 1').fetchone() is None:
+                gone.append(field)
+        conn.executemany(
+            "UPDATE catalogue SET missing_since = ? WHERE stream_id = ? AND field = ?", [(now, self._stream_id, f) for f in gone]
+        )
+        self._missing.update(gone)
+        return gone
+
+    def _note(self, conn: sqlite3.Connection, flat: Mapping[str, object]) -> None:
+        self._seen.update(flat)
+        for field in self._missing & flat.keys():
+            conn.execute("UPDATE catalogue SET missing_since = NULL WHERE stream_id = ? AND field = ?", (self._stream_id, field))
+            self._missing.discard(field)
+
+    def _add(self, conn: sqlite3.Connection, field: str, now: int) -> int:
+        taken = SYSTEM | {column.lower() for column in self._columns}
+        base = field.replace("\x00", "") or "field"
+        column, number = base, 1
+        while column.lower() in taken:
+            number += 1
+            column = f"{base}_{number}"
+        conn.execute(f'ALTER TABLE "{self.table}" ADD COLUMN {_quoted(column)}')
+        conn.execute(
+            "INSERT INTO catalogue (stream_id, field, column_name, type, first_seen_at) VALUES (?, ?, ?, 'null', ?)",
+            (self._stream_id, field, column, now),
+        )
+        return self._append(field, column, "null")
+
+    def _fit(self, conn: sqlite3.Connection, field: str, at: int, value: object, now: int) -> object:
+        old = self._types[at]
+        new = wider(old, type_of(value))
+        if new != old:
+            if old != "null":
+                conn.execute(f'UPDATE "{self.table}" SET {_converted(_quoted(self._columns[at]), old, new)}')
+                self.changes.append((field, old, new))
+            conn.execute(
+                "UPDATE catalogue SET type = ?, changed_at = ? WHERE stream_id = ? AND field = ?",
+                (new, None if old == "null" else now, self._stream_id, field),
+            )
+            self._types[at] = new
+        return _as_type(value, new)
+
+
+def flatten(record: Record) -> dict[str, object]:
+    """Return the record's fields, nested objects joined with a dot; lists stay what they are."""
+    flat: dict[str, object] = {}
+    for field, value in record.items():
+        if isinstance(value, dict):
+            _flatten(flat, str(field), value, 1)
+        else:
+            flat[field] = value
+    return flat
+
+
+def _flatten(flat: dict[str, object], prefix: str, inner: Mapping[str, object], depth: int) -> None:
+    for field, value in inner.items():
+        name = f"{prefix}.{field}"
+        if isinstance(value, dict) and depth < MAX_DEPTH:
+            _flatten(flat, name, value, depth + 1)
+        else:
+            flat[name] = value
+
+
+def type_of(value: object) -> str:
+    """Return the catalogue's word for the type of a value."""
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int):
+        return "integer" if -_MAX_INTEGER <= value < _MAX_INTEGER else "text"
+    if isinstance(value, float | Decimal):
+        return "number"
+    if isinstance(value, datetime | date):
+        return "time"
+    return "json" if isinstance(value, list | tuple | dict) else "text"
+
+
+def wider(old: str, new: str) -> str:
+    """Return the narrowest type that holds values of both; `null` holds none yet."""
+    if old in {new, "null"}:
+        return new
+    if old in _RANK and new in _RANK:
+        return max(old, new, key=_RANK.__getitem__)
+    return "text"
+
+
+def _as_type(value: object, type_: str) -> object:
+    match type_:
+        case "boolean" | "integer":
+            return int(value)  # type: ignore[call-overload]  # a bool or an int: `wider` saw to it
+        case "number":
+            return float(value)  # type: ignore[arg-type]
+        case "time":
+            return time_us(value)
+        case "json":
+            return json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | tuple | dict) else str(value)
+
+
+def _converted(column: str, old: str, new: str) -> str:
+    if new == "number":
+        return f"{column} = CAST({column} AS REAL)"
+    if old == "boolean" and new == "text":
+        return f"{column} = CASE {column} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END"
+    if old == "time":
+        return f"{column} = strftime('%Y-%m-%dT%H:%M:%S+00:00', {column} / 1000000, 'unixepoch')"
+    return f"{column} = CAST({column} AS TEXT)" if new == "text" else f"{column} = {column}"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -88,8 +88,8 @@ def put(
             )
 
     conn.executemany(
-        "INSERT OR REPLACE INTO ledger (audience_id, member_key, profile_id, sync, remote_id, handle, object, value_hash, state, at,"
-        " run_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR REPLACE INTO ledger (audience_id, member_key, profile_id, sync, remote_id, handle, object, value_hash,"
+        " state, at, run_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         rows(),
     )
     return touched

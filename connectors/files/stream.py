@@ -1,0 +1,223 @@
+"""
+A configured file as a stream of the contract: every file is a slice, and its checkpoint is a hash of what is in it.
+
+A file that did not change is not read; one that did is read again from its start, and what it no longer has is gone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from difflib import get_close_matches
+from functools import partial
+from typing import IO, Any, Final
+
+from connectors.files.columns import Inference, typed
+from connectors.files.config import MONEY, FileStream, Type
+from connectors.files.reading import digest, rows
+from core.contract import Api, BadRecord, Deletions, Kind, Money, Page, Record, Row, Stream, Trust, minor_digits
+from core.errors import NotFoundError, ProtocolError, TransientError
+
+PAGE_SIZE: Final = 1000
+GRANTED: Final = frozenset({"granted", "subscribed", "opted_in", "true", "yes", "y", "1"})
+DENIED: Final = frozenset({"denied", "unsubscribed", "opted_out", "cleaned", "bounced", "false", "no", "n", "0"})
+UNKNOWN: Final = frozenset({"", "unknown", "pending", "none"})
+
+
+def make_stream(name: str, spec: FileStream) -> Stream:
+    """Return the stream that *spec* configures."""
+    event = spec.kind is Kind.EVENT
+    return Stream(
+        name,
+        spec.kind,
+        pull=partial(pull_file, spec),
+        key=partial(value_of, column=spec.key),
+        identifiers={kind: partial(value_of, column=column) for kind, column in spec.identifiers.items()},
+        trust=Trust(spec.trust),
+        deletions=Deletions.NONE if event else Deletions.ABSENCE,
+        fields={} if event else _fields(spec),
+        rows=partial(event_rows, spec) if event else None,
+        slices=partial(files, spec),
+    )
+
+
+def files(spec: FileStream, api: Api) -> Sequence[str]:
+    """Return the files that the path matches; none at all is an error, never an empty stream."""
+    found = api.glob(spec.path)
+    if not found:
+        raise NotFoundError(f"{spec.path}: no file matches")
+    return found
+
+
+def pull_file(spec: FileStream, api: Api, cursor: str | None, resume: str | None, slice: str) -> Iterator[Page]:
+    """Yield the rows of one file, unless it is the one that *cursor* was made of."""
+    with api.read(slice) as file:
+        content = digest(file)
+        mark = f"{content}:{_fingerprint(spec)}"
+        if mark == cursor:
+            return
+        types = _infer(file, slice, spec)
+        yield from _pages(file, slice, spec, types, mark)
+        if digest(file) != content:
+            raise TransientError(f"{slice}: was written to while it was read; it is read again next time", maybe_acted=False)
+        yield Page([], cursor=mark, whole=True)
+
+
+def head(spec: FileStream, api: Api, path: str) -> None:
+    """Read the first row of a file, to see whether it has the columns that are named; for `check`."""
+    with api.read(path) as file:
+        for _, row in rows(file, path, spec):
+            if not isinstance(row, BadRecord):
+                _check_columns(path, spec, list(row))
+                return
+
+
+def _fingerprint(spec: FileStream) -> str:
+    """Return a short hash of the configuration: a file is read again when what its columns mean has changed."""
+    return hashlib.sha256(spec.model_dump_json().encode()).hexdigest()[:16]
+
+
+def _infer(file: IO[bytes], path: str, spec: FileStream) -> Mapping[str, Type]:
+    inference = Inference()
+    seen: dict[str, None] = {}
+    for _, row in rows(file, path, spec):
+        if not isinstance(row, BadRecord):
+            inference.see(row)
+            seen.update(dict.fromkeys(row))
+    if seen:  # a file of no rows has nothing that could be missing
+        _check_columns(path, spec, list(seen))
+    forced: dict[str, Type] = {spec.time: "time"} if spec.time else {}
+    return inference.types({**forced, **spec.types}, {spec.key, *spec.identifiers.values()} - spec.types.keys())
+
+
+def _check_columns(path: str, spec: FileStream, there: list[str]) -> None:
+    """Tell of a column that is named in the config and is in no row; JSON objects may leave out what they do not have."""
+    for column in sorted(spec.columns):
+        if column not in there and column.split(".", 1)[0] not in there:
+            if spec.read_as == "jsonl" and column != spec.key:
+                continue
+            near = get_close_matches(column, there, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(there[:20])}"
+            raise ProtocolError(f"{path}: has no column {column!r}{hint}")
+
+
+def _pages(file: IO[bytes], path: str, spec: FileStream, types: Mapping[str, Type], mark: str) -> Iterator[Page]:
+    records: list[Record] = []
+    bad: list[BadRecord] = []
+    for where, row in rows(file, path, spec):
+        found = row if isinstance(row, BadRecord) else _record(row, where, spec, types)
+        if isinstance(found, BadRecord):
+            bad.append(found)
+        else:
+            records.append(found)
+        if len(records) + len(bad) >= PAGE_SIZE:
+            yield Page(records, bad=bad, whole=True)
+            records, bad = [], []
+    if records or bad:
+        yield Page(records, bad=bad, whole=True)
+
+
+def _record(row: Mapping[str, Any], where: str, spec: FileStream, types: Mapping[str, Type]) -> Record | BadRecord:
+    """Return the row with every value typed, or what is wrong with it: never a row with a hole where something was."""
+    record: dict[str, Any] = {}
+    for name, value in row.items():
+        try:
+            record[name] = typed(value, types.get(name, "text"))
+        except ValueError as error:
+            return BadRecord(where, f"column {name!r}: {error}")
+    if value_of(record, spec.key) is None:
+        return BadRecord(where, f"column {spec.key!r}, the key, is empty")
+    if spec.time and value_of(record, spec.time) is None:
+        return BadRecord(where, f"column {spec.time!r}, the time, is empty")
+    if spec.event_column and value_of(record, spec.event_column) is None:
+        return BadRecord(where, f"column {spec.event_column!r}, the event's name, is empty")
+    try:
+        for pick in _checked(spec):
+            pick(record)
+    except ValueError as error:
+        return BadRecord(where, str(error))
+    return record
+
+
+def value_of(record: Record, column: str) -> Any:
+    """Return the value of a column, whose name may hold dots, or else the one at a dotted path of a JSON object."""
+    if column in record:
+        return record[column]
+    value: Any = record
+    for step in column.split("."):
+        value = value.get(step) if isinstance(value, Mapping) else None
+    return value
+
+
+def event_rows(spec: FileStream, record: Record) -> Iterable[Row]:
+    """Return the event of a record; every column that is not mapped is a property."""
+    assert spec.time is not None
+    mapped = {spec.key, spec.time, spec.event_column, *spec.identifiers.values()}
+    name = spec.event or str(value_of(record, spec.event_column or ""))
+    properties = {column: _plain(value) for column, value in record.items() if column not in mapped and value is not None}
+    key = str(value_of(record, spec.key))
+    yield Row(Kind.EVENT, key, {"name": name, "time": value_of(record, spec.time), "properties": properties})
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
+
+
+def _fields(spec: FileStream) -> Mapping[str, Callable[[Record], object]]:
+    picks: dict[str, Callable[[Record], object]] = {}
+    for name, column in spec.fields.items():
+        picks[name] = _pick(spec, name, partial(value_of, column=column), column)
+    for name, constant in spec.constants.items():
+        picks[name] = _pick(spec, name, partial(_constant, value=constant), name)
+    if spec.currency and picks.keys() & MONEY:
+        picks.setdefault("currency", partial(_constant, value=spec.currency))
+    if spec.kind is Kind.PROFILE and spec.trust == "key" and "email" in spec.identifiers:
+        picks.setdefault("email", partial(value_of, column=spec.identifiers["email"]))
+    if spec.kind is Kind.CONSENT:
+        picks.setdefault("channel", partial(_constant, value="email"))
+    return picks
+
+
+def _pick(spec: FileStream, name: str, pick: Callable[[Record], object], column: str) -> Callable[[Record], object]:
+    if name in MONEY:
+        return partial(_money, spec, pick, column)
+    if spec.kind is Kind.CONSENT and name == "state":
+        return partial(_state, pick, column)
+    return pick
+
+
+def _checked(spec: FileStream) -> Iterable[Callable[[Record], object]]:
+    """Return the picks that can fail, to be tried on each row while its line is known."""
+    return [pick for name, pick in _fields(spec).items() if name in MONEY or name == "state"]
+
+
+def _constant(record: Record, value: object) -> object:
+    return value
+
+
+def _money(spec: FileStream, pick: Callable[[Record], object], column: str, record: Record) -> Money | None:
+    value = pick(record)
+    if value is None:
+        return None
+    code = value_of(record, spec.fields["currency"]) if "currency" in spec.fields else spec.constants.get("currency")
+    currency = str(code or spec.currency or "").upper()
+    try:
+        amount = Decimal(str(value))  # a float prints as the shortest text that means it: 19.99 is 19.99
+        if spec.money == "minor":
+            return Money(int(amount.to_integral_exact()), currency)
+        return Money(int((amount.scaleb(minor_digits(currency) if currency else 2)).to_integral_value()), currency)
+    except (InvalidOperation, ValueError, OverflowError):
+        raise ValueError(f"column {column!r}: no amount of money") from None
+
+
+def _state(pick: Callable[[Record], object], column: str, record: Record) -> str:
+    """Return granted, denied or unknown. A word that is none of ours must not become a yes or be lost as a no."""
+    value = pick(record)
+    word = "" if value is None else str(value).strip().lower().replace("-", "_").replace(" ", "_")
+    for state, words in (("granted", GRANTED), ("denied", DENIED), ("unknown", UNKNOWN)):
+        if word in words:
+            return state
+    raise ValueError(f"column {column!r}: is none of {json.dumps(sorted(GRANTED | DENIED))}")

@@ -1,0 +1,306 @@
+"""
+What is held and why: pure functions, numbers in, a `Held` or None out.
+
+A failed or partial source is the classic way to empty a list, and the classic way to fill one. The source guards hold a sync
+whole; the size guards hold one direction. Nothing here reads a store or a clock, and nothing switches a guard off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+from core.config.model import Guard
+from core.durations import spell_duration
+
+REMOVALS_SHARE: Final = 0.05
+REMOVALS_COUNT: Final = 50
+HALF: Final = 0.5
+HALF_FROM: Final = 10
+"""Members from which on losing more than half is looked at."""
+EMPTIED_FROM: Final = 3
+"""Members from which on "nobody wanted" is looked at."""
+ADDS_SHARE: Final = 0.20
+ADDS_COUNT: Final = 100
+ADDS_DAYS_FACTOR: Final = 3
+BASELINE: Final = 100
+"""Members that a first run may move with nobody looking on."""
+QUIET_AFTER: Final = timedelta(hours=48)
+QUIET_DAYS: Final = 5
+"""Of the 7 days before its newest row, how many an event stream must have brought rows on to be missed when it is silent."""
+DAY: Final = timedelta(hours=24)
+
+
+class HeldKind(StrEnum):
+    """What sort of thing is held; a key of the table `holds`."""
+
+    SOURCE = "source"
+    VANISHED = "vanished"
+    UNSEEN = "unseen"
+    RETARGET = "retarget"
+    GONE = "gone"
+    BASELINE = "baseline"
+    REMOVALS = "removals"
+    ADDS = "adds"
+    MOVES = "moves"
+
+
+class Holds(StrEnum):
+    """Which way a guard holds."""
+
+    BOTH = "both"
+    ADDS = "adds"
+    REMOVES = "removes"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Something that is not sent, with the numbers behind it. A status, never an exception."""
+
+    kind: HeldKind
+    reason: str
+    _: KW_ONLY
+    holds: Holds = Holds.BOTH
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    approve: str = ""
+    """What `tagalong approve` is told to release it; empty where only time or a repair does."""
+
+
+# --- the sources ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """A stream as the store knows it, at one moment."""
+
+    name: str
+    """`connection.stream`."""
+    _: KW_ONLY
+    completed_at: datetime | None
+    error: str | None = None
+    stale_at: datetime | None = None
+    """When it counts as stale: two due times missed plus the time that the last pull took."""
+    accepted_count: int | None = None
+    live_count: int = 0
+    vanished: int = 0
+    """Rows that wait for approve, still live."""
+    vanished_held: bool = False
+    removed: bool = False
+    """Taken out of the config."""
+    newest_at: datetime | None = None
+    """Of an event stream that is no file, the newest row; else None."""
+    busy_days: int = 0
+    """Of the 7 days before that, on how many it brought rows."""
+    approved_at: datetime | None = None
+    """When a person last let syncs run on what is stored of it, if that is still good."""
+
+
+SourceGuard = Callable[[SourceState, datetime], Held | None]
+
+
+def never_completed(source: SourceState, now: datetime) -> Held | None:
+    """Nobody knows what a source holds of which only a part was ever read."""
+    if source.completed_at is not None or source.removed:
+        return None
+    return Held(
+        HeldKind.SOURCE, f"{source.name} has never been pulled to its end", facts={"stream": source.name, "error": source.error}
+    )
+
+
+def failed(source: SourceState, now: datetime) -> Held | None:
+    """A pull that ended in an error may have left out anybody."""
+    if source.error is None or source.completed_at is None or source.removed or _approved_since(source):
+        return None
+    facts = {"stream": source.name, "completed_at": source.completed_at, "error": source.error}
+    return Held(HeldKind.SOURCE, f"the last pull of {source.name} failed", facts=facts, approve=source.name)
+
+
+def stale(source: SourceState, now: datetime) -> Held | None:
+    """An old answer is a wrong one."""
+    if (
+        source.completed_at is None
+        or source.removed
+        or source.stale_at is None
+        or now <= source.stale_at
+        or _approved_since(source)
+    ):
+        return None
+    reason = f"{source.name} was last complete {spell_duration(_whole_minutes(now - source.completed_at))} ago"
+    facts = {"stream": source.name, "completed_at": source.completed_at, "stale_at": source.stale_at}
+    return Held(HeldKind.SOURCE, reason, facts=facts, approve=source.name)
+
+
+def quiet(source: SourceState, now: datetime) -> Held | None:
+    """A busy event stream that says nothing for two days is broken somewhere before us."""
+    if source.newest_at is None or source.busy_days < QUIET_DAYS or source.removed or source.approved_at is not None:
+        return None
+    if now - source.newest_at <= QUIET_AFTER:
+        return None
+    silent = spell_duration(_whole_hours(now - source.newest_at))
+    reason = f"{source.name} has brought nothing for {silent}, and did nearly every day before"
+    facts = {"stream": source.name, "newest_at": source.newest_at, "busy_days": source.busy_days}
+    return Held(HeldKind.SOURCE, reason, facts=facts, approve=source.name)
+
+
+def lost(source: SourceState, now: datetime) -> Held | None:
+    """Rows that vanished, too many to believe without asking."""
+    accepted = source.accepted_count or 0
+    gone = max(source.vanished, accepted - source.live_count)
+    if source.removed or not (source.vanished_held or (accepted and gone * 2 > accepted)):
+        return None
+    how = "more than half" if gone * 2 > accepted else str(gone)
+    facts = {"stream": source.name, "gone": gone, "of": accepted}
+    return Held(HeldKind.VANISHED, f"{source.name} lost {how} of its {accepted} rows", facts=facts, approve=source.name)
+
+
+def taken_out(source: SourceState, now: datetime) -> Held | None:
+    """A connection or stream taken out of the config keeps its rows, unseen: the same as if they had vanished."""
+    if not (source.removed and source.vanished_held):
+        return None
+    reason = f"{source.name} was taken out of the config; its {source.live_count} rows are no longer seen"
+    return Held(HeldKind.VANISHED, reason, facts={"stream": source.name, "gone": source.live_count}, approve=source.name)
+
+
+SOURCE_GUARDS: Final[tuple[SourceGuard, ...]] = (never_completed, failed, stale, quiet, lost, taken_out)
+
+
+def _approved_since(source: SourceState) -> bool:
+    # an approval is of what was stored then: a pull that completed since has made it another story
+    return source.approved_at is not None and (source.completed_at is None or source.completed_at <= source.approved_at)
+
+
+def sources_held(sources: Sequence[SourceState], now: datetime, *, guards: Sequence[SourceGuard] = SOURCE_GUARDS) -> list[Held]:
+    """Return every reason to hold a sync that rests on *sources*, one a source."""
+    found = []
+    for source in sources:
+        held = next((held for held in (guard(source, now) for guard in guards) if held is not None), None)
+        if held is not None:
+            found.append(held)
+    return found
+
+
+# --- the sizes -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What a plan would do to one audience, and what was done to it lately; approved members are in no number."""
+
+    owned: int
+    wanted: int
+    _: KW_ONLY
+    adds: int
+    removes: int
+    adds_24h: int = 0
+    removes_24h: int = 0
+    most_owned_24h: int = 0
+    """The most that were ours in those 24 hours; at least *owned*."""
+    largest_adds_day: int = 0
+    """Of the last 30 days, without the one that ends now."""
+    turnover: float = 0.0
+    """The share that a moving window exchanges by itself in 24 hours: 1 for `last="24h"`, 1/30 for `last="30d"`."""
+    first_run: bool = False
+    """The sync has no completed run."""
+    attended: bool = True
+    """A person looks on: `tagalong sync`, not `tagalong run`."""
+    limits: Guard = field(default_factory=Guard)
+
+
+SizeGuard = Callable[[Sizes], Held | None]
+
+
+def removals(sizes: Sizes) -> Held | None:
+    """Too many leave within 24 hours, beyond those whom the clock alone takes out of a moving window."""
+    if sizes.first_run or not sizes.removes:
+        return None
+    most = max(sizes.most_owned_24h, sizes.owned)
+    total = sizes.removes_24h + sizes.removes
+    counted = total - sizes.turnover * most
+    share = REMOVALS_SHARE if sizes.limits.removals_share is None else sizes.limits.removals_share
+    count = REMOVALS_COUNT if sizes.limits.removals_count is None else sizes.limits.removals_count
+    limit = max(share * most, count)
+    half = max(HALF, share) * most
+    shrunk = most - sizes.wanted if sizes.turnover else 0
+    if counted <= limit and not (most >= HALF_FROM and max(counted, shrunk) > half):
+        return None
+    reason = f"{total} removals within 24 hours, of {most} members"
+    facts = {"removals": total, "of": most, "limit": int(min(limit, half) if most >= HALF_FROM else limit)}
+    return Held(HeldKind.REMOVALS, reason, holds=Holds.REMOVES, facts=facts)
+
+
+def emptied(sizes: Sizes) -> Held | None:
+    """Nobody is wanted any more."""
+    if sizes.first_run or sizes.wanted or not sizes.removes or sizes.owned < EMPTIED_FROM:
+        return None
+    reason = f"nobody is wanted, and {sizes.owned} members are ours"
+    return Held(HeldKind.REMOVALS, reason, holds=Holds.REMOVES, facts={"removals": sizes.removes, "of": sizes.owned})
+
+
+def additions(sizes: Sizes) -> Held | None:
+    """Many more come within 24 hours than on any day of the last 30."""
+    if sizes.first_run or not sizes.adds:
+        return None
+    most = max(sizes.most_owned_24h, sizes.owned)
+    total = sizes.adds_24h + sizes.adds
+    counted = total - sizes.turnover * most
+    share = ADDS_SHARE if sizes.limits.adds_share is None else sizes.limits.adds_share
+    count = ADDS_COUNT if sizes.limits.adds_count is None else sizes.limits.adds_count
+    limit = max(share * most, count)
+    if counted <= limit or total <= ADDS_DAYS_FACTOR * sizes.largest_adds_day:
+        return None
+    reason = f"{total} adds within 24 hours, to {most} members; the busiest of the last 30 days had {sizes.largest_adds_day}"
+    facts = {"adds": total, "of": most, "limit": int(limit), "busiest_day": sizes.largest_adds_day}
+    return Held(HeldKind.ADDS, reason, holds=Holds.ADDS, facts=facts)
+
+
+def baseline(sizes: Sizes) -> Held | None:
+    """The first run of a sync, with nobody looking on, is to move more than a few."""
+    moved = sizes.adds + sizes.removes
+    if not sizes.first_run or sizes.attended or moved <= BASELINE:
+        return None
+    reason = f"the first run of this sync would move {moved} members, and nobody looks on; run `tagalong sync` or approve it"
+    return Held(HeldKind.BASELINE, reason, facts={"adds": sizes.adds, "removals": sizes.removes, "limit": BASELINE})
+
+
+SIZE_GUARDS: Final[tuple[SizeGuard, ...]] = (baseline, emptied, removals, additions)
+
+
+def sizes_held(sizes: Sizes, *, guards: Sequence[SizeGuard] = SIZE_GUARDS) -> list[Held]:
+    """Return what is held for size, at most one of a kind."""
+    found: dict[HeldKind, Held] = {}
+    for guard in guards:
+        held = guard(sizes)
+        if held is not None:
+            found.setdefault(held.kind, held)
+    return list(found.values())
+
+
+# --- the text ------------------------------------------------------------------------------------------------------
+
+
+def unseen(names: Sequence[str], *, sync: str, approved: bool) -> Held | None:
+    """A name that no complete pull has shown may be a slip of the pen, and `not did(...)` of it adds everybody."""
+    if not names or approved:
+        return None
+    listed = ", ".join(sorted(names))
+    reason = f"no complete pull has shown {listed}; is it spelled as the source spells it?"
+    return Held(HeldKind.UNSEEN, reason, facts={"names": sorted(names)}, approve=sync)
+
+
+def retarget(before: str, now: str, *, sync: str, approved: bool) -> Held | None:
+    """The sync now names another audience than the one it is bound to."""
+    if before == now or approved:
+        return None
+    reason = f"the audience was {before} and is now {now}; the members of the old one stay there"
+    return Held(HeldKind.RETARGET, reason, facts={"before": before, "now": now}, approve=sync)
+
+
+def _whole_minutes(duration: timedelta) -> timedelta:
+    return timedelta(minutes=duration // timedelta(minutes=1))
+
+
+def _whole_hours(duration: timedelta) -> timedelta:
+    return timedelta(hours=duration // timedelta(hours=1))

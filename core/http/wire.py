@@ -1,0 +1,293 @@
+"""
+The life of one request, in one place: `Wire.once`.
+
+Refuse while a quota is used up, wait for the budget, sign, send, renew the credentials once, follow a redirect on the vendor's
+own hosts, read, judge, and tell the budget what other processes have to know. What is done again, and when, is `retrying`'s;
+what an answer means is `answers`'.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import IO, Final
+
+import httpx
+
+from core.auth import Signer
+from core.budget import Budget
+from core.clock import Clock
+from core.contract import Answer
+from core.errors import ConfigError, ConnectorError, ProtocolError, QuotaExhausted, RateLimited, TransientError
+from core.http.answers import Asked, Classify, Received, to_answer, transport_error
+from core.http.encode import encode_json, encode_pairs
+from core.http.hosts import Hosts, is_private
+from core.http.outage import Outage
+from core.http.retrying import PATIENCE_S
+from core.http.streams import save
+from core.http.waiting import Waiter
+from core.log import log
+
+MAX_BODY_BYTES: Final = 256 * 1024 * 1024
+MAX_REDIRECTS: Final = 5
+
+
+@dataclass(slots=True)
+class Tally:
+    """What has been sent and waited for so far."""
+
+    requests: Counter[str] = field(default_factory=Counter)
+    wait_s: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def count(self, method: str) -> None:
+        with self.lock:
+            self.requests[method] += 1
+
+    def waited(self, wait_s: float) -> None:
+        with self.lock:
+            self.wait_s += wait_s
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request as it was asked for, ready to be sent any number of times."""
+
+    asked: Asked
+    url: httpx.URL
+    content: bytes | None
+    headers: Mapping[str, str]
+    limit_path: str
+    """Relative to the base URL, without query: what the globs of limits are held against."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Wire:
+    """Everything that a request of one connection passes on its way."""
+
+    connection: str
+    base_url: str | None
+    """None: it comes with the token."""
+    hosts: Hosts
+    signer: Signer
+    classify: Classify | None
+    client: httpx.Client
+    budget: Budget
+    waiter: Waiter
+    outage: Outage
+    clock: Clock
+    tally: Tally = field(default_factory=Tally)
+
+    def call(
+        self,
+        asked: Asked,
+        *queries: Mapping[str, object] | None,
+        json: object = None,
+        form: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Call:
+        """Return the request in the form in which it is sent; ProtocolError for an address that it may not go to."""
+        if json is not None and form is not None:
+            raise TypeError("a request has either json or form")
+        url, limit_path = self._address(asked.path, encode_pairs(*queries))
+        sent = dict(headers or {})
+        content: bytes | None = None
+        if json is not None:
+            content = encode_json(json)
+            sent.setdefault("content-type", "application/json")
+        elif form is not None:
+            content = encode_pairs(form).encode()
+            sent.setdefault("content-type", "application/x-www-form-urlencoded")
+        return Call(asked, url, content, sent, limit_path)
+
+    def _address(self, path: str, query: str) -> tuple[httpx.URL, str]:
+        base = self.base_url or self.signer.base_url()
+        if not base:
+            raise ConfigError(f"connection {self.connection} has no base URL; set base_url")
+        if path.startswith(("https://", "http://")):
+            text, limit_path = path, path.removeprefix(base)
+        else:
+            limit_path = path if path.startswith("/") else f"/{path}"
+            text = base + limit_path
+        limit_path = limit_path.partition("?")[0]
+        if "/../" in f"{limit_path}/":
+            raise ProtocolError("refused to send a path with '..' in it")
+        if query:
+            text += ("&" if "?" in text else "?") + query
+        try:
+            url = httpx.URL(text)
+        except httpx.InvalidURL:
+            raise ProtocolError("refused to send a malformed URL") from None  # its message quotes the URL
+        self.hosts.check(url)
+        return url, limit_path
+
+    def once(self, call: Call, allow: Sequence[int]) -> Answer:
+        """Send *call* and return its answer, or raise the one typed error."""
+        with self._judged(), self.budget.place(call.limit_path, self.waiter.check):
+            with self._open(call) as response:
+                received = _receive(call.asked, response)
+            return to_answer(call.asked, received, classify=self.classify, allow=allow, now=self.clock())
+
+    def begin(self, call: Call, stack: ExitStack) -> httpx.Response:
+        """Send *call* and return its answer still open, to be closed by *stack*; a failure is raised as by `once`."""
+        with self._judged(), ExitStack() as trial:
+            trial.enter_context(self.budget.place(call.limit_path, self.waiter.check))
+            response = trial.enter_context(self._open(call))
+            if response.status_code != httpx.codes.OK:
+                to_answer(call.asked, _receive(call.asked, response), classify=self.classify, allow=(), now=self.clock())
+                raise ProtocolError(f"{call.asked.words} was answered without lines", status=response.status_code)
+            if "html" in response.headers.get("content-type", "").lower():
+                raise ProtocolError(f"{call.asked.words} was answered with an HTML page where lines were due")
+            stack.enter_context(trial.pop_all())
+            return response
+
+    @contextmanager
+    def _open(self, call: Call) -> Iterator[httpx.Response]:
+        """Send and yield the open response, credentials renewed and redirects followed where that is called for."""
+        response = self._send(call, call.url)
+        try:
+            if response.status_code in self.signer.refresh_on:
+                response.close()
+                self.signer.renew(response.request)
+                response = self._send(call, call.url)
+            for _ in range(MAX_REDIRECTS):
+                if not (response.has_redirect_location and call.asked.method in ("GET", "HEAD")):
+                    break
+                response.close()
+                response = self._send(call, self._redirected(response))
+            yield response
+        finally:
+            response.close()
+
+    def _redirected(self, response: httpx.Response) -> httpx.URL:
+        try:
+            url = response.request.url.join(response.headers["location"])
+        except httpx.InvalidURL:
+            raise ProtocolError("the vendor redirects to a malformed URL") from None
+        self.hosts.check(url)
+        return url
+
+    def _send(self, call: Call, url: httpx.URL) -> httpx.Response:
+        self._pace(call.limit_path)
+        request = self.client.build_request(call.asked.method, url, content=call.content, headers=call.headers)
+        self.signer.sign(request)
+        self.tally.count(call.asked.method)
+        try:
+            response = self.client.send(request, stream=True)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise transport_error(call.asked, error) from error
+        log.debug("request_sent", connection=self.connection, request=call.asked.words, status=response.status_code)
+        return response
+
+    def _pace(self, path: str) -> None:
+        resume_at = self.budget.resume_at()
+        if resume_at is not None and self.clock() < resume_at:
+            raise QuotaExhausted("the vendor's quota is used up; the connection resumes by itself", resume_at=resume_at)
+        wait_s = self.budget.take(path, self.waiter.now(), longest_wait_s=PATIENCE_S)
+        if wait_s > PATIENCE_S:
+            raise QuotaExhausted(
+                "the vendor's limit is used up; the connection resumes by itself",
+                resume_at=self.clock() + timedelta(seconds=wait_s),
+            )
+        if wait_s > 0:
+            self.waiter.sleep(wait_s)
+            self.tally.waited(wait_s)
+
+    @contextmanager
+    def _judged(self) -> Iterator[None]:
+        """Tell other processes what an answer means for them: patience, or a pause."""
+        try:
+            yield
+        except RateLimited as error:
+            wait_s = error.retry_after_s
+            if wait_s is not None and wait_s > PATIENCE_S:
+                resume_at = self.clock() + timedelta(seconds=wait_s)
+                self.budget.pause(resume_at)
+                raise QuotaExhausted(
+                    "the vendor asks for a long pause; the connection resumes by itself",
+                    resume_at=resume_at,
+                    status=error.status,
+                    request_id=error.request_id,
+                ) from error
+            if wait_s:
+                self.budget.hold_off(self.waiter.now() + wait_s)
+            raise
+        except QuotaExhausted as error:
+            self.budget.pause(error.resume_at)
+            raise
+        except TransientError:
+            raise
+        except ConnectorError:
+            self.outage.ended()
+            raise
+        else:
+            self.outage.ended()
+
+    # Without credentials
+
+    def fetch(self, url: str, file: IO[bytes], max_bytes: int) -> None:
+        """Write what lies at *url* to *file*, from its beginning; neither credentials nor the budget go with it."""
+        asked = Asked("GET", _host(url))  # the rest of a signed URL is a credential
+        file.seek(0)
+        file.truncate()
+        self.waiter.check()
+        self.tally.count("GET")
+        headers = {"accept-encoding": "identity", "user-agent": self.client.headers["user-agent"]}
+        try:
+            target = httpx.URL(url)
+            for _ in range(MAX_REDIRECTS):
+                self._check_public(target)
+                request = httpx.Request("GET", target, headers=headers, extensions={"timeout": self.client.timeout.as_dict()})
+                response = self.client.send(request, stream=True)
+                with _closing(response):
+                    if not response.has_redirect_location:
+                        to_answer(asked, _head(response), classify=None, allow=(), now=self.clock())
+                        save(asked, response, file, max_bytes)
+                        return
+                    target = target.join(response.headers["location"])
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise transport_error(asked, error) from error
+        raise ProtocolError(f"{asked.words} is redirected without end")
+
+    def _check_public(self, url: httpx.URL) -> None:
+        fine = self.hosts.loopback if is_private(url.host) else url.scheme == "https"
+        if not fine or url.scheme not in ("http", "https"):
+            raise ProtocolError(f"refused to download from {url.scheme}://{url.host}, which is no public host over https")
+
+
+def _receive(asked: Asked, response: httpx.Response) -> Received:
+    chunks, size = [], 0
+    try:
+        for chunk in response.iter_bytes():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > MAX_BODY_BYTES:
+                raise ProtocolError(f"{asked.words} was answered with more than {MAX_BODY_BYTES} bytes")
+    except httpx.HTTPError as error:
+        raise transport_error(asked, error) from error
+    return Received(
+        response.status_code, response.headers, b"".join(chunks), text_encoding=response.charset_encoding or "utf-8"
+    )
+
+
+def _head(response: httpx.Response) -> Received:
+    return Received(response.status_code, response.headers, b"")
+
+
+@contextmanager
+def _closing(response: httpx.Response) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        response.close()
+
+
+def _host(url: str) -> str:
+    try:
+        return httpx.URL(url).host or "a malformed URL"
+    except httpx.InvalidURL:
+        return "a malformed URL"

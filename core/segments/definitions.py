@@ -1,0 +1,257 @@
+"""
+All segments and partitions of a config, read and checked: what each asks, rests on and names, or every problem at once.
+
+A partition's group becomes a set of its own whose condition says that no earlier group matched. Nothing here reads rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass, field, replace
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from core.config.names import nearest, suggest
+from core.errors import ConfigError, Problem
+from core.segments.language import ExpressionError
+from core.segments.reader import Scope, read
+from core.segments.rests import event_sets, names_in, rests_on, values_in
+from core.segments.tree import And, Answer, Answered, Condition, InGroup, InSegment, Not, Or, Property, SourceField, walk
+from core.segments.vocabulary import Seen, Vocabulary
+
+if TYPE_CHECKING:
+    from core.config.model import Config, Partition, Place, Segment
+
+
+@dataclass(frozen=True, slots=True)
+class SetDefinition:
+    """One set of people: `segment.NAME` or `partition.NAME.GROUP`."""
+
+    name: str
+    condition: Condition
+    _: KW_ONLY
+    title: str
+    place: Place
+    anonymous: bool = False
+    definition: str = ""
+    """Hash of the text with everything that it names."""
+    refers: frozenset[str] = frozenset()
+    """The sets that it names."""
+    rests_on: frozenset[str] = frozenset()
+    """The streams (`connection.stream`) that can feed it, what it names, and `exclude`; those that join people; consent."""
+    unseen: frozenset[str] = frozenset()
+    """Events, surveys and questions that it names and no complete pull has shown, each as `event "Signed Up"`."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """Everything that the config defines, checked."""
+
+    sets: Mapping[str, SetDefinition] = field(default_factory=dict)
+    _: KW_ONLY
+    order: tuple[str, ...] = ()
+    """The sets, each after those that it names."""
+    exclude: str | None = None
+    """The set that is kept out of all others."""
+    config: Config
+    vocabulary: Vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """One expression of the config, before it is read."""
+
+    set_name: str
+    text: str
+    key: str
+    place: Place
+    zone: ZoneInfo
+
+
+def define(config: Config, vocabulary: Vocabulary) -> Definitions:
+    """Return the checked definitions of *config*; ConfigError with all problems, each with its caret."""
+    problems: list[Problem] = []
+    read_: dict[str, Condition] = {}
+    texts = {text.set_name: text for text in _texts(config)}
+    for text in texts.values():
+        try:
+            read_[text.set_name] = read(text.text, _scope(config, vocabulary, text.zone))
+        except ExpressionError as error:
+            problems.append(error.problem(text.text, file=text.place.file, line=text.place.line, key=text.key))
+    exclude = config.workspace.exclude
+    if exclude is not None and exclude not in config.segments:
+        remedy = suggest(exclude, config.segments)
+        problems.append(Problem(f"there is no segment {exclude}", str(config.path), key="workspace.exclude", remedy=remedy))
+    order = _order(texts, read_, problems)
+    if problems:
+        raise ConfigError(*problems)
+    sets: dict[str, SetDefinition] = {}
+    made = {s.name: s for s in (*_segments(config, read_), *_groups(config, read_))}
+    members: dict[str, list[str]] = {}
+    for name in made:
+        members.setdefault(_whole(name), []).append(name)
+    for name in (name for whole in order for name in members[whole]):
+        sets[name] = _completed(made[name], texts, sets, vocabulary)
+    if exclude is not None:
+        under = sets[f"segment.{exclude}"].rests_on
+        sets = {name: replace(s, rests_on=s.rests_on | under) for name, s in sets.items()}
+    return Definitions(
+        sets,
+        order=tuple(sets),
+        exclude=f"segment.{exclude}" if exclude is not None else None,
+        config=config,
+        vocabulary=vocabulary,
+    )
+
+
+def _scope(config: Config, vocabulary: Vocabulary, zone: ZoneInfo) -> Scope:
+    groups = {p.name: _group_names(p) for p in config.partitions.values()}
+    return Scope(vocabulary, zone, segments=frozenset(config.segments), partitions=groups)
+
+
+def _group_names(partition: Partition) -> tuple[str, ...]:
+    rest = (partition.otherwise,) if partition.otherwise is not None and partition.otherwise not in partition.groups else ()
+    return (*partition.groups, *rest)
+
+
+def _texts(config: Config) -> Iterator[_Text]:
+    workspace = config.workspace.timezone
+    for s in config.segments.values():
+        yield _Text(f"segment.{s.name}", s.where, f"{s.place.key}.where", s.place, s.timezone or workspace)
+    for p in config.partitions.values():
+        for group, text in p.groups.items():
+            yield _Text(f"partition.{p.name}.{group}", text, f"{p.place.key}.groups.{group}", p.place, p.timezone or workspace)
+
+
+def _order(texts: Mapping[str, _Text], read_: Mapping[str, Condition], problems: list[Problem]) -> list[str]:
+    """Return `segment.NAME` and `partition.NAME`, each after what it names; a circle is a problem shown where it closes."""
+    sorter: TopologicalSorter[str] = TopologicalSorter()
+    for name, condition in read_.items():
+        whole = _whole(name)
+        sorter.add(whole, *names_in(condition))
+    try:
+        wholes = list(sorter.static_order())
+    except CycleError as error:
+        circle: list[str] = list(reversed(error.args[1]))
+        first = next(t for name, t in texts.items() if _whole(name) == circle[0] and circle[1] in names_in(read_[name]))
+        told = circle[1].split(".", 1)[1]
+        problems.append(
+            Problem(
+                f"goes round in a circle: {' -> '.join(circle)}",
+                first.place.file,
+                first.place.line,
+                first.key,
+                source=first.text,
+                column=max(0, first.text.find(f'"{told}"')),
+            )
+        )
+        return []
+    return wholes
+
+
+def _whole(name: str) -> str:
+    """Return what is ordered as one: a segment, or a partition with all of its groups."""
+    return ".".join(name.split(".")[:2])
+
+
+def _title(name: str, title: str) -> str:
+    return title or name.replace("_", " ").capitalize()
+
+
+def _segments(config: Config, read_: Mapping[str, Condition]) -> Iterator[SetDefinition]:
+    for s in config.segments.values():
+        condition = read_[f"segment.{s.name}"]
+        title = _title(s.name, s.title)
+        yield SetDefinition(f"segment.{s.name}", condition, title=title, place=s.place, anonymous=s.anonymous)
+
+
+def _groups(config: Config, read_: Mapping[str, Condition]) -> Iterator[SetDefinition]:
+    for p in config.partitions.values():
+        texts = [read_[f"partition.{p.name}.{group}"] for group in p.groups]
+        for group in _group_names(p):
+            at = list(p.groups).index(group) if group in p.groups else len(texts)
+            parts = [*texts[at : at + 1], *([Not(Or(tuple(texts[:at])))] if at else [])]
+            condition = parts[0] if len(parts) == 1 else And(tuple(parts))
+            if group == p.otherwise and group in p.groups:
+                condition = Or((condition, Not(Or(tuple(texts)))))
+            title = f"{_title(p.name, p.title)}: {group}"
+            yield SetDefinition(f"partition.{p.name}.{group}", condition, title=title, place=p.place, anonymous=p.anonymous)
+
+
+def _completed(
+    made: SetDefinition, texts: Mapping[str, _Text], done: Mapping[str, SetDefinition], vocabulary: Vocabulary
+) -> SetDefinition:
+    """Return *made* with what follows from its condition and from the sets that it names."""
+    whole = _whole(made.name)
+    refers = frozenset(
+        name for node in walk(made.condition) for name in _referred(node)
+    )
+    under = [done[name] for name in sorted(refers)]
+    own = sorted(f"{name}\x1f{t.text.strip()}\x1f{t.zone}" for name, t in texts.items() if _whole(name) == whole)
+    order = [name for name in texts if _whole(name) == whole]  # the first group that matches wins
+    parts = [made.name, str(made.anonymous), *own, *order, *(s.definition for s in under)]
+    unseen, warnings = _doubts(made.condition, vocabulary)
+    return SetDefinition(
+        made.name,
+        made.condition,
+        title=made.title,
+        place=made.place,
+        anonymous=made.anonymous,
+        definition=hashlib.sha256("\x1e".join(parts).encode()).hexdigest()[:16],
+        refers=refers,
+        rests_on=rests_on(made.condition, vocabulary) | vocabulary.always | {s for u in under for s in u.rests_on},
+        unseen=unseen | {name for u in under for name in u.unseen},
+        warnings=tuple(dict.fromkeys((*warnings, *(w for u in under for w in u.warnings)))),
+    )
+
+
+def _referred(node: Condition) -> Iterator[str]:
+    match node:
+        case InSegment():
+            yield f"segment.{node.name}"
+        case InGroup():
+            yield from (f"partition.{node.partition}.{group}" for group in node.groups)
+
+
+def _doubts(condition: Condition, vocabulary: Vocabulary) -> tuple[frozenset[str], list[str]]:
+    """Return what the condition names that was never seen, and what to tell about it."""
+    unseen: dict[str, None] = {}
+    warnings: list[str] = []
+
+    def doubt(what: str, name: str, seen: Seen | None, known: Mapping[str, object], source: str | None = None) -> None:
+        if seen is not None and any(_complete(s, vocabulary, source) for s in seen.streams):
+            return
+        unseen[f'{what} "{name}"'] = None
+        like = nearest(name, known) if seen is None else None
+        warnings.append(f'{what} "{name}" was never seen in a complete pull' + (f"; did you mean {like}?" if like else ""))
+
+    for events in event_sets(condition):
+        doubt("event", events.name, vocabulary.events.get(events.name), vocabulary.events, events.source)
+        known = vocabulary.properties.get(events.name)
+        for value in values_in(events.filter) if events.filter is not None else ():
+            if isinstance(value, Property) and known and value.name not in known:
+                like = nearest(value.name, known)
+                warnings.append(f'"{events.name}" was never seen with {value.name}' + (f"; did you mean {like}?" if like else ""))
+    for node in walk(condition):
+        if isinstance(node, Answered):
+            doubt("survey", node.survey, vocabulary.surveys.get(node.survey), vocabulary.surveys)
+    for value in values_in(condition):
+        if isinstance(value, Answer):
+            questions = {f"{s}: {q}": None for s, q in vocabulary.questions}
+            seen = vocabulary.questions.get((value.survey, value.question))
+            doubt("question", f"{value.survey}: {value.question}", seen, questions)
+        if isinstance(value, SourceField):
+            stream = vocabulary.stream(value.connection, value.stream)
+            if stream is None or not stream.completed:
+                where = f"{value.connection}.{value.stream}" if value.stream else value.connection
+                warnings.append(f"{value.field} cannot be checked before the first complete pull of {where}")
+    return frozenset(unseen), warnings
+
+
+def _complete(text: str, vocabulary: Vocabulary, source: str | None) -> bool:
+    connection, _, name = text.partition(".")
+    stream = vocabulary.stream(connection, name)
+    return stream is not None and stream.completed and source in (None, connection)

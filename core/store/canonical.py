@@ -1,0 +1,252 @@
+"""
+Canonical rows: what a record means, whichever vendor it came from.
+
+`RowReader` turns a record into rows of plain, normalised values and touches no database; `write_rows` puts them into their tables.
+A value that cannot be read makes its record unreadable (`Unreadable`), for a guess would move somebody into a wrong segment.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from core import normalise
+from core.contract import Kind, Money, Pick, Record, Row, Stream, Trust, pick
+from core.store.history import note_subscriptions, subscription_values
+from core.store.schema import CANONICAL, TABLES
+
+CONSENT_STATES: Final = frozenset({"granted", "denied", "unknown"})
+
+
+class Unreadable(ValueError):
+    """A record that cannot be stored; the message names the field and holds none of its content."""
+
+
+class CanonicalRow(NamedTuple):
+    """One row, its values in the order of `CANONICAL[kind]`."""
+
+    kind: Kind
+    key: str
+    values: tuple[Any, ...]
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else json.dumps(value, ensure_ascii=False, default=str)
+
+
+_CONVERT: Final[dict[str, Callable[[object], object]]] = {
+    "text": normalise.text,
+    "integer": normalise.integer,
+    "number": normalise.number,
+    "boolean": normalise.boolean,
+    "time": normalise.time_us,
+    "country": normalise.country,
+    "language": normalise.language,
+    "json": _json,
+}
+
+
+class _Shape:
+    """How the values of one kind are read: by position, with the money columns apart."""
+
+    def __init__(self, kind: Kind) -> None:
+        types = CANONICAL[kind]
+        self.position = {column: at for at, column in enumerate(types)}
+        self.money = {column for column, type_ in types.items() if type_ == "money"}
+        self.convert = {column: _CONVERT.get(type_) for column, type_ in types.items()}
+        if kind in {Kind.PROFILE, Kind.COMPANY}:
+            own = {"email": normalise.email, "domain": normalise.domain}
+            self.convert |= {column: read for column, read in own.items() if column in self.convert}
+
+
+_SHAPES: Final = {kind: _Shape(kind) for kind in Kind}
+
+
+def _values(kind: Kind, values: Mapping[str, object]) -> list[Any]:
+    """Return *values* in order, normalised; Unreadable names the column that is wrong."""
+    shape = _SHAPES[kind]
+    row: list[Any] = [None] * len(shape.position)
+    currency: str | None = None
+    for column, value in values.items():
+        if value is None:
+            continue
+        at = shape.position.get(column)
+        if at is None:
+            raise Unreadable(f"{column}: no column of a {kind.value}")
+        if column in shape.money:
+            if not isinstance(value, Money):
+                raise Unreadable(f"{column}: not an amount with its currency")
+            if currency not in {None, value.currency}:
+                raise Unreadable(f"{column}: another currency than the row's")
+            row[at], currency = value.minor, value.currency
+            continue
+        try:
+            row[at] = shape.convert[column](value)  # type: ignore[misc]  # only money has no converter
+        except ValueError as error:
+            raise Unreadable(f"{column}: {error}") from None
+    if shape.money:
+        _settle_currency(row, shape.position["currency"], currency)
+    return row
+
+
+def _settle_currency(row: list[Any], at: int, currency: str | None) -> None:
+    stated = row[at].upper() if row[at] else None
+    if stated and currency and stated != currency:
+        raise Unreadable("currency: another one than the amount's")
+    row[at] = currency or stated
+
+
+class RowReader:
+    """Reads the canonical rows of a stream's records, by its mapping of fields or its `rows`."""
+
+    def __init__(self, stream: Stream, trust: Trust) -> None:
+        self.kind = stream.kind
+        self._rows = stream.rows
+        self._sets_email = trust is Trust.KEY
+        own: list[tuple[str, Pick]] = []
+        company: list[tuple[str, Pick]] = []
+        for column, where in stream.fields.items():
+            if column.startswith("company.") and stream.kind is not Kind.COMPANY:
+                company.append((column.removeprefix("company."), where))
+            else:
+                own.append((column, where))
+        self._own, self._company = own, company
+        self.kinds = tuple(TABLES) if stream.rows else (stream.kind, Kind.COMPANY) if company else (stream.kind,)
+        """Kinds that the records may have rows of, and so stale ones."""
+
+    def read(self, record: Record, key: str, email: str | None) -> tuple[list[CanonicalRow], dict[str, object]]:
+        """
+        Return the record's rows, and the fields of the company that it describes.
+
+        *email* is its identifier's: a profile without a mapped address has that one. Claims never set an address.
+        """
+        if self._rows is not None:
+            return self._of_rows(record, email)
+        values = {column: _picked(record, where) for column, where in self._own}
+        company = {column: _picked(record, where) for column, where in self._company}
+        rows = [self._row(self.kind, key, values, email)]
+        described = {column: value for column, value in company.items() if value not in (None, "")}
+        if described:
+            rows.append(CanonicalRow(Kind.COMPANY, key, tuple(_values(Kind.COMPANY, described))))
+        return rows, values if self.kind is Kind.COMPANY else described
+
+    def _of_rows(self, record: Record, email: str | None) -> tuple[list[CanonicalRow], dict[str, object]]:
+        rows: list[CanonicalRow] = []
+        described: dict[str, object] = {}
+        assert self._rows is not None
+        for row in self._rows(record):
+            if row.kind is Kind.COMPANY:
+                described = dict(row.values)
+            own, company = _apart(row)
+            rows.append(self._row(row.kind, row.key, own, email))
+            if company:
+                described = company
+                rows.append(CanonicalRow(Kind.COMPANY, row.key, tuple(_values(Kind.COMPANY, company))))
+        return rows, described
+
+    def _row(self, kind: Kind, key: str, values: Mapping[str, object], email: str | None) -> CanonicalRow:
+        row = _values(kind, values)
+        position = _SHAPES[kind].position
+        if kind is Kind.PROFILE:
+            at = position["email"]
+            row[at] = (row[at] or email) if self._sets_email else None
+        elif kind is Kind.CONSENT:
+            _check_consent(row, position)
+        elif kind is Kind.EVENT and (row[position["name"]] is None or row[position["time"]] is None):
+            raise Unreadable("an event without a name or a time")
+        return CanonicalRow(kind, key, tuple(row))
+
+
+def _picked(record: Record, where: Pick) -> object:
+    return record.get(where) if type(where) is str and "." not in where else pick(record, where)
+
+
+def _apart(row: Row) -> tuple[Mapping[str, object], dict[str, object]]:
+    if row.kind is not Kind.PROFILE or not any(column.startswith("company.") for column in row.values):
+        return row.values, {}
+    own = {column: value for column, value in row.values.items() if not column.startswith("company.")}
+    company = {c.removeprefix("company."): v for c, v in row.values.items() if c.startswith("company.") and v not in (None, "")}
+    return own, company
+
+
+def _check_consent(row: list[Any], position: Mapping[str, int]) -> None:
+    row[position["channel"]] = (row[position["channel"]] or "email").lower()
+    if row[position["state"]] not in CONSENT_STATES:
+        raise Unreadable("state: none of granted, denied, unknown")
+
+
+def write_rows(
+    conn: sqlite3.Connection,
+    stream_id: int,
+    rows: Mapping[Kind, Sequence[tuple[str, int | None, CanonicalRow]]],
+    *,
+    replaced: Sequence[str],
+    kinds: Sequence[Kind],
+    now: int,
+) -> None:
+    """
+    Upsert *rows* of (record key, subject id, row) by kind, and remove what the records of *replaced* no longer say.
+
+    `changed_at` moves only where a value did: it decides which of two sources of one rank is the latest.
+    """
+    watched = [record_key for record_key, _, _ in rows.get(Kind.SUBSCRIPTION, ())]
+    before = subscription_values(conn, stream_id, watched) if watched else {}
+    for kind, found in rows.items():
+        conn.executemany(
+            _upsert(kind),
+            [(stream_id, row.key, record_key, subject, now, *row.values) for record_key, subject, row in found],
+        )
+    if replaced:
+        for kind in kinds:
+            if kind is not Kind.EVENT:
+                _remove_stale(conn, stream_id, kind, replaced, rows.get(kind, ()))
+    if watched:
+        note_subscriptions(conn, stream_id, watched, before, now)
+
+
+def _upsert(kind: Kind) -> str:
+    statement = _UPSERTS.get(kind)
+    if statement is None:
+        columns = [f'"{column}"' for column in CANONICAL[kind]]
+        old = ", ".join(f"{TABLES[kind]}.{column}" for column in [*columns, "deleted_at"])
+        new = ", ".join([*(f"excluded.{column}" for column in columns), "NULL"])
+        updates = ", ".join(f"{column} = excluded.{column}" for column in columns)
+        statement = _UPSERTS[kind] = (
+            f"INSERT INTO {TABLES[kind]} (stream_id, key, record_key, subject_id, changed_at, {', '.join(columns)}) "
+            f"VALUES (?, ?, ?, ?, ?{', ?' * len(columns)}) ON CONFLICT (stream_id, record_key, key) DO UPDATE SET {updates}, "
+            f"subject_id = excluded.subject_id, deleted_at = NULL, "
+            f"changed_at = CASE WHEN ({old}) IS ({new}) THEN changed_at ELSE excluded.changed_at END"
+        )
+    return statement
+
+
+_UPSERTS: dict[Kind, str] = {}
+
+
+def _remove_stale(
+    conn: sqlite3.Connection,
+    stream_id: int,
+    kind: Kind,
+    replaced: Sequence[str],
+    rows: Sequence[tuple[str, int | None, CanonicalRow]],
+) -> None:
+    kept = json.dumps([[record_key, row.key] for record_key, _, row in rows])
+    conn.execute(
+        f"DELETE FROM {TABLES[kind]} WHERE stream_id = ? AND record_key IN (SELECT value FROM json_each(?)) AND "
+        "(record_key, key) NOT IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))",
+        (stream_id, json.dumps(replaced), kept),
+    )
+
+
+def bury_rows(conn: sqlite3.Connection, stream_id: int, record_keys: Sequence[str], at: int) -> None:
+    """Mark the rows of records that are gone; they stay for the past, and for a record that comes back."""
+    keys = json.dumps(record_keys)
+    for kind, table in TABLES.items():
+        if kind is not Kind.EVENT:
+            conn.execute(
+                f"UPDATE {table} SET deleted_at = ? WHERE stream_id = ? AND deleted_at IS NULL AND "
+                "record_key IN (SELECT value FROM json_each(?))",
+                (at, stream_id, keys),
+            )

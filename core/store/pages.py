@@ -1,0 +1,209 @@
+"""
+Stores a page of records: landing row, canonical rows, identifiers, and nothing at all for a record that did not change.
+
+Speed comes from doing everything a page at a time: one look-up of what is known, then `executemany`. The caller holds the
+transaction, and moves the checkpoint in it.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Final
+
+from core.contract import BadRecord, Kind, Record, Stream, Trust, pick
+from core.store.canonical import CanonicalRow, RowReader, Unreadable, write_rows
+from core.store.catalogue import Catalogue
+from core.store.events import EventRow, write_events
+from core.store.identity import IdentifierReader, Seen, attach, known_subjects
+from core.store.landing import Landing
+from core.store.schema import CANONICAL
+from core.store.sources import Source
+
+_ENCODE: Final = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str, check_circular=False).encode
+_LAYOUT: Final = 1
+"""Part of every content hash: raise it when records must be read again although they did not change."""
+_SURVEY, _QUESTION = (list(CANONICAL[Kind.ANSWER]).index(column) for column in ("survey", "question"))
+_NAME, _TIME, _PROPERTIES = (list(CANONICAL[Kind.EVENT]).index(column) for column in ("name", "time", "properties"))
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A page read but not stored: records by key with their content hash, the last of a key only, and what was unreadable."""
+
+    records: dict[str, tuple[bytes, Record]]
+    bad: list[BadRecord]
+    count: int
+
+    @property
+    def digest(self) -> bytes:
+        """A fingerprint of the page, to see that a vendor sends it twice."""
+        return blake2b(b"".join(digest for digest, _ in self.records.values()), digest_size=16).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What became of a page."""
+
+    changed: int
+    bad: list[BadRecord]
+
+
+class RecordStore:
+    """Stores the records of one stream that has a landing table. Lives as long as one pull of it."""
+
+    def __init__(self, conn: sqlite3.Connection, source: Source, stream: Stream) -> None:
+        self._source = source
+        self._stream = stream
+        self._rows = RowReader(stream, source.trust)
+        self._identifiers = IdentifierReader(source.connection, stream.identifiers)
+        self._catalogue = Catalogue(source.id)
+        self._salt = _salt(stream, source.trust)
+        self.landing = Landing(conn, source.id, source.landing, stream)
+
+    def prepare(self, records: Sequence[Record]) -> Prepared:
+        """Read keys and content hashes; asks no database."""
+        found: dict[str, tuple[bytes, Record]] = {}
+        bad: list[BadRecord] = []
+        for at, record in enumerate(records):
+            key = record_key(self._stream, record)
+            if isinstance(key, BadRecord):
+                bad.append(key._replace(ref=f"{key.ref}{at}"))
+                continue
+            try:
+                digest = self._salt.copy()
+                digest.update(_ENCODE(record).encode())
+            except (TypeError, ValueError) as error:  # a lone surrogate, or what no JSON has
+                bad.append(BadRecord(key, f"cannot be stored ({type(error).__name__})"))
+                continue
+            found[key] = (digest.digest(), record)
+        return Prepared(found, bad, len(records))
+
+    def store(self, conn: sqlite3.Connection, page: Prepared, *, slice_: str, run_id: int, now: int) -> Stored:
+        """Store what is new or changed; what is not is only noted as seen."""
+        if not page.records:
+            return Stored(0, [])
+        known = self.landing.known(conn, list(page.records))
+        seen, changed = [], []
+        for key, (digest, _) in page.records.items():
+            (seen if known.get(key) == (digest, True) else changed).append(key)
+        bad: list[BadRecord] = []
+        if changed:
+            bad = self._write(conn, page, changed, known, slice_=slice_, run_id=run_id, now=now)
+            # what cannot be read any more is still there
+            seen += [key for key, _ in bad if key in known]
+        if seen:
+            self.landing.touch(conn, seen, slice_, run_id)
+        gone = {key for key, _ in bad}
+        added = sum(1 for key in changed if key not in gone and (key not in known or not known[key][1]))
+        if added:
+            conn.execute("UPDATE streams SET live_count = live_count + ? WHERE id = ?", (added, self._source.id))
+        return Stored(len(changed) - len(bad), bad)
+
+    def _write(
+        self,
+        conn: sqlite3.Connection,
+        page: Prepared,
+        keys: Sequence[str],
+        known: dict[str, tuple[bytes | None, bool]],
+        *,
+        slice_: str,
+        run_id: int,
+        now: int,
+    ) -> list[BadRecord]:
+        bad: list[BadRecord] = []
+        read: dict[str, tuple[list[Any], list[CanonicalRow], Seen]] = {}
+        widened = len(self.landing.changes)
+        for key in keys:
+            try:
+                read[key] = self._read(conn, key, page.records[key][1], now)
+            except Exception as error:  # noqa: BLE001 - the mapping is the connector's; one record must not stop the rest
+                bad.append(BadRecord(key, reason(error)))
+        if len(self.landing.changes) != widened:  # rows of this page read before a column was widened have the old type
+            read = {k: (self.landing.read(conn, page.records[k][1], now), *rest) for k, (_, *rest) in read.items()}  # type: ignore[misc]
+        seen = [entry[2] for entry in read.values()]
+        subjects = attach(conn, self._source.id, self._source.trust, seen, known_subjects(conn, self._source.id, list(read)), now)
+        landing, rows = [], {}  # type: ignore[var-annotated]
+        for key, (values, own, _) in read.items():
+            subject_id = subjects[key].id
+            landing.append((key, subject_id, page.records[key][0], *values))
+            for row in own:
+                rows.setdefault(row.kind, []).append((key, subject_id, row))
+        self.landing.write(conn, landing, slice_, run_id, now)
+        old = [key for key in read if key in known]
+        events = rows.pop(Kind.EVENT, [])
+        if events or (old and Kind.EVENT in self._rows.kinds):
+            self._write_events(conn, events, [subjects[key].id for key in old], slice_=slice_, run_id=run_id, now=now)
+        write_rows(conn, self._source.id, rows, replaced=old, kinds=self._rows.kinds, now=now)
+        if Kind.ANSWER in rows:
+            pairs = ((row.values[_SURVEY], row.values[_QUESTION]) for _, _, row in rows[Kind.ANSWER])
+            self._catalogue.note_answers(conn, pairs, now)
+        return bad
+
+    def _read(self, conn: sqlite3.Connection, key: str, record: Record, now: int) -> tuple[list[Any], list[CanonicalRow], Seen]:
+        people = self._identifiers.people(record)
+        email = next((value for kind, value in people if kind == "email"), None)
+        rows, described = self._rows.read(record, key, email)
+        companies = self._identifiers.companies(record, described, is_company=self._source.kind is Kind.COMPANY)
+        return self.landing.read(conn, record, now), rows, Seen(key, people, companies)
+
+    def _write_events(
+        self,
+        conn: sqlite3.Connection,
+        events: Sequence[tuple[str, int, CanonicalRow]],
+        old: Sequence[int],
+        *,
+        slice_: str,
+        run_id: int,
+        now: int,
+    ) -> None:
+        """Events that a record of another kind gives: its own, and those it no longer gives go."""
+        kept = json.dumps([row.key for _, _, row in events])
+        conn.execute(
+            "DELETE FROM events WHERE subject_id IN (SELECT value FROM json_each(?)) AND key NOT IN (SELECT value FROM json_each(?))",
+            (json.dumps(old), kept),
+        )
+        rows = []
+        for _, subject_id, row in events:
+            properties = json.loads(row.values[_PROPERTIES] or "{}")
+            name_id = self._catalogue.name_id(conn, row.values[_NAME], now)
+            self._catalogue.note_properties(conn, name_id, properties, now)
+            rows.append(EventRow(row.key, name_id, row.values[_TIME], subject_id, None, None, row.values[_PROPERTIES] or "{}"))
+        write_events(conn, self._source.id, rows, slice_=slice_, run_id=run_id)
+
+
+def record_key(stream: Stream, record: Record) -> str | BadRecord:
+    """Return the record's key as text, or why it has none."""
+    where = stream.key
+    try:
+        value = record.get(where) if type(where) is str and "." not in where else pick(record, where)
+    except Exception as error:  # noqa: BLE001 - the connector's function
+        return BadRecord("record ", reason(error))
+    if type(value) is str and value:
+        return value
+    if value is None or value == "" or isinstance(value, list | dict | bool):
+        return BadRecord("record ", "has no key")
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def reason(error: Exception) -> str:
+    """Say why a record is unreadable without saying what is in it."""
+    return str(error) if isinstance(error, Unreadable) else f"could not be read ({type(error).__name__})"
+
+
+def _salt(stream: Stream, trust: Trust) -> Any:
+    """The start of every content hash: a changed mapping makes every record a changed one."""
+
+    def named(where: object) -> str:
+        return where if isinstance(where, str) else getattr(where, "__qualname__", type(where).__qualname__)
+
+    mapping = {
+        "layout": _LAYOUT, "kind": stream.kind, "trust": trust,
+        "identifiers": [(kind, named(where)) for kind, where in stream.identifiers.items()],
+        "fields": [(column, named(where)) for column, where in stream.fields.items()],
+        "rows": named(stream.rows), "columns": named(stream.columns),
+    }  # fmt: skip
+    return blake2b(_ENCODE(mapping).encode(), digest_size=16)

@@ -1,0 +1,172 @@
+"""
+Rows that a pull says are gone: unseen by a complete full pull, told deleted, or replaced by fewer.
+
+They are collected in `vanished` while the pull goes on and decided at its clean end: a few are deleted, more than
+`max(10%, 20)` of the last accepted count stay live and wait for `approve`. A kill in between loses no decision.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from core.clock import to_us
+from core.contract import Kind, Merge, Pick, Range, Stream
+from core.store.canonical import bury_rows
+from core.store.db import Store
+from core.store.identity import Identifier, Seen, attach, bury, full_kind, known_subjects
+from core.store.sources import Source, source
+
+LOST_SHARE: Final = 0.10
+LOST_COUNT: Final = 20
+_CHUNK: Final = 5000
+
+
+def limit(accepted: int) -> float:
+    """Return how many rows a stream of *accepted* live ones may lose at once; more are held."""
+    return max(LOST_SHARE * accepted, LOST_COUNT)
+
+
+def mark_told(conn: sqlite3.Connection, of: Source, keys: Sequence[str], now: int) -> None:
+    """Collect what the vendor says is gone; keys that are not stored, or gone already, are nothing new."""
+    table, alive = ("events", "t.stream_id = ?2") if of.kind is Kind.EVENT else (f'"{of.landing}"', "t.deleted_at IS NULL")
+    conn.execute(
+        f"INSERT OR IGNORE INTO vanished SELECT ?2, t.key, ?3, 'deleted' FROM json_each(?1) j CROSS JOIN {table} t "
+        f"ON t.key = j.value AND {alive}",
+        (json.dumps(list(keys)), of.id, now),
+    )
+
+
+def mark_unseen(conn: sqlite3.Connection, of: Source, slice_: str, began_run: int, now: int) -> None:
+    """Collect the records of a slice that its full pull, begun in *began_run*, did not see."""
+    conn.execute(
+        f'INSERT OR IGNORE INTO vanished SELECT ?, key, ?, \'unseen\' FROM "{of.landing}" '
+        "WHERE slice = ? AND deleted_at IS NULL AND seen_run < ?",
+        (of.id, now, slice_, began_run),
+    )
+
+
+def mark_gone_slices(conn: sqlite3.Connection, of: Source, slices: Sequence[str], now: int) -> None:
+    """Collect the records of slices that the vendor no longer lists, and forget how far those were pulled."""
+    listed = json.dumps(list(slices))
+    conn.execute(
+        f'INSERT OR IGNORE INTO vanished SELECT ?, key, ?, \'slice gone\' FROM "{of.landing}" '
+        "WHERE deleted_at IS NULL AND slice NOT IN (SELECT value FROM json_each(?))",
+        (of.id, now, listed),
+    )
+    conn.execute(
+        "DELETE FROM checkpoints WHERE stream_id = ? AND slice NOT IN (SELECT value FROM json_each(?))", (of.id, listed)
+    )
+
+
+def mark_replaced(conn: sqlite3.Connection, of: Source, span: Range, slice_: str, began_run: int, now: int) -> None:
+    """Collect the events in *span* that the records standing in for it did not bring again."""
+    conn.execute(
+        "INSERT OR IGNORE INTO vanished SELECT stream_id, key, ?, 'replaced' FROM events WHERE name_id IN "
+        "(SELECT n.id FROM event_sources s JOIN event_names n ON n.name = s.name WHERE s.stream_id = ? AND s.what = 'event') "
+        "AND time >= ? AND time < ? AND stream_id = ? AND slice = ? AND seen_run < ?",
+        (now, of.id, to_us(span.start), to_us(span.end), of.id, slice_, began_run),
+    )
+
+
+def returned(conn: sqlite3.Connection, of: Source, keys: Sequence[str]) -> None:
+    """Note that records are there after all."""
+    conn.execute(
+        "DELETE FROM vanished WHERE stream_id = ? AND key IN (SELECT value FROM json_each(?))", (of.id, json.dumps(list(keys)))
+    )
+
+
+def settle(conn: sqlite3.Connection, of: Source, now: int) -> tuple[int, int]:
+    """Decide over what was collected, at the clean end of a pull; return how many were deleted and how many are held."""
+    count = conn.execute("SELECT count(*) FROM vanished WHERE stream_id = ?", (of.id,)).fetchone()[0]
+    accepted, live = conn.execute("SELECT accepted_count, live_count FROM streams WHERE id = ?", (of.id,)).fetchone()
+    if count > limit(live if accepted is None else accepted):
+        conn.execute("UPDATE streams SET held_since = coalesce(held_since, ?) WHERE id = ?", (now, of.id))
+        return 0, count
+    return accept(conn, of, now), 0
+
+
+def accept(conn: sqlite3.Connection, of: Source, now: int) -> int:
+    """Delete what was collected and make the new count the accepted one; return how many were deleted."""
+    deleted = 0
+    while keys := [
+        row[0] for row in conn.execute("SELECT key FROM vanished WHERE stream_id = ? LIMIT ?", (of.id, _CHUNK)).fetchall()
+    ]:
+        deleted += remove(conn, of, keys, now)
+        returned(conn, of, keys)
+    conn.execute("UPDATE streams SET accepted_count = live_count, held_since = NULL WHERE id = ?", (of.id,))
+    return deleted
+
+
+def remove(conn: sqlite3.Connection, of: Source, keys: Sequence[str], now: int) -> int:
+    """Delete records: tombstones for all but events. Return how many were live."""
+    array = json.dumps(list(keys))
+    if of.kind is Kind.EVENT:
+        gone = conn.execute(
+            "DELETE FROM events WHERE stream_id = ? AND key IN (SELECT value FROM json_each(?))", (of.id, array)
+        ).rowcount
+    else:
+        gone = conn.execute(
+            f'UPDATE "{of.landing}" SET deleted_at = ? WHERE deleted_at IS NULL AND key IN (SELECT value FROM json_each(?))',
+            (now, array),
+        ).rowcount
+        conn.execute(
+            "DELETE FROM events WHERE subject_id IN (SELECT s.id FROM json_each(?) j CROSS JOIN subjects s "
+            "ON s.stream_id = ? AND s.ref = j.value)",
+            (array, of.id),
+        )
+        bury_rows(conn, of.id, keys, now)
+        bury(conn, of.id, keys)
+    conn.execute("UPDATE streams SET live_count = live_count - ? WHERE id = ?", (gone, of.id))
+    return gone
+
+
+def merge(conn: sqlite3.Connection, of: Source, stream: Stream, merges: Sequence[Merge], now: int) -> int:
+    """
+    Follow the vendor's own merges: a loser is gone (no guard asks, for its person stays), and what names it names the winner.
+
+    Returns how many losers were live.
+    """
+    for loser, winner in merges:
+        if loser == winner:
+            continue
+        conn.execute("DELETE FROM merges WHERE stream_id = ? AND loser = ?", (of.id, winner))  # the winner is there
+        conn.execute("UPDATE merges SET winner = ? WHERE stream_id = ? AND winner = ?", (winner, of.id, loser))
+        conn.execute("INSERT OR REPLACE INTO merges VALUES (?, ?, ?, ?)", (of.id, loser, winner, now))
+    losers = [loser for loser, winner in merges if loser != winner]
+    known = known_subjects(conn, of.id, losers)
+    own = _own_kind(of.connection, stream.key, stream)
+    unseen = [Seen(loser, (Identifier(own, loser),), ()) for loser in losers if own is not None and loser not in known]
+    attach(conn, of.id, of.trust, unseen, {}, now)
+    gone = remove(conn, of, losers, now)
+    returned(conn, of, losers)
+    bury(conn, of.id, losers)
+    conn.execute(
+        "UPDATE subjects SET dirty = 1 WHERE stream_id = ? AND ref IN (SELECT value FROM json_each(?))",
+        (of.id, json.dumps([winner for _, winner in merges])),
+    )
+    return gone
+
+
+def _own_kind(connection: str, key: Pick, stream: Stream) -> str | None:
+    """The identifier kind that a record's own key is, where the stream says so."""
+    return next((full_kind(connection, kind) for kind, where in stream.identifiers.items() if where == key), None)
+
+
+def approve_stream(store: Store, connection: str, stream: str, at: datetime) -> int:
+    """
+    Accept the losses of a stream, or that it was taken out of the config; return how many rows were deleted.
+
+    `resolve` must run before anything is evaluated again.
+    """
+    of = source(store, connection, stream)
+    with store.atomic() as conn:
+        removed = conn.execute("SELECT removed_at FROM streams WHERE id = ?", (of.id,)).fetchone()[0]
+        if removed is None:
+            return accept(conn, of, to_us(at))
+        conn.execute("UPDATE streams SET held_since = NULL WHERE id = ?", (of.id,))
+        conn.execute("UPDATE subjects SET dirty = 1 WHERE stream_id = ?", (of.id,))
+        return 0

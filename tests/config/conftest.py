@@ -1,0 +1,50 @@
+"""The made-up vendor in the registry, and a way to write a config."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+import core.registry
+from core.config.load import load_config
+from core.config.model import Config
+
+SOUND = """\
+[workspace]
+database = "t.db"
+
+[connections.crm]
+connector = "globex"
+token = { env = "GLOBEX_TOKEN" }
+streams = ["people"]
+
+[segments.hot]
+title = "Hot leads"
+where = 'country == "SE"'
+
+[partitions.stage]
+title = "Stage"
+groups = { new = "country == 'SE'", old = "country == 'FI'" }
+"""
+Write = Callable[..., Config]
+
+
+@pytest.fixture(autouse=True)
+def globex(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the made-up vendor beside those that there are."""
+    there = dict(core.registry._modules())
+    monkeypatch.setattr(core.registry, "_modules", lambda: {**there, "globex": "tests.config.globex"})
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """`load(more)` reads the sound config with *more* after it; `load(only=text)` reads just that."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(more: str = "", *, only: str | None = None, environ: Mapping[str, str] | None = None) -> Config:
+        Path("tagalong.toml").write_text(SOUND + more if only is None else only, encoding="utf-8")
+        return load_config(Path("tagalong.toml"), environ or {})
+
+    return write

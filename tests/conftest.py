@@ -1,0 +1,124 @@
+"""
+Fixtures that every test may use: a settable clock, a temporary store, and apis that never really sleep.
+
+`sandbox_api` opens an api against a sandbox served on loopback; `fake_api` opens one whose requests a test answers with respx.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # `support` is importable from every folder of tests
+
+from core.contract import Sandbox, Settings
+from core.http import HttpApi, open_api
+from core.registry import Connector, load_connector
+from core.sandbox import Served, as_settings, serve
+from core.store import Store
+
+
+class SettableClock:
+    """A clock that stands still until it is told otherwise."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def advance(self, by: timedelta) -> None:
+        self.at += by
+
+
+class TestApi(HttpApi):
+    """An api that remembers what it slept, and the sandbox that it speaks to."""
+
+    __test__ = False
+    slept: list[float]
+    served: Served
+    sandbox: Any
+
+
+@pytest.fixture
+def clock() -> SettableClock:
+    """A clock at noon of a Monday in the spring of 2026."""
+    return SettableClock(datetime(2026, 3, 2, 12, tzinfo=UTC))
+
+
+@pytest.fixture
+def store_path(tmp_path: Path) -> Path:
+    """Where `store` is."""
+    return tmp_path / "tagalong.db"
+
+
+@pytest.fixture
+def store(store_path: Path) -> Iterator[Store]:
+    """A temporary store."""
+    with Store(store_path) as opened:
+        yield opened
+
+
+def _connector(of: str | Connector | ModuleType) -> Connector:
+    match of:
+        case str():
+            return load_connector(of)
+        case Connector():
+            return of
+        case _:
+            return Connector(of)
+
+
+@pytest.fixture
+def fake_api(store_path: Path, tmp_path: Path, clock: SettableClock) -> Iterator[Callable[..., TestApi]]:
+    """`fake_api(connector, settings, sleep=..., stop=..., connection=...)`: an api for requests that respx answers."""
+    with ExitStack() as stack:
+
+        def make(
+            of: str | Connector | ModuleType,
+            settings: Settings | dict[str, Any] | None = None,
+            *,
+            sleep: Callable[[float], None] | None = None,
+            stop: threading.Event | None = None,
+            connection: str | None = None,
+            **options: Any,
+        ) -> TestApi:
+            connector = _connector(of)
+            if not isinstance(settings, Settings):
+                settings = connector.settings_model.model_validate(settings or {})
+            slept: list[float] = []
+            api = open_api(
+                connector, settings, connection=connection or connector.name, store_path=store_path, folder=tmp_path,
+                sleep=sleep or slept.append, stop=stop, rng=random.Random(1), **{"clock": clock, **options},
+            )  # fmt: skip
+            api.__class__ = TestApi
+            assert isinstance(api, TestApi)
+            api.slept = slept
+            stack.enter_context(api)
+            return api
+
+        yield make
+
+
+@pytest.fixture
+def sandbox_api(fake_api: Callable[..., TestApi]) -> Iterator[Callable[..., TestApi]]:
+    """`sandbox_api(connector, sandbox=None, **settings)`: an api against a served sandbox; `.slept`, `.sandbox`, `.served`."""
+    with ExitStack() as stack:
+
+        def make(of: str | Connector | ModuleType, sandbox: Sandbox | None = None, **settings: Any) -> TestApi:
+            connector = _connector(of)
+            served = stack.enter_context(serve({connector.name: sandbox or connector.sandbox()}))[connector.name]
+            api = fake_api(connector, {**as_settings(served), **settings})
+            api.served, api.sandbox = served, served.sandbox
+            return api
+
+        yield make
