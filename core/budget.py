@@ -47,7 +47,7 @@ class Bucket:
         self._amount = limit.amount
         self._cost = min(limit.cost, limit.amount)  # a dear request waits for a whole period, not for ever
         self._slot_s = limit.per_s * MARGIN / SLOTS
-        self._lump = max(1, int(limit.amount / self._cost / LUMPS)) * self._cost
+        self._lump = max(1.0, limit.amount / self._cost / LUMPS // 1) * self._cost
         self._far = max(2 * SLOTS, int(60 / self._slot_s))  # no honest grant lies further ahead
         self._slot = -1
         self._left = 0.0
@@ -87,7 +87,9 @@ class Bucket:
             wait_s = max(0.0, slot * self._slot_s - now)
             if wait_s > longest_wait_s:
                 return wait_s
-            self._slot, self._left = slot, max(self._cost, min(self._lump, room - room % self._cost))
+            # the less room there is the smaller the lump: what one process holds unused another has to wait for
+            lump = min(self._lump, room / 4 // self._cost * self._cost)
+            self._slot, self._left = slot, max(self._cost, lump)
             self._grant(conn.execute, this)
         return wait_s
 

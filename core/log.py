@@ -27,7 +27,7 @@ ADDRESS_BLOT = "[address]"
 log: structlog.stdlib.BoundLogger = structlog.get_logger("tagalong")
 """The logger of the whole program."""
 
-_ADDRESS = re.compile(r"[A-Za-z0-9._%+'-]+(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+", re.IGNORECASE)
+_ADDRESS = re.compile(r"[\w.%+'-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+")
 _QUIET = ("httpx", "httpx2", "httpcore", "httpcore2", "authlib", "filelock", "uvicorn", "asyncio")
 _lock = threading.Lock()
 _hidden: set[str] = set()

@@ -18,7 +18,9 @@ from core.clock import to_us
 _EMAIL = re.compile(r"[^\s@<>\"(),:;\x00-\x1f\x7f]+@[^\s@<>\"(),:;\x00-\x1f\x7f]+\.[^\s@<>\"(),:;.\x00-\x1f\x7f]{2,}")
 _MAX_EMAIL = 254
 """Characters of an address (RFC 5321, errata 1690)."""
-_NOBODY = frozenset({"", "null", "undefined", "none", "nan", "nil", "n/a", "na", "-", "anonymous", "unknown", "0", "-1", "true", "false"})
+_NOBODY = frozenset(
+    {"", "null", "undefined", "none", "nan", "nil", "n/a", "na", "-", "anonymous", "unknown", "0", "-1", "true", "false"}
+)
 """What broken tracking code sends for a user id; each would join strangers."""
 _EMPTY = frozenset({"", "null", "undefined", "none", "nan"})
 _TRUE = frozenset({"true", "yes", "y", "1", "t", "on"})

@@ -145,6 +145,23 @@ async def _answer(
     await send({"type": "http.response.body", "body": body, "more_body": more})
 
 
+class _Prompt(uvicorn.Server):
+    """A uvicorn that is told to stop instead of looking every tenth of a second whether it should."""
+
+    running = False
+
+    async def main_loop(self) -> None:
+        self._loop, self._told = asyncio.get_running_loop(), asyncio.Event()
+        await self.on_tick(0)
+        self.running = True
+        await self._told.wait()
+
+    def tell(self) -> None:
+        """Stop; from any thread."""
+        self.should_exit = True
+        self._loop.call_soon_threadsafe(self._told.set)
+
+
 class _Server:
     """One uvicorn in one thread."""
 
@@ -155,7 +172,7 @@ class _Server:
             _Spoiled(self.served), log_config=None, log_level="critical", access_log=False, lifespan="off", http="h11",
             ws="none", proxy_headers=False, server_header=False, timeout_keep_alive=30, timeout_graceful_shutdown=1,
         )  # fmt: skip
-        self._server = uvicorn.Server(config)
+        self._server = _Prompt(config)
         self._thread = threading.Thread(target=self._run, name=f"sandbox-{self._socket.getsockname()[1]}", daemon=True)
         self._thread.start()
 
@@ -166,13 +183,14 @@ class _Server:
     def wait(self) -> None:
         """Return once it answers."""
         until = time.monotonic() + START_LIMIT_S
-        while not self._server.started:
+        while not self._server.running:
             if not self._thread.is_alive() or time.monotonic() > until:
                 raise RuntimeError("a sandbox did not start")
             time.sleep(0.002)
 
     def ask_to_stop(self) -> None:
-        self._server.should_exit = True
+        if self._thread.is_alive():
+            self._server.tell()
 
     def join(self) -> None:
         self._thread.join(timeout=START_LIMIT_S)

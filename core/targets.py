@@ -47,25 +47,22 @@ def targets_of(sync: SyncConfig, config: Config, connector: Connector) -> list[T
     """Return the audiences of *sync*, a partition's in the order of its groups."""
     made = connector.audiences[sync.audience_kind]
     audience = made(made.Params.model_validate(dict(sync.params)))
+    sets: list[tuple[str, str, str, str | None]]
     if sync.segment is not None:
         sets = [(sync.name, f"segment.{sync.segment}", sync.audience_name, config.segments[sync.segment].title)]
     else:
         partition = config.partitions[str(sync.partition)]
-        groups = list(dict.fromkeys((*partition.groups, *([partition.otherwise] if partition.otherwise else []))))
+        groups = dict.fromkeys((*partition.groups, *([partition.otherwise] if partition.otherwise else [])))
+        titled = sync.audience_name == f"{partition.title}: {GROUP}"
+        names = {group: sync.audience_name.replace(GROUP, group) for group in groups}
         sets = [
-            (f"{sync.name}.{group}", f"partition.{partition.name}.{group}", _with(sync.audience_name, group), None)
-            for group in groups
+            (f"{sync.name}.{group}", f"partition.{partition.name}.{group}", name, name if titled else None)
+            for group, name in names.items()
         ]
-        title = f"{partition.title}: {GROUP}"
-        sets = [(*one[:3], one[2] if sync.audience_name == title else None) for one in sets]
     return [
         Target(sync, label, set_name=set_name, audience=audience, name=name, target=_spelled(sync, label, name, title))
         for label, set_name, name, title in sets
     ]
-
-
-def _with(name: str, group: str) -> str:
-    return name.replace(GROUP, group)
 
 
 def _spelled(sync: SyncConfig, label: str, name: str, title: str | None) -> str:
@@ -91,7 +88,7 @@ def spoken(target: str, name: str) -> str:
 
 def turnover(definitions: Definitions, set_name: str) -> float:
     """Return the share of a set that its narrowest moving window exchanges by itself in 24 hours; 0 where nothing moves."""
-    todo, seen = [set_name], set()
+    todo, seen = [set_name], set[str]()
     narrowest: int | None = None
     while todo:
         name = todo.pop()

@@ -96,10 +96,9 @@ def fake_api(store_path: Path, tmp_path: Path, clock: SettableClock) -> Iterator
             if not isinstance(settings, Settings):
                 settings = connector.settings_model.model_validate(settings or {})
             slept: list[float] = []
-            api = open_api(
-                connector, settings, connection=connection or connector.name, store_path=store_path, folder=tmp_path,
-                sleep=sleep or slept.append, stop=stop, rng=random.Random(1), **{"clock": clock, **options},
-            )  # fmt: skip
+            given = {"store_path": store_path, "folder": tmp_path, "clock": clock, "rng": random.Random(1), **options}
+            name = connection or connector.name
+            api = open_api(connector, settings, connection=name, sleep=sleep or slept.append, stop=stop, **given)
             api.__class__ = TestApi
             assert isinstance(api, TestApi)
             api.slept = slept

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import PurePosixPath
 
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from connectors.files.audience import AUDIENCES
 from connectors.files.config import FileStream
@@ -40,7 +40,7 @@ _STREAM = re.compile(r"[a-z](?:_?[a-z0-9])*_?")
 class Settings(BaseSettings):
     """Streams to read, a folder to write to, or both. All paths are under the config file's folder."""
 
-    streams: dict[str, FileStream] = {}
+    streams: dict[str, FileStream] = Field(default_factory=dict)
     folder: str | None = None
 
     @field_validator("streams")

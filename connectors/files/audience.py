@@ -12,14 +12,14 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
+from glob import escape
 from pathlib import PurePosixPath
 from typing import Final
 
 from pydantic import field_validator
 
 from connectors.files.config import CANONICAL
-from core.contract import UNSUPPORTED, Api, Audience, AudienceSet, Change, Kind, Ref, Unsupported
-from core.contract import Params as BaseParams
+from core.contract import UNSUPPORTED, Api, Audience, AudienceSet, Change, Kind, Params, Ref, Unsupported
 from core.errors import ProtocolError, RejectedError
 
 AUDIENCES = AudienceSet()
@@ -29,11 +29,11 @@ COLUMNS: Final = (KEY, "user_id", *CANONICAL[Kind.PROFILE])
 PAGE_SIZE: Final = 1000
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What a spreadsheet takes for the start of a formula, or strips to find one behind it."""
-_NAME: Final = re.compile(r"[^\W_][\w .()-]{0,99}")
+_NAME: Final = re.compile(r"[^\W_][^/\\:*?\"<>|\[\]\x00-\x1f\x7f]{0,99}")
 _RESERVED: Final = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
 
 
-class Params(BaseParams):
+class FileParams(Params):
     """What a sync to a file may say."""
 
     columns: tuple[str, ...] = (KEY, "email", "user_id")
@@ -53,13 +53,13 @@ class Params(BaseParams):
 class CsvFile(Audience):
     """`folder/NAME.csv` under the config file's folder."""
 
-    Params = Params
+    Params = FileParams
     key_kind = KEY
     whole = True
     repeat = "safe"  # the same members make the same file
     max_batch = 1_000_000
     find_batch = 1000
-    params: Params
+    params: FileParams
 
     def wanted_fields(self) -> Sequence[str]:
         return self.params.columns
@@ -67,13 +67,13 @@ class CsvFile(Audience):
     def check_name(self, name: str) -> str | None:
         stem = name.removesuffix(".csv")
         if not _NAME.fullmatch(stem) or stem != stem.rstrip(" .") or _RESERVED.fullmatch(stem):
-            return "a file's name begins with a letter or digit and has letters, digits, spaces and ._()- after it, 100 at most"
+            return "a file's name begins with a letter or digit, has at most 100 characters and none of / \\ : * ? \" < > | [ ]"
         return None
 
     def lookup(self, api: Api, name: str) -> str | None:
         """Return the file's path if it is there, whoever wrote it: the core refuses one that we did not."""
         path = _path(api, name)
-        return path if path in api.glob(path.replace("[", "[[]")) else None
+        return path if path in api.glob(escape(path)) else None
 
     def create(self, api: Api, name: str, seed: Sequence[Ref]) -> str:
         """Write a file with only a header."""

@@ -7,8 +7,9 @@ holds) are text, and so is a column that mixes types.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -16,28 +17,28 @@ from connectors.files.config import Type
 
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")  # 18 digits fit into 64 bits
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?")
-_TIME: Final = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?\s?(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
-)
+_CLOCK: Final = r"[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,9})?)?"
+_TIME: Final = re.compile(rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(?:{_CLOCK}(?:\s?(?:Z|[+-][0-9]{{2}}(?::?[0-9]{{2}})?))?)?")
 _MAX_INTEGER: Final = 2**63
 
 
 class Inference:
-    """What the values of each column have in common so far."""
+    """What the values of each column have in common so far. *native*: numbers and booleans come as such, as in JSON."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, native: bool) -> None:
         self._types: dict[str, Type] = {}
+        self._type_of = _native_type if native else _cell_type
 
     def see(self, row: Mapping[str, Any]) -> None:
         """Take one row into account; empty cells say nothing."""
         types = self._types
         for name, value in row.items():
-            if value is None or isinstance(value, list | dict):
-                continue
             known = types.get(name)
-            if known == "text" or (known is not None and known == (found := _type_of(value, known))):
+            if value is None or known == "text" or isinstance(value, list | dict):
                 continue
-            types[name] = _type_of(value, None) if known is None else _join(known, found)
+            found = self._type_of(value)
+            if known != found:
+                types[name] = found if known is None else _join(known, found)
 
     def types(self, overrides: Mapping[str, Type], texts: Iterable[str]) -> dict[str, Type]:
         """Return the type of each column; *texts* (keys and identifiers) are text whatever they look like."""
@@ -48,21 +49,31 @@ def _join(one: Type, other: Type) -> Type:
     return "number" if {one, other} == {"integer", "number"} else "text"
 
 
-def _type_of(value: object, hint: Type | None) -> Type:
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int):
-        return "integer" if -_MAX_INTEGER <= value < _MAX_INTEGER else "text"
-    if isinstance(value, float):
-        return "number"
-    text = str(value)
-    if hint != "time" and _INTEGER.fullmatch(text):
-        return "integer"
-    if hint != "time" and _NUMBER.fullmatch(text):
-        return "number"
-    if text.lower() in ("true", "false"):
-        return "boolean"
-    return "time" if _TIME.fullmatch(text) and read_time(text) else "text"
+def _native_type(value: object) -> Type:
+    match value:
+        case bool():
+            return "boolean"
+        case int():
+            return "integer" if -_MAX_INTEGER <= value < _MAX_INTEGER else "text"
+        case float():
+            return "number"
+        case _:
+            return "time" if _is_time(str(value)) else "text"
+
+
+def _cell_type(text: str) -> Type:
+    first = text[0]
+    if first in "-0123456789":
+        if _INTEGER.fullmatch(text):
+            return "integer"
+        if _NUMBER.fullmatch(text):
+            return "number"
+        return "time" if _is_time(text) else "text"
+    return "boolean" if first in "tTfF" and text.lower() in ("true", "false") else "text"
+
+
+def _is_time(text: str) -> bool:
+    return _TIME.fullmatch(text) is not None and read_time(text) is not None
 
 
 def read_time(text: str) -> datetime | None:
@@ -74,39 +85,47 @@ def read_time(text: str) -> datetime | None:
         return None
 
 
-def typed(value: Any, type_: Type) -> Any:
+Convert = Callable[[Any], Any]
+
+
+def converter(type_: Type) -> Convert:
     """
-    Return *value* as *type_*; a list or an object stays what it is.
+    Return the function that makes a value of that type; it raises ValueError for what is none.
 
-    Raises:
-        ValueError: it is none.
+    None, a list or an object is not to be given to it.
     """
-    if value is None or isinstance(value, list | dict):
-        return value
-    match type_:
-        case "text":
-            return (
-                value if isinstance(value, str) else ("true" if value else "false") if isinstance(value, bool) else str(value)
-            )
-        case "integer":
-            if isinstance(value, float) and not value.is_integer():
-                raise ValueError("no integer")
-            whole = int(value)
-            if not -_MAX_INTEGER <= whole < _MAX_INTEGER:
-                raise ValueError("an integer too large")
-            return whole
-        case "number":
-            number = float(value)
-            if number - number != 0:  # infinite, or not a number
-                raise ValueError("no finite number")
-            return number
-        case "boolean":
-            return _truth(value)
-        case "time":
-            return _time(value)
+    return _CONVERTERS[type_]
 
 
-def _truth(value: Any) -> bool:
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else str(value)
+
+
+def _integer(value: Any) -> int:
+    try:
+        whole = int(value)
+    except (ValueError, OverflowError):
+        raise ValueError("no integer") from None
+    if isinstance(value, float) and whole != value:
+        raise ValueError("no integer")
+    if not -_MAX_INTEGER <= whole < _MAX_INTEGER:
+        raise ValueError("an integer too large")
+    return whole
+
+
+def _number(value: Any) -> float:
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        raise ValueError("no number") from None
+    if not math.isfinite(number):
+        raise ValueError("no finite number")
+    return number
+
+
+def _boolean(value: Any) -> bool:
     word = str(value).lower()
     if word in ("true", "yes", "y", "t", "1"):
         return True
@@ -118,9 +137,9 @@ def _truth(value: Any) -> bool:
 def _time(value: Any) -> datetime:
     if isinstance(value, bool):
         raise ValueError("no time")  # noqa: TRY004 - a value of the file, not a mistake of the caller
-    if isinstance(value, int | float) or (isinstance(value, str) and _NUMBER.fullmatch(value) and len(value) > 8):
+    if isinstance(value, int | float) or (len(value) > 8 and _NUMBER.fullmatch(value)):
         return _epoch(float(value))
-    at = read_time(str(value))
+    at = read_time(value)
     if at is None:
         raise ValueError("no ISO date or time")
     return at
@@ -134,3 +153,12 @@ def _epoch(value: float) -> datetime:
         return datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):
         raise ValueError("no time") from None
+
+
+_CONVERTERS: Final[Mapping[Type, Convert]] = {
+    "text": _text,
+    "integer": _integer,
+    "number": _number,
+    "boolean": _boolean,
+    "time": _time,
+}

@@ -16,6 +16,7 @@ from typing import Any
 
 from core.contract import Sandbox
 
+PERSONAL = ("first_name", "last_name", "phone", "country", "language", "job_title", "created_at")
 STREAMS: Mapping[str, Mapping[str, Any]] = {
     "people": {
         "path": "data/people.csv",

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, time
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from functools import partial
 from typing import IO, Any, Final
 
-from connectors.files.columns import Inference, typed
+from connectors.files.columns import Convert, Inference, converter
 from connectors.files.config import MONEY, FileStream, Type
 from connectors.files.reading import digest, rows
 from core.contract import Api, BadRecord, Deletions, Kind, Money, Page, Record, Row, Stream, Trust, minor_digits
@@ -34,14 +34,21 @@ def make_stream(name: str, spec: FileStream) -> Stream:
         name,
         spec.kind,
         pull=partial(pull_file, spec),
-        key=partial(value_of, column=spec.key),
-        identifiers={kind: partial(value_of, column=column) for kind, column in spec.identifiers.items()},
+        key=_bound(spec, value_of, column=spec.key),
+        identifiers={kind: _bound(spec, value_of, column=column) for kind, column in spec.identifiers.items()},
         trust=Trust(spec.trust),
         deletions=Deletions.NONE if event else Deletions.ABSENCE,
         fields={} if event else _fields(spec),
-        rows=partial(event_rows, spec) if event else None,
+        rows=_bound(spec, event_rows, spec=spec) if event else None,
         slices=partial(files, spec),
     )
+
+
+def _bound(of: FileStream, function: Callable[..., Any], /, **arguments: object) -> Callable[[Record], Any]:
+    """Return *function* of a record, under a name that changes with the config: the core stores again what it means anew."""
+    bound = partial(function, **arguments)
+    bound.__qualname__ = f"{function.__name__}:{_fingerprint(of)}"  # type: ignore[attr-defined]  # partials take attributes
+    return bound
 
 
 def files(spec: FileStream, api: Api) -> Sequence[str]:
@@ -60,7 +67,7 @@ def pull_file(spec: FileStream, api: Api, cursor: str | None, resume: str | None
         if mark == cursor:
             return
         types = _infer(file, slice, spec)
-        yield from _pages(file, slice, spec, types, mark)
+        yield from _pages(file, slice, spec, types)
         if digest(file) != content:
             raise TransientError(f"{slice}: was written to while it was read; it is read again next time", maybe_acted=False)
         yield Page([], cursor=mark, whole=True)
@@ -81,7 +88,7 @@ def _fingerprint(spec: FileStream) -> str:
 
 
 def _infer(file: IO[bytes], path: str, spec: FileStream) -> Mapping[str, Type]:
-    inference = Inference()
+    inference = Inference(native=spec.read_as == "jsonl")
     seen: dict[str, None] = {}
     for _, row in rows(file, path, spec):
         if not isinstance(row, BadRecord):
@@ -94,21 +101,21 @@ def _infer(file: IO[bytes], path: str, spec: FileStream) -> Mapping[str, Type]:
 
 
 def _check_columns(path: str, spec: FileStream, there: list[str]) -> None:
-    """Tell of a column that is named in the config and is in no row; JSON objects may leave out what they do not have."""
-    for column in sorted(spec.columns):
+    """Tell of a column that the config names and no row has; JSON objects may leave out what they do not have to have."""
+    needed = spec.columns if spec.read_as != "jsonl" else {spec.key, spec.time, spec.event_column} - {None}
+    for column in sorted(filter(None, needed)):
         if column not in there and column.split(".", 1)[0] not in there:
-            if spec.read_as == "jsonl" and column != spec.key:
-                continue
             near = get_close_matches(column, there, 1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(there[:20])}"
             raise ProtocolError(f"{path}: has no column {column!r}{hint}")
 
 
-def _pages(file: IO[bytes], path: str, spec: FileStream, types: Mapping[str, Type], mark: str) -> Iterator[Page]:
+def _pages(file: IO[bytes], path: str, spec: FileStream, types: Mapping[str, Type]) -> Iterator[Page]:
+    parse = RowParser(spec, types)
     records: list[Record] = []
     bad: list[BadRecord] = []
     for where, row in rows(file, path, spec):
-        found = row if isinstance(row, BadRecord) else _record(row, where, spec, types)
+        found = row if isinstance(row, BadRecord) else parse(row, where)
         if isinstance(found, BadRecord):
             bad.append(found)
         else:
@@ -120,26 +127,40 @@ def _pages(file: IO[bytes], path: str, spec: FileStream, types: Mapping[str, Typ
         yield Page(records, bad=bad, whole=True)
 
 
-def _record(row: Mapping[str, Any], where: str, spec: FileStream, types: Mapping[str, Type]) -> Record | BadRecord:
-    """Return the row with every value typed, or what is wrong with it: never a row with a hole where something was."""
-    record: dict[str, Any] = {}
-    for name, value in row.items():
+class RowParser:
+    """Rows of text as records of types, or what is wrong with one: never a record with a hole where something was."""
+
+    def __init__(self, spec: FileStream, types: Mapping[str, Type]) -> None:
+        text = converter("text")
+        self._converters: dict[str, Convert] = {name: converter(type_) for name, type_ in types.items()}
+        if spec.read_as != "jsonl":  # cells are text already
+            self._converters = {name: convert for name, convert in self._converters.items() if convert is not text}
+        picks = _fields(spec)
+        self._fallible = [
+            pick for name, pick in picks.items() if name in MONEY or (spec.kind is Kind.CONSENT and name == "state")
+        ]
+        needed = ((spec.key, "the key"), (spec.time, "the time"), (spec.event_column, "the event's name"))
+        self._needed = [(column, role) for column, role in needed if column]
+
+    def __call__(self, row: Mapping[str, Any], where: str) -> Record | BadRecord:
+        record = dict(row)
+        name = ""
         try:
-            record[name] = typed(value, types.get(name, "text"))
+            for name, convert in self._converters.items():
+                value = record.get(name)
+                if value is not None and not isinstance(value, list | dict):
+                    record[name] = convert(value)
         except ValueError as error:
             return BadRecord(where, f"column {name!r}: {error}")
-    if value_of(record, spec.key) is None:
-        return BadRecord(where, f"column {spec.key!r}, the key, is empty")
-    if spec.time and value_of(record, spec.time) is None:
-        return BadRecord(where, f"column {spec.time!r}, the time, is empty")
-    if spec.event_column and value_of(record, spec.event_column) is None:
-        return BadRecord(where, f"column {spec.event_column!r}, the event's name, is empty")
-    try:
-        for pick in _checked(spec):
-            pick(record)
-    except ValueError as error:
-        return BadRecord(where, str(error))
-    return record
+        for column, role in self._needed:
+            if value_of(record, column) is None:
+                return BadRecord(where, f"column {column!r}, {role}, is empty")
+        try:
+            for pick in self._fallible:
+                pick(record)
+        except ValueError as error:
+            return BadRecord(where, str(error))
+        return record
 
 
 def value_of(record: Record, column: str) -> Any:
@@ -152,7 +173,7 @@ def value_of(record: Record, column: str) -> Any:
     return value
 
 
-def event_rows(spec: FileStream, record: Record) -> Iterable[Row]:
+def event_rows(record: Record, spec: FileStream) -> Iterable[Row]:
     """Return the event of a record; every column that is not mapped is a property."""
     assert spec.time is not None
     mapped = {spec.key, spec.time, spec.event_column, *spec.identifiers.values()}
@@ -163,42 +184,37 @@ def event_rows(spec: FileStream, record: Record) -> Iterable[Row]:
 
 
 def _plain(value: Any) -> Any:
-    return value.isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
+    """Return a value as JSON has it; a time as ISO 8601, a day without hours as a date."""
+    if not isinstance(value, datetime):
+        return value
+    return value.date().isoformat() if value.time() == time.min else value.isoformat().replace("+00:00", "Z")
 
 
 def _fields(spec: FileStream) -> Mapping[str, Callable[[Record], object]]:
     picks: dict[str, Callable[[Record], object]] = {}
     for name, column in spec.fields.items():
-        picks[name] = _pick(spec, name, partial(value_of, column=column), column)
+        picks[name] = _meant(spec, name, _bound(spec, value_of, column=column), column)
     for name, constant in spec.constants.items():
-        picks[name] = _pick(spec, name, partial(_constant, value=constant), name)
+        picks[name] = _meant(spec, name, _bound(spec, _constant, value=constant), name)
     if spec.currency and picks.keys() & MONEY:
-        picks.setdefault("currency", partial(_constant, value=spec.currency))
-    if spec.kind is Kind.PROFILE and spec.trust == "key" and "email" in spec.identifiers:
-        picks.setdefault("email", partial(value_of, column=spec.identifiers["email"]))
-    if spec.kind is Kind.CONSENT:
-        picks.setdefault("channel", partial(_constant, value="email"))
+        picks.setdefault("currency", _bound(spec, _constant, value=spec.currency))
     return picks
 
 
-def _pick(spec: FileStream, name: str, pick: Callable[[Record], object], column: str) -> Callable[[Record], object]:
+def _meant(spec: FileStream, name: str, pick: Callable[[Record], object], column: str) -> Callable[[Record], object]:
+    """Return the pick of a canonical field that wants more than the value of a column."""
     if name in MONEY:
-        return partial(_money, spec, pick, column)
+        return _bound(spec, _money, spec=spec, pick=pick, column=column)
     if spec.kind is Kind.CONSENT and name == "state":
-        return partial(_state, pick, column)
+        return _bound(spec, _state, pick=pick, column=column)
     return pick
-
-
-def _checked(spec: FileStream) -> Iterable[Callable[[Record], object]]:
-    """Return the picks that can fail, to be tried on each row while its line is known."""
-    return [pick for name, pick in _fields(spec).items() if name in MONEY or name == "state"]
 
 
 def _constant(record: Record, value: object) -> object:
     return value
 
 
-def _money(spec: FileStream, pick: Callable[[Record], object], column: str, record: Record) -> Money | None:
+def _money(record: Record, spec: FileStream, pick: Callable[[Record], object], column: str) -> Money | None:
     value = pick(record)
     if value is None:
         return None
@@ -213,7 +229,7 @@ def _money(spec: FileStream, pick: Callable[[Record], object], column: str, reco
         raise ValueError(f"column {column!r}: no amount of money") from None
 
 
-def _state(pick: Callable[[Record], object], column: str, record: Record) -> str:
+def _state(record: Record, pick: Callable[[Record], object], column: str) -> str:
     """Return granted, denied or unknown. A word that is none of ours must not become a yes or be lost as a no."""
     value = pick(record)
     word = "" if value is None else str(value).strip().lower().replace("-", "_").replace(" ", "_")

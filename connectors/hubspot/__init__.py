@@ -19,7 +19,6 @@ from connectors.hubspot.checks import account, check
 from connectors.hubspot.lists import AUDIENCES
 from connectors.hubspot.mapping import COMPANIES, CONTACTS, DEALS, ObjectType
 from connectors.hubspot.objects import pull_objects
-from core import contract
 from core.contract import (
     Api,
     Bearer,
@@ -32,6 +31,7 @@ from core.contract import (
     Pick,
     Stream,
 )
+from core.contract import Settings as BaseSettings
 
 __all__ = ["AUDIENCES", "MANIFEST", "Settings", "account", "auth", "check", "classify", "streams"]
 
@@ -55,7 +55,7 @@ MANIFEST = Manifest(
 )
 
 
-class Settings(contract.Settings):
+class Settings(BaseSettings):
     """The keys of a `[connections.NAME]` table with `connector = "hubspot"`."""
 
     token: SecretStr = Field(description="A service key, or the token of an existing private app.")
@@ -109,7 +109,7 @@ def streams(settings: Settings) -> Iterable[Stream]:
             "name": "properties.name",
             "domain": "properties.domain",
             "industry": "properties.industry",
-            "employees": "properties.numberofemployees",
+            "employees": mapping.employees,
             "revenue": "properties.annualrevenue",
             "country": "properties.country",
             "created_at": "properties.createdate",

@@ -13,8 +13,7 @@ from pydantic import BaseModel, Field
 
 from connectors.hubspot import vendor
 from connectors.hubspot.mapping import several
-from core import contract
-from core.contract import Api, Audience, AudienceSet, Change, Json, Op, Outcome, Person, Ref, Verdict
+from core.contract import Api, Audience, AudienceSet, Change, Json, Op, Outcome, Params, Person, Ref, Verdict
 from core.errors import ProtocolError, RejectedError
 
 AUDIENCES = AudienceSet()
@@ -27,7 +26,7 @@ DEFAULT_CHUNK: Final = 1_000
 """Ids in one membership call. The vendor states no limit (Quirk 16); the core halves what is refused."""
 
 
-class ListParams(contract.Params):
+class ListParams(Params):
     """What a sync may say of its list besides the name."""
 
     chunk: int = Field(DEFAULT_CHUNK, ge=1, le=100_000, description="Contacts added and removed by one request.")
@@ -122,6 +121,7 @@ class StaticList(Audience):
                 "recordIdsToAdd": [change.ref.remote_id for change in adds],
                 "recordIdsToRemove": [ref.remote_id for ref in removes],
             },
+            repeat=False,  # harmless, but the second answer would call our own adds "already there" (Quirk 15)
         )
         added, removed = _ids(body, ADDED, bool(adds)), _ids(body, ("recordIdsRemoved",), bool(removes))
         missing = _ids(body, ("recordIdsMissing",), needed=False)

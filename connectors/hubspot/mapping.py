@@ -178,6 +178,12 @@ def domains(record: Record) -> list[str]:
     return list(dict.fromkeys([*several(properties.get("domain")), *several(properties.get("hs_additional_domains"))]))
 
 
+def employees(record: Record) -> int | None:
+    """Return a company's number of employees, whole: the property takes any number."""
+    number = record["properties"].get("numberofemployees")
+    return None if number is None else round(number)
+
+
 def phone(record: Record) -> object:
     """Return a contact's telephone number, else the mobile one."""
     return record["properties"].get("phone") or record["properties"].get("mobilephone")
@@ -200,7 +206,8 @@ def amount(record: Record) -> Money | None:
     value, code = record["properties"].get("amount"), record.get("currency")
     if value is None or not isinstance(code, str):
         return None
-    return Money.of_major(Decimal(str(value)), code)
+    money = Money.of_major(Decimal(str(value)), code)
+    return money if abs(money.minor) < _SQLITE_INTEGER else None
 
 
 def closed_at(record: Record) -> object:

@@ -7,7 +7,7 @@ vendor does that one would not think in QUIRKS.md.
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 from functools import partial
 
 from pydantic import Field, SecretStr
@@ -24,7 +24,6 @@ from core.errors import AuthError, ConfigError
 __all__ = ["MANIFEST", "Settings", "account", "auth", "check", "classify", "streams"]
 
 API_VERSION = "2026-06-24.dahlia"  # docs.stripe.com/changelog; without it each account answers in the shape of its own version
-FULL_EVERY = timedelta(days=28)  # before the feed forgets, so that what was deleted meanwhile is found by absence
 
 MANIFEST = Manifest(
     name="stripe",
@@ -101,7 +100,6 @@ def streams(settings: BaseSettings) -> list[Stream]:
             },
             lookback=LOOKBACK,
             deletions=Deletions.FEED,
-            full_every=FULL_EVERY,
         ),
         Stream(
             "subscriptions",
@@ -112,7 +110,6 @@ def streams(settings: BaseSettings) -> list[Stream]:
             rows=partial(subscription_row, paused_counts=settings.paused_collection_counts),
             lookback=LOOKBACK,
             deletions=Deletions.FEED,
-            full_every=FULL_EVERY,
         ),
         Stream(
             "invoices",
@@ -123,6 +120,5 @@ def streams(settings: BaseSettings) -> list[Stream]:
             rows=payment_row,
             lookback=LOOKBACK,
             deletions=Deletions.FEED,
-            full_every=FULL_EVERY,
         ),
     ]

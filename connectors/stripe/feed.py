@@ -64,7 +64,7 @@ class Source:
 
 def pull(source: Source, api: Api, cursor: datetime | None, resume: str | None) -> Iterator[Page]:
     """
-    Yield the whole list, or what changed since *cursor* where the feed still knows.
+    Yield the whole list, or what changed since *cursor* where the feed still knows. After the list, what was not in it is gone.
 
     The resume token holds the time at which the pull began: that is what the checkpoint becomes, however often it broke.
     """
@@ -89,7 +89,7 @@ def _listed(source: Source, api: Api, began: datetime, after: Anchor | None) -> 
     for chunk in walk(api, source.path, params, after=after):
         records, bad = _finished(finisher, chunk.rows)
         token = f"list:{_seconds(began)}:{chunk.next.created}:{chunk.next.id}" if chunk.next else None
-        yield Page(records, cursor=began, resume=token, bad=bad)
+        yield Page(records, cursor=began, resume=token, bad=bad, whole=True)
 
 
 def _changed(source: Source, api: Api, began: datetime, since: datetime) -> Iterator[Page]:

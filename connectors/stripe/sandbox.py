@@ -25,7 +25,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from connectors.stripe.sandbox_lists import Refused, expanded, listed
-from connectors.stripe.sandbox_state import State, old_shape
+from connectors.stripe.sandbox_shapes import old_shape
+from connectors.stripe.sandbox_state import State
 from core.contract import Sandbox
 
 VERSION = "2026-06-24.dahlia"

@@ -5,19 +5,16 @@ each change leaves. How it is asked for is in `sandbox`.
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from connectors.stripe.sandbox_shapes import KINDS, old_shape
+
 RETENTION = timedelta(days=30)
 TWO_DECIMALS_IN_THE_API = {"isk", "ugx"}  # though the currencies have none
 ONGOING = {"trialing", "active", "past_due", "unpaid", "incomplete", "paused"}
-KINDS = (
-    "customers", "subscriptions", "subscription_items", "invoices", "invoice_payments", "refunds", "credit_notes", "prices",
-    "products", "coupons", "events",
-)  # fmt: skip
 
 
 class State:
@@ -95,7 +92,9 @@ class State:
             "delinquent": False,
         }
         self.deleted["customers"].discard(row["id"])
-        self.put("customers", made, "customer.created" if new else "customer.updated", at=row.get("created_at"))
+        self.put(
+            "customers", made, "customer.created" if new else "customer.updated", at=row.get("created_at") if new else None
+        )
 
     def load_subscription(self, row: Mapping[str, Any]) -> None:
         row = self.merged("subscriptions", row)
@@ -109,7 +108,8 @@ class State:
             event = "customer.subscription.updated"
         for item in made["items"]["data"]:
             self.put("subscription_items", item)
-        self.put("subscriptions", made, event, at=row.get("created_at") or row.get("started_at"))
+        began = row.get("created_at") or row.get("started_at")
+        self.put("subscriptions", made, event, at=began if before is None else None)
 
     def _subscription(self, row: Mapping[str, Any], price: Mapping[str, Any]) -> dict[str, Any]:
         id, status = row["id"], row.get("status", "active")
@@ -228,7 +228,13 @@ class State:
         }
         new = id not in self.objects["invoices"]
         event = "invoice.paid" if status == "paid" else "invoice.voided" if status == "void" else "invoice.updated"
-        self.put("invoices", made, *(["invoice.created"] if new else []), event, at=paid_at or row.get("created_at"))
+        self.put(
+            "invoices",
+            made,
+            *(["invoice.created"] if new else []),
+            event,
+            at=(paid_at or row.get("created_at")) if new else None,
+        )
         payment = {
             "id": f"inpay_{id}",
             "object": "invoice_payment",
@@ -288,30 +294,3 @@ class State:
 
 def _seconds(at: datetime | None) -> int | None:
     return int(at.timestamp()) if at is not None else None
-
-
-def old_shape(subject: Mapping[str, Any]) -> dict[str, Any]:
-    """
-    Return *subject* as an API version of many years ago has it.
-
-    Whoever believes it finds no items, no status transitions, no amounts by their present names.
-    """
-    made = copy.deepcopy(dict(subject))
-    match made["object"]:
-        case "subscription":
-            item = made.pop("items")["data"][0]
-            made["plan"] = {"id": item["price"]["id"], "amount": item["price"].get("unit_amount")}
-            made |= {
-                "quantity": item["quantity"],
-                "start": made.pop("start_date"),
-                "current_period_end": item["current_period_end"],
-            }
-            made["discount"] = next(iter(made.pop("discounts")), None)
-        case "invoice":
-            made |= {"date": made.pop("created"), "paid": made.pop("status") == "paid", "subscription": None}
-            for name in ("status_transitions", "amount_paid", "parent"):
-                made.pop(name, None)
-        case "customer":
-            made |= {"account_balance": 0, "metadata": {}, "sources": {"data": []}}
-            made.pop("address", None)
-    return made

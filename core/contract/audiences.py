@@ -99,7 +99,7 @@ UNSUPPORTED: Final = Unsupported()
 class Params(BaseModel):
     """The keys of a `[[syncs]]` table that belong to the audience. Subclass to add some (`columns`, `campaign`)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Audience:

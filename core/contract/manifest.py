@@ -69,7 +69,7 @@ class Settings(BaseModel):
     the connection is opened, so a config loads without any secret set.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     base_url: str | None = None
     """Overrides the manifest's, for a sandbox or a proxy."""

@@ -36,7 +36,7 @@ def connector_for(category: Category) -> Connector:
     """Return the first connector of *category* that has a sandbox behind HTTP; LookupError where there is none."""
     for name in connector_names():
         connector = load_connector(name)
-        if connector.manifest.category is category and connector.manifest.base_url:
+        if connector.manifest.category is category and connector.manifest.hosts:
             return connector
     raise LookupError(f"no connector of category {category} can play in the demo")
 

@@ -11,9 +11,11 @@ HTTP, done once for every connector: one client per connection, its credentials,
 from __future__ import annotations
 
 import random
+import ssl
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -26,7 +28,7 @@ from core.contract import Auth, OAuth2, Settings
 from core.errors import ConfigError
 from core.http.api import HttpApi
 from core.http.files import Folder
-from core.http.hosts import Hosts, is_loopback
+from core.http.hosts import Hosts, host_of, is_loopback
 from core.http.outage import Outage
 from core.http.retrying import Repeater
 from core.http.waiting import Waiter
@@ -74,6 +76,8 @@ def open_api(
                 timeout=timeout,
                 limits=CONNECTIONS,
                 transport=transport,
+                verify=_tls(),
+                trust_env=not hosts.loopback,  # a proxy in the environment has no business with a sandbox
                 follow_redirects=False,
             )
         )
@@ -102,18 +106,26 @@ def open_api(
 
 def _hosts(connector: Connector, auth: Auth, base_url: str | None, connection: str) -> Hosts:
     """Return where credentials may go; a vendor that names no hosts (self-hosted) is where the settings say it is."""
-    suffixes = connector.manifest.hosts
-    urls = [httpx.URL(url) for url in (base_url, auth.token_url if isinstance(auth, OAuth2) else None) if url]
-    if not suffixes:
-        suffixes = tuple({url.host for url in urls})
-    hosts = Hosts(suffixes, loopback=any(is_loopback(url.host) for url in urls))
+    texts = [url for url in (base_url, auth.token_url if isinstance(auth, OAuth2) else None) if url]
+    try:
+        urls = [httpx.URL(text) for text in texts]
+    except (httpx.InvalidURL, UnicodeError):
+        raise ConfigError(f"connection {connection}: its base URL cannot be read") from None
+    suffixes = connector.manifest.hosts or tuple({host_of(url) for url in urls})
+    hosts = Hosts(suffixes, loopback=any(is_loopback(host_of(url)) for url in urls))
     for url in urls:
         if not hosts.allows(url):
             raise ConfigError(
-                f"connection {connection}: {url.scheme}://{url.host} is not one of the hosts that"
+                f"connection {connection}: {url.scheme}://{host_of(url)} is not one of the hosts that"
                 f" {connector.manifest.title}'s credentials may go to ({', '.join(suffixes)}, over https)"
             )
     return hosts
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    # reading the certificates takes 20 ms; once a process will do
+    return httpx.create_ssl_context()
 
 
 def _version() -> str:

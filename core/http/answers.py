@@ -30,8 +30,11 @@ from core.log import redact
 
 Classify = Callable[[ResponseView], ConnectorError | None]
 
-NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-"""Transport errors before the request left: the vendor cannot have acted."""
+FAILURES: Final = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)
+"""What httpx raises where there is no answer, a host in a redirect that cannot be decoded included."""
+
+NEAR_S: Final = 60.0
+"""A reset no further away than this is waited for."""
 
 _JSON_TYPES = re.compile(r"[/+](?:json|javascript|x-json)\b", re.IGNORECASE)
 _REQUEST_ID = re.compile(r"(?:request|correlation|trace)-?id$")
@@ -143,6 +146,23 @@ def _until(text: str, now: datetime) -> float | None:
     return max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds())
 
 
+def remaining_wait_s(headers: httpx.Headers, now: float) -> float | None:
+    """
+    Return how long to leave the vendor alone because its `RateLimit-Remaining` (any prefix) is 0 and its `-Reset` is near.
+
+    The reset is seconds from now, or since 1970. A far one is not this limit's affair: it may be the day's.
+    """
+    for name, value in headers.raw:
+        if value.strip() == b"0" and (name := name.lower()).endswith((b"ratelimit-remaining", b"rate-limit-remaining")):
+            try:
+                reset = float(headers.get(name.decode().removesuffix("remaining") + "reset", ""))
+            except ValueError:
+                return None
+            wait_s = reset - now if reset > 1e9 else reset
+            return wait_s if 0 < wait_s <= NEAR_S else None
+    return None
+
+
 def parse_body(asked: Asked, received: Received, *, lenient: bool = False) -> Json:
     """Return the parsed JSON, None for an empty body, text where the content type says so; else ProtocolError."""
     content = received.content
@@ -173,7 +193,7 @@ def _short(text: str) -> str:
     return re.sub(r"[^\w/+.-]", "", text.partition(";")[0])[:60]
 
 
-def transport_error(asked: Asked, error: httpx.HTTPError | httpx.InvalidURL) -> ConnectorError:
+def transport_error(asked: Asked, error: httpx.HTTPError | httpx.InvalidURL | UnicodeError) -> ConnectorError:
     """Return the typed error for a request that brought no whole answer."""
     name = type(error).__name__
     match error:

@@ -24,17 +24,23 @@ class Hosts:
 
     def allows(self, url: httpx.URL) -> bool:
         """Tell whether credentials may go to *url*."""
-        if is_loopback(url.host):
+        host = host_of(url)
+        if is_loopback(host):
             return self.loopback and url.scheme in ("http", "https")
-        return url.scheme == "https" and any(url.host == one or url.host.endswith(f".{one}") for one in self.suffixes)
+        return url.scheme == "https" and any(host == one or host.endswith(f".{one}") for one in self.suffixes)
 
     def check(self, url: httpx.URL) -> None:
         """Raise ProtocolError unless credentials may go to *url*."""
         if not self.allows(url):
             raise ProtocolError(
-                f"refused to send credentials to {url.scheme}://{url.host}, which is not one of the vendor's hosts"
+                f"refused to send credentials to {url.scheme}://{host_of(url)}, which is not one of the vendor's hosts"
                 f" ({', '.join(self.suffixes) or 'none'}) over https"
             )
+
+
+def host_of(url: httpx.URL) -> str:
+    """Return the host as it is asked for; `url.host` would decode it, and raise on one that only looks encoded."""
+    return url.raw_host.decode("ascii")
 
 
 def is_loopback(host: str) -> bool:

@@ -23,9 +23,9 @@ from core.budget import Budget
 from core.clock import Clock
 from core.contract import Answer
 from core.errors import ConfigError, ConnectorError, ProtocolError, QuotaExhausted, RateLimited, TransientError
-from core.http.answers import Asked, Classify, Received, to_answer, transport_error
+from core.http.answers import FAILURES, Asked, Classify, Received, remaining_wait_s, to_answer, transport_error
 from core.http.encode import encode_json, encode_pairs
-from core.http.hosts import Hosts, is_private
+from core.http.hosts import Hosts, host_of, is_private
 from core.http.outage import Outage
 from core.http.retrying import PATIENCE_S
 from core.http.streams import save
@@ -120,7 +120,7 @@ class Wire:
             text += ("&" if "?" in text else "?") + query
         try:
             url = httpx.URL(text)
-        except httpx.InvalidURL:
+        except (httpx.InvalidURL, UnicodeError):
             raise ProtocolError("refused to send a malformed URL") from None  # its message quotes the URL
         self.hosts.check(url)
         return url, limit_path
@@ -166,7 +166,7 @@ class Wire:
     def _redirected(self, response: httpx.Response) -> httpx.URL:
         try:
             url = response.request.url.join(response.headers["location"])
-        except httpx.InvalidURL:
+        except (httpx.InvalidURL, UnicodeError):
             raise ProtocolError("the vendor redirects to a malformed URL") from None
         self.hosts.check(url)
         return url
@@ -178,8 +178,11 @@ class Wire:
         self.tally.count(call.asked.method)
         try:
             response = self.client.send(request, stream=True)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except FAILURES as error:
             raise transport_error(call.asked, error) from error
+        wait_s = remaining_wait_s(response.headers, self.waiter.now())
+        if wait_s is not None:
+            self.budget.hold_off(self.waiter.now() + wait_s)
         log.debug("request_sent", connection=self.connection, request=call.asked.words, status=response.status_code)
         return response
 
@@ -249,14 +252,15 @@ class Wire:
                         save(asked, response, file, max_bytes)
                         return
                     target = target.join(response.headers["location"])
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except FAILURES as error:
             raise transport_error(asked, error) from error
         raise ProtocolError(f"{asked.words} is redirected without end")
 
     def _check_public(self, url: httpx.URL) -> None:
-        fine = self.hosts.loopback if is_private(url.host) else url.scheme == "https"
+        host = host_of(url)
+        fine = self.hosts.loopback if is_private(host) else url.scheme == "https"
         if not fine or url.scheme not in ("http", "https"):
-            raise ProtocolError(f"refused to download from {url.scheme}://{url.host}, which is no public host over https")
+            raise ProtocolError(f"refused to download from {url.scheme}://{host}, which is no public host over https")
 
 
 def _receive(asked: Asked, response: httpx.Response) -> Received:
@@ -288,6 +292,6 @@ def _closing(response: httpx.Response) -> Iterator[None]:
 
 def _host(url: str) -> str:
     try:
-        return httpx.URL(url).host or "a malformed URL"
-    except httpx.InvalidURL:
+        return host_of(httpx.URL(url)) or "a malformed URL"
+    except (httpx.InvalidURL, UnicodeError):
         return "a malformed URL"

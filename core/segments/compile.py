@@ -8,7 +8,6 @@ value filters its relation; a test on two joins theirs to the profiles. Values a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import KW_ONLY, dataclass
 
 from core.segments import dialect
@@ -17,14 +16,25 @@ from core.segments.compile_events import aggregate, happened
 from core.segments.compile_surveys import answer, answered, score
 from core.segments.dialect import Sql, quoted
 from core.segments.facts import Facts, LeafFailed, StreamFacts
-from core.segments.predicate import holds, predicate, term
+from core.segments.predicate import holds, predicate
 from core.segments.relation import Relation, historic
 from core.segments.tree import (
-    TEXT_LIKE, Aggregate, Answer, Answered, Billing, CompanyField, Did, Leaf, ProfileField, Score, SourceField, Test, Type,
-    Value, values_of,
+    TEXT_LIKE,
+    Aggregate,
+    Answer,
+    Answered,
+    Billing,
+    CompanyField,
+    Did,
+    Leaf,
+    ProfileField,
+    Score,
+    SourceField,
+    Test,
+    Type,
+    Value,
+    values_of,
 )  # fmt: skip
-
-NOBODY = Sql("SELECT 0 WHERE 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +93,7 @@ def _several(test: Test, values: tuple[Value, ...], facts: Facts) -> Query:
     found = {value: relation(value, facts) for value in values}
     names = {value: f"r{n}" for n, value in enumerate(values)}
     joins = " ".join(f"LEFT JOIN ({r.sql.text}) {names[v]} ON {names[v]}.p = u.id" for v, r in found.items())
-    columns: dict[Value, Sql] = {
-        v: Sql(f"coalesce({names[v]}.v, 0)" if r.zero else f"{names[v]}.v") for v, r in found.items()
-    }
+    columns: dict[Value, Sql] = {v: Sql(f"coalesce({names[v]}.v, 0)" if r.zero else f"{names[v]}.v") for v, r in found.items()}
     where = predicate(test, columns.__getitem__, facts.as_of_us)
     params = tuple(p for r in found.values() for p in r.sql.params)
     return Query(Sql(f"SELECT u.id FROM profiles u {joins} WHERE {where.text}", (*params, *where.params)))
@@ -135,7 +143,7 @@ def _landed(value: SourceField, stream: StreamFacts, name: str, type_: str) -> R
 
 def _fits(actual: str, wanted: Type) -> bool:
     """Return whether a landing column of the catalogue's type can be compared as *wanted*."""
-    if wanted is Type.ANY or actual == "json":
+    if wanted is Type.ANY or actual in ("json", "null"):  # null: sent, but never with a value
         return True
     match actual:
         case "integer" | "number" | "money":
@@ -146,6 +154,3 @@ def _fits(actual: str, wanted: Type) -> bool:
             return wanted is Type.TIME
         case _:
             return wanted in TEXT_LIKE or wanted is Type.TIME
-
-
-__all__ = ["NOBODY", "Query", "compile_leaf", "relation", "term"]

@@ -7,16 +7,27 @@ youngest, the first); `mrr` adds up all that are in force. Money is compared in 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
-from core.segments.dialect import Sql
+from core.segments.dialect import Param, Sql
 from core.segments.facts import Facts
 from core.segments.relation import Relation, historic
 from core.segments.tree import Billing
 
 IN_FORCE: Final = "status IN ('active', 'past_due')"
 _RANKS: Final = ("active", "past_due", "trialing", "unpaid", "paused", "incomplete", "canceled")
-_COLUMNS: Final = ("status", "plan", "interval", "currency", "quantity", "mrr", "trial_ends_at", "cancel_requested_at", "ended_at")
+_COLUMNS: Final = (
+    "status",
+    "plan",
+    "interval",
+    "currency",
+    "quantity",
+    "mrr",
+    "trial_ends_at",
+    "cancel_requested_at",
+    "ended_at",
+)
 _UNPAID: Final = ("failed", "void", "open", "draft", "uncollectible", "pending", "canceled")
 
 _OF_PRINCIPAL: Final = {
@@ -27,11 +38,15 @@ _OF_PRINCIPAL: Final = {
     "canceled_at": "coalesce(cancel_requested_at, ended_at)",
     "seats": "quantity",
 }
+_IN_ALL: Final = (
+    f"CASE WHEN max({IN_FORCE} AND worth IS NULL) THEN NULL ELSE sum(CASE WHEN {IN_FORCE} THEN worth ELSE 0 END) END"
+)
+"""Of all in force, or nothing where one of them cannot be told: a sum without it would be wrong, not low."""
 _OF_ALL: Final = {
     "paying": f"max({IN_FORCE} AND coalesce(mrr, 0) > 0)",
     "past_due": "max(status = 'past_due')",
-    "mrr": f"CASE WHEN max({IN_FORCE} AND worth IS NULL) THEN NULL ELSE sum(CASE WHEN {IN_FORCE} THEN worth ELSE 0 END) / {{unit}} END",
-    "arr": f"CASE WHEN max({IN_FORCE} AND worth IS NULL) THEN NULL ELSE sum(CASE WHEN {IN_FORCE} THEN worth ELSE 0 END) * 12 / {{unit}} END",
+    "mrr": f"{_IN_ALL} / {{unit}}",
+    "arr": f"{_IN_ALL} * 12 / {{unit}}",
 }
 
 
@@ -71,7 +86,8 @@ def _subscriptions(facts: Facts) -> Sql:
     chosen = ", ".join(f'{sql.text} AS "{name}"' for name, sql in columns.items())
     rows = (
         f"SELECT t.id, t.profile_id, t.company_id, t.started_at, {chosen} FROM subscriptions t "
-        f"WHERE (t.deleted_at IS NULL OR t.deleted_at > ?) AND (t.started_at IS NULL OR t.started_at <= ?){facts.seen('t.stream_id')}"
+        f"WHERE (t.deleted_at IS NULL OR t.deleted_at > ?) AND (t.started_at IS NULL OR t.started_at <= ?)"
+        f"{facts.seen('t.stream_id')}"
     )
     params = (*(p for sql in columns.values() for p in sql.params), facts.as_of_us, facts.as_of_us)
     worth = _worth("mrr", "?", facts, at=(facts.as_of_us,))
@@ -107,7 +123,8 @@ def _principal(rows: Sql, column: str, facts: Facts) -> Relation:
 
     def owners(owner: str, where: str) -> str:
         turn = f"row_number() OVER (PARTITION BY {owner} ORDER BY {order})"
-        return f"SELECT o, v FROM (SELECT {owner} AS o, {column} AS v, {turn} AS turn FROM ({rows.text}) WHERE {where}) WHERE turn = 1"
+        turns = f"SELECT {owner} AS o, {column} AS v, {turn} AS turn FROM ({rows.text}) WHERE {where}"
+        return f"SELECT o, v FROM ({turns}) WHERE turn = 1"
 
     return _of_people(owners, rows.params, facts)
 
@@ -121,17 +138,15 @@ def _per_owner(rows: Sql, made: str, facts: Facts) -> Relation:
     return _of_people(owners, rows.params, facts)
 
 
-def _of_people(owners: object, params: tuple[object, ...], facts: Facts) -> Relation:
+def _of_people(owners: Callable[[str, str], str], params: tuple[Param, ...], facts: Facts) -> Relation:
     """Return the owners' values as those of people: a company's for all of its people, else each one's own."""
-    make = owners
     if facts.billing_of == "person":
-        text = make("profile_id", "profile_id IS NOT NULL").replace("SELECT o, v", "SELECT o AS p, v", 1)  # type: ignore[operator]
-        return Relation(Sql(f"SELECT o AS p, v FROM ({text.replace('SELECT o AS p, v', 'SELECT o, v', 1)})", params))  # type: ignore[arg-type]
+        return Relation(Sql(f"SELECT o AS p, v FROM ({owners('profile_id', 'profile_id IS NOT NULL')})", params))
     facts.today("company")
-    of_company = make("company_id", "company_id IS NOT NULL")  # type: ignore[operator]
-    own = make("profile_id", "profile_id IN (SELECT id FROM profiles WHERE company_id IS NULL)")  # type: ignore[operator]
+    of_company = owners("company_id", "company_id IS NOT NULL")
+    own = owners("profile_id", "profile_id IN (SELECT id FROM profiles WHERE company_id IS NULL)")
     text = (
         f"SELECT u.id AS p, c.v AS v FROM ({of_company}) c JOIN profiles u ON u.company_id = c.o "
         f"UNION ALL SELECT o AS p, v FROM ({own})"
     )
-    return Relation(Sql(text, (*params, *params)))  # type: ignore[arg-type]
+    return Relation(Sql(text, (*params, *params)))

@@ -40,7 +40,7 @@ def _made(value: Aggregate, facts: Facts) -> Sql:
             day = dialect.local_day("time", value.zone or "UTC", -(2**62) if start is None else start, end)
             return Sql(f"count(DISTINCT {day})")
         case Function.DISTINCT:
-            of = dialect.property_of(value.property or "", Type.ANY)
+            of = dialect.property_of(value.of or "", Type.ANY)
             return Sql(f"count(DISTINCT {of.text})", of.params)
         case Function.SUM:
             of = number(value, facts)
@@ -52,11 +52,11 @@ def _made(value: Aggregate, facts: Facts) -> Sql:
 
 def number(value: Aggregate, facts: Facts) -> Sql:
     """Return the property that is added up."""
-    return _property(Property(value.property or "", Type.NUMBER), facts)
+    return _property(Property(value.of or "", Type.NUMBER), facts)
 
 
 def _property(value: Value, facts: Facts) -> Sql:
-    assert isinstance(value, Property)  # noqa: S101 - a filter speaks of properties only
+    assert isinstance(value, Property)  # a filter speaks of properties only
     column = dialect.side_column(value.name, value.type)
     if column is not None and column in facts.side_columns:
         return Sql(column)

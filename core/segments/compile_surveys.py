@@ -25,7 +25,10 @@ SIGNS: Final = {
 def answered(leaf: Answered, facts: Facts) -> Sql:
     """Return who answered the survey in the window."""
     window = inside(leaf.window, "coalesce(a.answered_at, 0)", facts.as_of_us)
-    return Sql(f"SELECT a.profile_id FROM answers a WHERE {_live(facts)} AND a.survey = ? AND {window.text}", (leaf.survey, *window.params))
+    return Sql(
+        f"SELECT a.profile_id FROM answers a WHERE {_live(facts)} AND a.survey = ? AND {window.text}",
+        (leaf.survey, *window.params),
+    )
 
 
 def answer(value: Answer, facts: Facts) -> Relation:
@@ -42,7 +45,8 @@ def answer(value: Answer, facts: Facts) -> Relation:
             given = "coalesce(nullif(text, ''), nullif(choice, '[]'), number)"
             return Relation(Sql(f"SELECT p, {given} AS v FROM ({rows.text})", rows.params))
         case _:
-            labels = f"SELECT p, j.value AS v FROM ({rows.text}), {dialect.items('choice')} j WHERE choice IS NOT NULL AND j.type = 'text'"
+            items = f"({rows.text}) r, {dialect.items('r.choice')} j WHERE r.choice IS NOT NULL AND j.type = 'text'"
+            labels = f"SELECT r.p, j.value AS v FROM {items}"
             texts = f"SELECT p, text AS v FROM ({rows.text}) WHERE text IS NOT NULL"
             return Relation(Sql(f"{labels} UNION ALL {texts}", rows.params * 2))
 
@@ -52,7 +56,8 @@ def score(value: Score, facts: Facts) -> Relation:
     (other,) = set(SIGNS) - {value.word}
     own, foreign = _named("a.question", value.word), _named("a.question", other)
     survey = _named("a.survey", value.word)
-    text = f"{_live(facts)} AND a.kind = 'score' AND a.number IS NOT NULL AND ({own.text} OR ({survey.text} AND NOT {foreign.text}))"
+    named = f"({own.text} OR ({survey.text} AND NOT {foreign.text}))"
+    text = f"{_live(facts)} AND a.kind = 'score' AND a.number IS NOT NULL AND {named}"
     rows = _rows(Sql(text, (*own.params, *survey.params, *foreign.params)), facts, every=False)
     return Relation(Sql(f"SELECT p, number AS v FROM ({rows.text})", rows.params))
 

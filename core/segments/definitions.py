@@ -22,7 +22,7 @@ from core.segments.tree import And, Answer, Answered, Condition, InGroup, InSegm
 from core.segments.vocabulary import Seen, Vocabulary
 
 if TYPE_CHECKING:
-    from core.config.model import Config, Partition, Place, Segment
+    from core.config.model import Config, Partition, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +186,7 @@ def _completed(
 ) -> SetDefinition:
     """Return *made* with what follows from its condition and from the sets that it names."""
     whole = _whole(made.name)
-    refers = frozenset(
-        name for node in walk(made.condition) for name in _referred(node)
-    )
+    refers = frozenset(name for node in walk(made.condition) for name in _referred(node))
     under = [done[name] for name in sorted(refers)]
     own = sorted(f"{name}\x1f{t.text.strip()}\x1f{t.zone}" for name, t in texts.items() if _whole(name) == whole)
     order = [name for name in texts if _whole(name) == whole]  # the first group that matches wins
@@ -234,7 +232,9 @@ def _doubts(condition: Condition, vocabulary: Vocabulary) -> tuple[frozenset[str
         for value in values_in(events.filter) if events.filter is not None else ():
             if isinstance(value, Property) and known and value.name not in known:
                 like = nearest(value.name, known)
-                warnings.append(f'"{events.name}" was never seen with {value.name}' + (f"; did you mean {like}?" if like else ""))
+                warnings.append(
+                    f'"{events.name}" was never seen with {value.name}' + (f"; did you mean {like}?" if like else "")
+                )
     for node in walk(condition):
         if isinstance(node, Answered):
             doubt("survey", node.survey, vocabulary.surveys.get(node.survey), vocabulary.surveys)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from datetime import datetime, time
+from datetime import date, datetime, time
 from decimal import Decimal
 from functools import cached_property
 from zoneinfo import ZoneInfo
@@ -39,7 +39,7 @@ class Money:
     currency: str
     _: KW_ONLY
     zone: ZoneInfo
-    rates: Mapping[object, Mapping[str, Decimal]] = field(default_factory=dict)
+    rates: Mapping[date, Mapping[str, Decimal]] = field(default_factory=dict)
 
     @property
     def digits(self) -> int:
@@ -49,7 +49,7 @@ class Money:
         """Return (currency, from when, factor from its minor unit to ours), the latest first."""
         found = []
         for day, rates in self.rates.items():
-            start = to_us(datetime.combine(day, time(), tzinfo=self.zone))  # type: ignore[arg-type]  # dates
+            start = to_us(datetime.combine(day, time(), tzinfo=self.zone))
             for currency, rate in rates.items():
                 if currency.upper() != self.currency:
                     exponent = self.digits - minor_digits(currency)

@@ -114,7 +114,7 @@ def _on_one_line(text: str) -> str:
             case "comment" | "space":
                 out.append(" " * len(token[0]))
                 continue
-            case "triple" | "quote" if not token[0] == '""' and not token[0] == "''":
+            case "triple" | "quote":
                 raise ExpressionError("a text that does not end on its line", token.start(), 'write "..." on one line')
             case "open":
                 depth += 1
@@ -134,9 +134,7 @@ def _syntax(flat: str, offset: int) -> ast.expr:
             return ast.parse(flat, mode="eval").body
     except SyntaxError as error:
         column = offset + max(0, min((error.offset or 1) - 1, len(flat)))
-        remedy = None
-        if "Maybe you meant '=='" in (error.msg or "") or re.search(r"[^=!<>]=[^=]", flat) and "=" in (error.text or ""):
-            remedy = "to compare, write =="
+        remedy = "to compare, write ==" if "'=='" in (error.msg or "") else None
         if re.search(r"&&|\|\||(?<![=!<>])!(?!=)", flat):
             remedy = "write and, or, not"
         raise ExpressionError(f"cannot be read: {_plain(error.msg)}", column, remedy) from error
@@ -192,4 +190,5 @@ def _check_constant(parsed: Parsed, node: ast.Constant) -> None:
     elif value is None:
         raise ExpressionError("None is not in the language", column, "write missing(x) or exists(x)")
     else:
-        raise ExpressionError(f"{'bytes are' if isinstance(value, bytes) else repr(value)[:20] + ' is'} not in the language", column)
+        what = "bytes are" if isinstance(value, bytes) else f"{repr(value)[:20]} is"
+        raise ExpressionError(f"{what} not in the language", column)

@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import eq, ge, gt, le, lt
-from typing import Final
+from typing import Any, Final
 
 from core.segments import dialect
 from core.segments.dialect import Sql
 from core.segments.tree import (
-    Ago, And, Compare, Condition, Constant, Exists, In, Literal, Matches, Moment, Not, Op, Or, Term, Test, Value,
+    Ago,
+    And,
+    Compare,
+    Condition,
+    Constant,
+    Exists,
+    In,
+    Literal,
+    Matches,
+    Moment,
+    Not,
+    Op,
+    Or,
+    Term,
+    Test,
+    Value,
 )  # fmt: skip
 
 _SQL_OPS: Final = {Op.EQ: "=", Op.LT: "<", Op.LE: "<=", Op.GT: ">", Op.GE: ">="}
@@ -74,7 +89,7 @@ def holds(test: Test, value: Value) -> bool:
 
     match test:
         case Compare():
-            terms = [zero(item) for item in test.terms]
+            terms: list[Any] = [zero(item) for item in test.terms]
             return all(_PYTHON_OPS[op](a, b) for a, op, b in zip(terms, test.ops, terms[1:], strict=False))
         case In():
             return any(zero(option) == 0 for option in test.options)

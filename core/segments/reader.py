@@ -10,25 +10,43 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import Final, NoReturn
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from core.config.names import suggest
 from core.segments import types
 from core.segments.language import ExpressionError, Parsed, parse
 from core.segments.tree import (
-    And, Compare, Condition, Constant, How, In, InGroup, Literal, Matches, Not, Op, Or, Property, Term, Type, Value,
+    TEXT_LIKE,
+    Ago,
+    And,
+    Compare,
+    Condition,
+    Constant,
+    How,
+    In,
+    InGroup,
+    Literal,
+    Matches,
+    Moment,
+    Not,
+    Op,
+    Or,
+    Property,
+    Term,
+    Type,
+    Value,
 )  # fmt: skip
 from core.segments.vocabulary import Vocabulary
 
 _OPS: Final[dict[type[ast.cmpop], Op]] = {
     ast.Eq: Op.EQ, ast.NotEq: Op.EQ, ast.Lt: Op.LT, ast.LtE: Op.LE, ast.Gt: Op.GT, ast.GtE: Op.GE,
 }  # fmt: skip
-_CONSTANT = (Literal, types.Moment, types.Ago)
+_CONSTANT = (Literal, Moment, Ago)
 _VALUE = types.VALUES
 NOT_YET: Final = frozenset({
-    "regularly", "stopped", "restarted", "sequence", "without", "last_event", "median", "percentile", "top", "bucket", "in_list",
-    "sql", "any_user", "all_users", "no_user", "during", "this", "previous", "changed", "round", "coalesce",
+    "regularly", "stopped", "restarted", "sequence", "without", "last_event", "median", "percentile", "top", "bucket",
+    "in_list", "sql", "any_user", "all_users", "no_user", "during", "this", "previous", "changed", "round", "coalesce",
 })  # fmt: skip
 
 
@@ -69,9 +87,9 @@ class Reader:
         self.parsed = parsed
         self.scope = scope
 
-    def fail(self, node: ast.AST, message: str, remedy: str | None = None) -> NoReturn:
-        """Raise the error that points at *node*."""
-        raise ExpressionError(message, self.parsed.column(node), remedy)
+    def error(self, node: ast.AST, message: str, remedy: str | None = None) -> ExpressionError:
+        """Return the error that points at *node*."""
+        return ExpressionError(message, self.parsed.column(node), remedy)
 
     def condition(self, node: ast.expr) -> Condition:
         """Read *node* as something true or false of a person (or an event)."""
@@ -86,12 +104,12 @@ class Reader:
                 return self._comparison(node)
         found = self.read(node)
         if isinstance(found, Groups):
-            self.fail(node, "a partition is compared with a group", f'write partition("{found.partition}") == "..."')
+            raise self.error(node, "a partition is compared with a group", f'write partition("{found.partition}") == "..."')
         if isinstance(found, _CONSTANT):
-            self.fail(node, "says nothing about anybody", "compare it with a field")
+            raise self.error(node, "says nothing about anybody", "compare it with a field")
         if isinstance(found, _VALUE):
             if found.type not in (Type.BOOLEAN, Type.ANY):
-                self.fail(node, f"is a {found.type}, not true or false", "compare it: == > < in, or exists(...)")
+                raise self.error(node, f"is a {found.type}, not true or false", "compare it: == > < in, or exists(...)")
             return Compare((types.settled(found, Type.BOOLEAN), Literal(True, Type.BOOLEAN)), (Op.EQ,))
         return found
 
@@ -107,36 +125,36 @@ class Reader:
             case ast.Call():
                 return self._call(node)
             case ast.List() | ast.Tuple():
-                self.fail(node, "a list stands only after `in`")
+                raise self.error(node, "a list stands only after `in`")
             case _:
                 return self.condition(node)
 
     def term(self, node: ast.expr) -> Term:
         """Read *node* as a value or a constant."""
         found = self.read(node)
-        if isinstance(found, _CONSTANT) or isinstance(found, _VALUE):
+        if isinstance(found, _CONSTANT + _VALUE):
             return found
-        self.fail(node, "is true or false, not a value to compare")
+        raise self.error(node, "is true or false, not a value to compare")
 
     def value(self, node: ast.expr) -> Value:
         """Read *node* as a value that people (or events) have."""
         found = self.read(node)
         if isinstance(found, _VALUE):
             return found
-        self.fail(node, "a field or another value is needed here")
+        raise self.error(node, "a field or another value is needed here")
 
     def literals(self, node: ast.expr) -> tuple[Constant, ...]:
         """Read *node* as a list of constants."""
         if not isinstance(node, ast.List | ast.Tuple):
-            self.fail(node, "`in` needs a list", 'write x in ["a", "b"], or x.contains("a") to look into a text')
+            raise self.error(node, "`in` needs a list", 'write x in ["a", "b"], or x.contains("a") to look into a text')
         found = []
         for item in node.elts:
             constant = self.read(item)
             if not isinstance(constant, _CONSTANT):
-                self.fail(item, "only texts, numbers and dates can stand in a list")
+                raise self.error(item, "only texts, numbers and dates can stand in a list")
             found.append(constant)
         if not found:
-            self.fail(node, "an empty list matches nobody")
+            raise self.error(node, "an empty list matches nobody")
         return tuple(found)
 
     # --- names -----------------------------------------------------------------------------------------------------
@@ -153,7 +171,7 @@ class Reader:
                     return Literal(text, Type.TEXT)
                 case int() | float() as number if not isinstance(number, bool):
                     return Literal(sign * number, Type.NUMBER)
-        self.fail(node, "only a number can have a minus")
+        raise self.error(node, "only a number can have a minus")
 
     def _name(self, node: ast.expr, name: str) -> Read:
         from core.segments.words import CALLS, NAMES  # they read through this module
@@ -164,15 +182,15 @@ class Reader:
             return NAMES[name](self, node, name)
         self._refuse_not_yet(node, name)
         if name in CALLS:
-            self.fail(node, f"{name} is asked with parentheses", f"write {name}(...)")
+            raise self.error(node, f"{name} is asked with parentheses", f"write {name}(...)")
         if name in self.scope.vocabulary.connections:
-            self.fail(node, f"{name} is a connection", f"name a field of it: {name}.something")
+            raise self.error(node, f"{name} is a connection", f"name a field of it: {name}.something")
         if name in self.scope.segments:
-            self.fail(node, f"{name} is a segment", f'write segment("{name}")')
+            raise self.error(node, f"{name} is a segment", f'write segment("{name}")')
         if name in self.scope.partitions:
-            self.fail(node, f"{name} is a partition", f'write partition("{name}") == "..."')
+            raise self.error(node, f"{name} is a partition", f'write partition("{name}") == "..."')
         known = [*NAMES, *CALLS, *self.scope.vocabulary.connections, *self.scope.segments]
-        self.fail(node, f"{name} is not a known word", suggest(name, known))
+        raise self.error(node, f"{name} is not a known word", suggest(name, known))
 
     def _path(self, node: ast.Attribute) -> Value:
         from core.segments.words.fields import company_field, source_field
@@ -184,14 +202,16 @@ class Reader:
             base = base.value
         steps.reverse()
         if not isinstance(base, ast.Name):
-            self.fail(node, "only a name can stand before a dot")
+            raise self.error(node, "only a name can stand before a dot")
         if self.scope.event is not None:
-            self.fail(node, "a dot is not read inside where=", f'write prop("{".".join([base.id, *steps])}")')
+            raise self.error(node, "a dot is not read inside where=", f'write prop("{".".join([base.id, *steps])}")')
         if base.id == "company":
             return company_field(self, node, ".".join(steps))
         if base.id in self.scope.vocabulary.connections:
             return source_field(self, node, base.id, steps)
-        self.fail(base, f"{base.id} is not a connection", suggest(base.id, ["company", *self.scope.vocabulary.connections]))
+        raise self.error(
+            base, f"{base.id} is not a connection", suggest(base.id, ["company", *self.scope.vocabulary.connections])
+        )
 
     def _call(self, node: ast.Call) -> Read:
         from core.segments.words import CALLS
@@ -202,29 +222,30 @@ class Reader:
                 if name in CALLS:
                     return CALLS[name](Call(self, node, name))
                 self._refuse_not_yet(node.func, name)
-                self.fail(node.func, f"{name}(...) is not a known word", suggest(name, CALLS))
+                raise self.error(node.func, f"{name}(...) is not a known word", suggest(name, CALLS))
             case ast.Attribute(value=inner, attr=how):
                 if how not in list(How):
-                    self.fail(node, f".{how}(...) is not a known word", suggest(how, list(How)))
+                    raise self.error(node, f".{how}(...) is not a known word", suggest(how, list(How)))
                 return self._look_into(Call(self, node, f".{how}"), inner, How(how))
             case _:
-                self.fail(node, "only a word can be asked with parentheses")
+                raise self.error(node, "only a word can be asked with parentheses")
 
     def _refuse_not_yet(self, node: ast.AST, name: str) -> None:
         if name in NOT_YET:
-            self.fail(node, f"{name} is not in this version", "the other words of the language are")
+            raise self.error(node, f"{name} is not in this version", "the other words of the language are")
 
     def _look_into(self, call: types.CallLike, inner: ast.expr, how: How) -> Matches:
         value = self.value(inner)
-        if value.type not in types.TEXT_LIKE:
-            self.fail(inner, f"is a {value.type}, not a text")
+        if value.type not in TEXT_LIKE:
+            raise self.error(inner, f"is a {value.type}, not a text")
         text = call.text(0, "the text to look for")
         case = call.flag("case")
         call.end(1)
         if how is How.MATCHES:
-            types.check_pattern(text, lambda message: self.fail(call.argument(0, "the pattern"), message))
+            if problem := types.pattern_problem(text):
+                raise self.error(call.argument(0, "the pattern"), problem)
         elif not text:
-            self.fail(call.argument(0, "the text to look for"), "an empty text is in every text", "write exists(...)")
+            raise self.error(call.argument(0, "the text to look for"), "an empty text is in every text", "write exists(...)")
         return Matches(types.settled(value, Type.TEXT), how, text, case)
 
     # --- comparisons -----------------------------------------------------------------------------------------------
@@ -238,7 +259,7 @@ class Reader:
             op = node.ops[at]
             left, right = read[at], read[at + 1]
             if left is None:
-                self.fail(nodes[at], "a list stands only after `in`")
+                raise self.error(nodes[at], "a list stands only after `in`")
             if isinstance(left, Groups) or isinstance(op, ast.In | ast.NotIn) or isinstance(right, Groups):
                 parts.append(self._member(nodes[at : at + 2], op, left, right))
                 at += 1
@@ -262,7 +283,7 @@ class Reader:
             nodes, left, right = [nodes[1], nodes[0]], right, left
         if isinstance(left, Groups):
             if not isinstance(op, ast.Eq | ast.NotEq | ast.In | ast.NotIn):
-                self.fail(nodes[0], "groups have no order", "write == or in")
+                raise self.error(nodes[0], "groups have no order", "write == or in")
             options = self.literals(nodes[1]) if right is None else (right,)
             found = InGroup(left.partition, tuple(self._group(nodes[1], left, option) for option in options))
         elif right is not None:
@@ -273,23 +294,23 @@ class Reader:
             terms, _ = types.agree(self, [nodes[0], *[nodes[1]] * len(constants)], [left, *constants], ordered=False)
             found = In(types.as_value(terms[0]), tuple(types.as_constant(term) for term in terms[1:]))
         else:
-            self.fail(nodes[0], "a field or another value is needed before `in`")
+            raise self.error(nodes[0], "a field or another value is needed before `in`")
         return Not(found) if negative else found
 
     def _group(self, node: ast.expr, groups: Groups, option: object) -> str:
         if not isinstance(option, Literal) or not isinstance(option.value, str):
-            self.fail(node, "a partition is compared with the name of a group")
+            raise self.error(node, "a partition is compared with the name of a group")
         if option.value not in groups.names:
-            self.fail(node, f"{groups.partition} has no group {option.value}", suggest(option.value, groups.names))
+            raise self.error(node, f"{groups.partition} has no group {option.value}", suggest(option.value, groups.names))
         return option.value
 
     def _run(self, nodes: list[ast.expr], read: list[Read | None], ops: list[Op]) -> Condition:
         """Read `a < b <= c`: one condition, so that one and the same record must satisfy it."""
         for node, item in zip(nodes, read, strict=True):
             if item is None:
-                self.fail(node, "a list stands only after `in`", "write x in [...]")
+                raise self.error(node, "a list stands only after `in`", "write x in [...]")
             if isinstance(item, Groups):
-                self.fail(node, "a partition is compared with a group only")
+                raise self.error(node, "a partition is compared with a group only")
         if len(read) == 2 and ops == [Op.EQ]:  # did(...) == True
             for cond, flag in ((read[0], read[1]), (read[1], read[0])):
                 if not isinstance(cond, _VALUE + _CONSTANT) and isinstance(flag, Literal) and isinstance(flag.value, bool):
@@ -297,7 +318,7 @@ class Reader:
         terms: list[Term] = []
         for node, item in zip(nodes, read, strict=True):
             if not isinstance(item, _VALUE + _CONSTANT):
-                self.fail(node, "is true or false, not a value to compare")
+                raise self.error(node, "is true or false, not a value to compare")
             terms.append(item)
         agreed, _ = types.agree(self, nodes, terms, ordered=any(op is not Op.EQ for op in ops))
         return Compare(agreed, tuple(ops))

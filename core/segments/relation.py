@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
+from typing import Final
 
+from core.contract import Kind
 from core.segments.dialect import Sql, quoted
 from core.segments.facts import Facts
+from core.store.schema import CANONICAL
+
+_FIELDS: Final = {
+    "profile": (*CANONICAL[Kind.PROFILE], "user_id"),
+    "company": tuple(CANONICAL[Kind.COMPANY]),
+    "subscription": tuple(CANONICAL[Kind.SUBSCRIPTION]),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +31,20 @@ def historic(alias: str, of: str, name: str, facts: Facts) -> Sql:
     """
     Return a canonical column as it was at the run's clock.
 
-    Where nothing of that field changed since, that is the column itself. Before the first value that is known, the first one
-    stands in: the store cannot know what was before it looked.
+    Where nothing of that field changed since, that is the column itself. Of somebody whom the store did not know yet at that
+    time the first value known stands in (and is told as approximate): the store cannot know what was before it looked.
     """
     column = f"{alias}.{quoted(name)}"
     if not facts.changed_since(of, name):
         return Sql(column)
-    of_it = f"h.of = '{of}' AND h.of_id = {alias}.id AND h.field = ?"
-    later = f"EXISTS (SELECT 1 FROM field_history h WHERE {of_it} AND h.from_at > ?)"
-    before = f"SELECT h.value FROM field_history h WHERE {of_it} AND h.from_at <= ? ORDER BY h.from_at DESC, h.id DESC LIMIT 1"
-    after = f"SELECT h.value FROM field_history h WHERE {of_it} AND h.from_at > ? ORDER BY h.from_at, h.id LIMIT 1"
-    known = f"EXISTS (SELECT 1 FROM field_history h WHERE {of_it} AND h.from_at <= ?)"
-    text = f"CASE WHEN NOT {later} THEN {column} WHEN {known} THEN ({before}) ELSE ({after}) END"
-    return Sql(text, (name, facts.as_of_us) * 4)
+    facts.today(f"{of} {name} before it was first pulled")
+    it = f"FROM field_history h WHERE h.of = '{of}' AND h.of_id = {alias}.id AND h.field"
+    any_field = "(" + ", ".join(f"'{field}'" for field in _FIELDS[of]) + ")"
+    whens = (
+        f"WHEN NOT EXISTS (SELECT 1 {it} = ? AND h.from_at > ?) THEN {column} "
+        f"WHEN EXISTS (SELECT 1 {it} IN {any_field} AND h.from_at <= ?) "
+        f"THEN (SELECT h.value {it} = ? AND h.from_at <= ? ORDER BY h.from_at DESC LIMIT 1) "
+        f"ELSE (SELECT h.value {it} = ? AND h.from_at > ? ORDER BY h.from_at LIMIT 1)"
+    )
+    at = facts.as_of_us
+    return Sql(f"CASE {whens} END", (name, at, at, name, at, name, at))

@@ -6,8 +6,22 @@ from collections.abc import Iterator
 
 from core.contract import Kind
 from core.segments.tree import (
-    Aggregate, Answer, Answered, Billing, CompanyField, Condition, Did, EventSet, InGroup, InSegment, ProfileField, Score,
-    SourceField, Value, values_of, walk,
+    Aggregate,
+    Answer,
+    Answered,
+    Billing,
+    CompanyField,
+    Condition,
+    Did,
+    EventSet,
+    InGroup,
+    InSegment,
+    ProfileField,
+    Score,
+    SourceField,
+    Value,
+    values_of,
+    walk,
 )  # fmt: skip
 from core.segments.vocabulary import Vocabulary
 

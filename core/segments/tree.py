@@ -156,7 +156,8 @@ class Aggregate:
     function: Function
     events: EventSet
     _: KW_ONLY
-    property: str | None = None
+    of: str | None = None
+    """The property that is looked at."""
     zone: str | None = None
     """For days_active: whose calendar."""
 

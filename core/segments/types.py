@@ -7,14 +7,28 @@ from __future__ import annotations
 
 import ast
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, Final, NoReturn, Protocol
+from typing import Any, Final, Protocol
 
+from core.segments.language import ExpressionError
 from core.segments.tree import (
-    TEXT_LIKE, Aggregate, Ago, Answer, Billing, CompanyField, Constant, Literal, Moment, ProfileField, Property, Score,
-    SourceField, Term, Type, Value,
+    Aggregate,
+    Ago,
+    Answer,
+    Billing,
+    CompanyField,
+    Constant,
+    Literal,
+    Moment,
+    ProfileField,
+    Property,
+    Score,
+    SourceField,
+    Term,
+    Type,
+    Value,
 )  # fmt: skip
 
 VALUES: Final = (ProfileField, CompanyField, SourceField, Aggregate, Billing, Score, Answer, Property)
@@ -22,10 +36,10 @@ MAX_PATTERN: Final = 1_000
 _TEXTS: Final = frozenset({Type.TEXT, Type.COUNTRY, Type.LANGUAGE})
 
 
-class Fails(Protocol):
+class Points(Protocol):
     """What can point at a place in the text."""
 
-    def fail(self, node: ast.AST, message: str, remedy: str | None = None) -> NoReturn: ...
+    def error(self, node: ast.AST, message: str, remedy: str | None = None) -> ExpressionError: ...
 
 
 class CallLike(Protocol):
@@ -39,13 +53,13 @@ class CallLike(Protocol):
 
 def as_value(term: Term) -> Value:
     """Narrow a term that is known to be a value."""
-    assert not isinstance(term, Literal | Moment | Ago)  # noqa: S101 - a mistake of ours, never of the text
+    assert not isinstance(term, Literal | Moment | Ago)  # a mistake of ours, never of the text
     return term
 
 
 def as_constant(term: Term) -> Constant:
     """Narrow a term that is known to be a constant."""
-    assert isinstance(term, Literal | Moment | Ago)  # noqa: S101 - a mistake of ours, never of the text
+    assert isinstance(term, Literal | Moment | Ago)  # a mistake of ours, never of the text
     return term
 
 
@@ -56,15 +70,13 @@ def settled(value: Value, type_: Type) -> Value:
     return value
 
 
-def agree(
-    reader: Fails, nodes: Sequence[ast.expr], terms: Sequence[Term], *, ordered: bool
-) -> tuple[tuple[Term, ...], Type]:
+def agree(reader: Points, nodes: Sequence[ast.expr], terms: Sequence[Term], *, ordered: bool) -> tuple[tuple[Term, ...], Type]:
     """Return *terms* with one type settled for all, or fail at the one that does not fit."""
     if all(isinstance(term, Literal | Moment | Ago) for term in terms):
-        reader.fail(nodes[0], "says nothing about anybody", "compare with a field")
+        raise reader.error(nodes[0], "says nothing about anybody", "compare with a field")
     goal = _goal(terms, ordered)
     if ordered and goal in _TEXTS | {Type.BOOLEAN}:
-        reader.fail(nodes[0], f"a {'text' if goal in _TEXTS else goal} has no order", "write == or in")
+        raise reader.error(nodes[0], f"a {'text' if goal in _TEXTS else goal} has no order", "write == or in")
     found = [_fitted(reader, node, term, goal) for node, term in zip(nodes, terms, strict=True)]
     names = [term for term in found if isinstance(term, ProfileField | CompanyField)]
     special = next((t.type for t in names if t.type in (Type.COUNTRY, Type.LANGUAGE)), None)
@@ -88,12 +100,12 @@ def _goal(terms: Sequence[Term], ordered: bool) -> Type:
     return Type.NUMBER if ordered else Type.TEXT
 
 
-def _fitted(reader: Fails, node: ast.expr, term: Term, goal: Type) -> Term:
+def _fitted(reader: Points, node: ast.expr, term: Term, goal: Type) -> Term:
     type_ = Type.TEXT if term.type in _TEXTS else term.type
     if type_ == goal:
         return term
     if isinstance(term, Answer) and term.type is Type.ANY and goal is Type.TIME:
-        reader.fail(node, "an answer is no time")
+        raise reader.error(node, "an answer is no time")
     if isinstance(term, SourceField | Answer | Property) and term.type is Type.ANY:
         return replace(term, type=goal)
     if isinstance(term, SourceField) and type_ is Type.TEXT and goal is Type.TIME:
@@ -105,10 +117,10 @@ def _fitted(reader: Fails, node: ast.expr, term: Term, goal: Type) -> Term:
         remedy = "write the number without quotes"
     elif goal is Type.TEXT:
         remedy = "write it in quotes"
-    reader.fail(node, f"is a {type_} where a {goal} is compared", remedy)
+    raise reader.error(node, f"is a {type_} where a {goal} is compared", remedy)
 
 
-def _normal(reader: Fails, node: ast.expr, term: Term, special: Type | None) -> Term:
+def _normal(reader: Points, node: ast.expr, term: Term, special: Type | None) -> Term:
     if not isinstance(term, Literal) or not isinstance(term.value, str):
         return term
     if special is None:
@@ -117,7 +129,7 @@ def _normal(reader: Fails, node: ast.expr, term: Term, special: Type | None) -> 
 
     code = country(term.value) if special is Type.COUNTRY else language(term.value)
     if code is None:
-        reader.fail(node, f"no {special} is called {term.value[:40]!r}", 'write its name or its code, as in "SE"')
+        raise reader.error(node, f"no {special} is called {term.value[:40]!r}", 'write its name or its code, as in "SE"')
     return replace(term, value=code)
 
 
@@ -136,16 +148,14 @@ def compiled(pattern: str, case: bool) -> Any:
         raise ValueError(said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)) from error
 
 
-def check_pattern(pattern: str, fail: Callable[[str], NoReturn]) -> None:
-    """Fail where *pattern* is too long, too large or no regular expression of the engine."""
+def pattern_problem(pattern: str) -> str | None:
+    """Return why *pattern* is too long or no regular expression of the engine, or None."""
     if not pattern:
-        fail("an empty pattern is in every text")
+        return "an empty pattern is in every text"
     if len(pattern) > MAX_PATTERN:
-        fail(f"a pattern longer than {MAX_PATTERN} characters")
+        return f"a pattern longer than {MAX_PATTERN} characters"
     try:
         compiled(pattern, True)
     except ValueError as error:
-        fail(f"not a pattern: {error}")
-
-
-__all__ = ["TEXT_LIKE", "VALUES", "Ago", "CallLike", "Moment", "agree", "as_constant", "as_value", "check_pattern", "compiled", "settled"]
+        return f"not a pattern: {error}"
+    return None

@@ -194,7 +194,9 @@ def _with_store(streams: tuple[StreamWords, ...], store: Store) -> Iterator[Stre
     shown: dict[int, set[Kind]] = {}
     for kind, table in TABLES.items():
         if kind is not Kind.EVENT:  # one index probe a stream; events name their streams in event_sources
-            for (id_,) in store.conn.execute(f"SELECT id FROM streams s WHERE EXISTS (SELECT 1 FROM {table} WHERE stream_id = s.id)"):
+            for (id_,) in store.conn.execute(
+                f"SELECT id FROM streams s WHERE EXISTS (SELECT 1 FROM {table} WHERE stream_id = s.id)"
+            ):
                 shown.setdefault(id_, set()).add(kind)
     for (id_,) in store.conn.execute("SELECT DISTINCT stream_id FROM event_sources WHERE what = 'event'"):
         shown.setdefault(id_, set()).add(Kind.EVENT)

@@ -12,6 +12,7 @@ import json
 import sqlite3
 from dataclasses import KW_ONLY, dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from core.clock import from_us, to_us
 from core.contract import Page, Range, Stream
@@ -104,8 +105,8 @@ def move(conn: sqlite3.Connection, stream: Stream, stream_id: int, slice_: str, 
     A time after *asked_at* cannot be trusted (one record dated next year would hide all that come after it), so it is
     clamped to the moment before the page was asked for.
     """
-    cursor, pending, full, began_at, replacing = conn.execute(
-        "SELECT cursor, pending, full, began_at, replacing FROM checkpoints WHERE stream_id = ? AND slice = ?",
+    cursor, pending, full, began_at = conn.execute(
+        "SELECT cursor, pending, full, began_at FROM checkpoints WHERE stream_id = ? AND slice = ?",
         (stream_id, slice_),
     ).fetchone()
     if page.cursor is not None:
@@ -114,8 +115,8 @@ def move(conn: sqlite3.Connection, stream: Stream, stream_id: int, slice_: str, 
         else:
             # without an order, a record passed early may change while later pages are read
             pending = _latest(pending, page.cursor, min(asked_at, from_us(began_at)))
-    if page.replaces is not None:
-        replacing = json.dumps([to_us(page.replaces.start), to_us(page.replaces.end)])
+    span = page.replaces
+    replacing = None if span is None else json.dumps([to_us(span.start), to_us(span.end)])
     conn.execute(
         "UPDATE checkpoints SET cursor = ?, pending = ?, resume = ?, full = ?, replacing = ? WHERE stream_id = ? AND slice = ?",
         (cursor, pending, page.resume, full or page.whole, replacing, stream_id, slice_),
@@ -133,9 +134,22 @@ def _latest(old: str | None, new: datetime | str, limit: datetime) -> str | None
 
 def forget_resume(conn: sqlite3.Connection, stream_id: int, slice_: str) -> None:
     """Drop a resume token that the vendor no longer takes; the pull starts over with the cursor it began with."""
-    conn.execute(
-        "UPDATE checkpoints SET resume = NULL, pending = NULL WHERE stream_id = ? AND slice = ?", (stream_id, slice_)
-    )
+    conn.execute("UPDATE checkpoints SET resume = NULL, pending = NULL WHERE stream_id = ? AND slice = ?", (stream_id, slice_))
+
+
+class UnderWay(NamedTuple):
+    """A pull that has not ended: what it is compared with at its end."""
+
+    began_run: int
+    replacing: Range | None
+
+
+def under_way(conn: sqlite3.Connection, stream_id: int, slice_: str) -> UnderWay:
+    """Return the run in which the slice's pull began, and the range whose replacement is not finished."""
+    began_run, replacing = conn.execute(
+        "SELECT began_run, replacing FROM checkpoints WHERE stream_id = ? AND slice = ?", (stream_id, slice_)
+    ).fetchone()
+    return UnderWay(began_run, _range(replacing))
 
 
 def finish(conn: sqlite3.Connection, stream_id: int, slice_: str, *, now: datetime) -> bool:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from core import normalise
 from core.contract import BadRecord, Kind, Record, Stream, pick
@@ -17,6 +17,7 @@ from core.store.canonical import Unreadable
 from core.store.catalogue import Catalogue
 from core.store.identity import IdentifierReader, Seen, attach, event_ref, known_subjects
 from core.store.landing import flatten
+from core.store.reading import Prepared, Stored, fingerprint, reason, record_key
 from core.store.sources import Source
 
 _ENCODE: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str, check_circular=False).encode
@@ -45,23 +46,116 @@ class ParsedEvent(NamedTuple):
     """The properties as JSON."""
 
 
-def write_events(conn: sqlite3.Connection, stream_id: int, rows: Sequence[EventRow], *, slice_: str, run_id: int) -> int:
-    """Upsert events by key; return how many are new."""
+class EventStore:
+    """Stores the records of one event stream. Lives as long as one pull of it."""
+
+    landing = None
+
+    def __init__(self, conn: sqlite3.Connection, source: Source, stream: Stream) -> None:
+        self._source = source
+        self._stream = stream
+        self._identifiers = IdentifierReader(source.connection, stream.identifiers)
+        self._catalogue = Catalogue(source.id)
+        self._mapped = {where for where in (stream.key, *stream.fields.values()) if isinstance(where, str)}
+
+    def prepare(self, records: Sequence[Record]) -> Prepared[ParsedEvent]:
+        """Read the events; asks no database."""
+        found: dict[str, ParsedEvent] = {}
+        bad: list[BadRecord] = []
+        for at, record in enumerate(records):
+            key = record_key(self._stream, record)
+            if isinstance(key, BadRecord):
+                bad.append(key._replace(ref=f"record {at} of a page"))
+                continue
+            try:
+                for row_key, event in self._read(record, key):
+                    found[row_key] = event
+            except Exception as error:  # noqa: BLE001 - the mapping is the connector's; one record must not stop the rest
+                bad.append(BadRecord(key, reason(error)))
+        return Prepared(found, bad, len(records), fingerprint(key.encode() for key in found))
+
+    def _read(self, record: Record, key: str) -> Iterable[tuple[str, ParsedEvent]]:
+        people = self._identifiers.people(record)
+        companies = self._identifiers.companies(record, {}, is_company=False)
+        seen = Seen(event_ref(people, companies), people, companies)
+        if self._stream.rows is None:
+            return ((key, self._parsed(seen, self._values(record))),)
+        rows = []
+        for row in self._stream.rows(record):
+            if row.kind is not Kind.EVENT:
+                raise Unreadable(f"a {row.kind.value} in a stream of events")
+            rows.append((row.key, self._parsed(seen, row.values)))
+        return rows
+
+    def _values(self, record: Record) -> dict[str, object]:
+        fields = self._stream.fields
+        values = {column: pick(record, where) for column, where in fields.items()}
+        if "properties" not in fields:
+            flat = self._stream.columns(record) if self._stream.columns else flatten(record)
+            values["properties"] = {
+                name: value for name, value in flat.items() if name not in self._mapped and value is not None
+            }
+        return values
+
+    def _parsed(self, seen: Seen, values: Mapping[str, object]) -> ParsedEvent:
+        name, properties = values.get("name"), values.get("properties")
+        try:
+            time = normalise.time_us(values.get("time"))
+        except ValueError as error:
+            raise Unreadable(f"time: {error}") from None
+        if not isinstance(name, str) or not name or time is None:
+            raise Unreadable("an event without a name or a time")
+        if properties is None:
+            properties = {}
+        elif not isinstance(properties, Mapping):
+            raise Unreadable("properties: not an object")
+        text = _ENCODE(properties)
+        if not text.isascii():
+            text.encode()  # a lone surrogate cannot be stored
+        return ParsedEvent(name, time, seen, properties, text)
+
+    def store(self, conn: sqlite3.Connection, page: Prepared[ParsedEvent], *, slice_: str, run_id: int, now: int) -> Stored:
+        """Store the events of a page; one that came before is brought up to date."""
+        if not page.items:
+            return Stored(0, [])
+        of_ref = {event.seen.ref: event.seen for event in page.items.values() if event.seen.ref}
+        subjects = known_subjects(conn, self._source.id, list(of_ref))
+        new = [seen for ref, seen in of_ref.items() if ref not in subjects]
+        if new:
+            subjects = attach(conn, self._source.id, self._source.trust, new, subjects, now)
+        rows = []
+        for key, (name, time, seen, properties, text) in page.items.items():
+            name_id = self._catalogue.name_id(conn, name, now)
+            self._catalogue.note_properties(conn, name_id, properties, now)
+            rows.append(EventRow(key, name_id, time, *subjects.get(seen.ref, _NOBODY), text))
+        added, changed = write_events(conn, self._source.id, rows, slice_=slice_, run_id=run_id)
+        if added:
+            conn.execute("UPDATE streams SET live_count = live_count + ? WHERE id = ?", (added, self._source.id))
+        return Stored(added + changed, [])
+
+
+_NOBODY: Final = (None, None, None)
+
+
+def write_events(
+    conn: sqlite3.Connection, stream_id: int, rows: Sequence[EventRow], *, slice_: str, run_id: int
+) -> tuple[int, int]:
+    """Upsert events by key; return how many are new and how many of the others differ from what was stored."""
     new = conn.executemany(
-        "INSERT OR IGNORE INTO events (stream_id, slice, seen_run, key, name_id, time, subject_id, profile_id, company_id, properties) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT OR IGNORE INTO events (stream_id, slice, seen_run, key, name_id, time, subject_id, profile_id, company_id, "
+        "properties) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [(stream_id, slice_, run_id, *row) for row in rows],
     ).rowcount
-    if new < len(rows):  # some came before: those seen in this run as well are rewritten for nothing, and are few
-        conn.executemany(
-            "UPDATE events SET seen_run = ?, slice = ?, name_id = ?, time = ?, properties = ?, "
-            "profile_id = CASE WHEN subject_id IS ? THEN profile_id ELSE ? END, "
-            "company_id = CASE WHEN subject_id IS ? THEN company_id ELSE ? END, subject_id = ? "
-            "WHERE stream_id = ? AND key = ?",
-            [
-                (run_id, slice_, r.name_id, r.time, r.properties, r.subject_id, r.profile_id, r.subject_id, r.company_id,
-                 r.subject_id, stream_id, r.key)
-                for r in rows
-            ],
-        )  # fmt: skip
-    return new
+    if new == len(rows):
+        return new, 0
+    changed = conn.executemany(
+        "UPDATE events SET name_id = ?, time = ?, subject_id = ?, profile_id = ?, company_id = ?, properties = ? "
+        "WHERE stream_id = ? AND key = ? AND (name_id, time, subject_id, properties) IS NOT (?, ?, ?, ?)",
+        [(*row[1:], stream_id, row.key, row.name_id, row.time, row.subject_id, row.properties) for row in rows],
+    ).rowcount
+    # apart from the above, for it touches no index
+    conn.execute(
+        "UPDATE events SET seen_run = ?, slice = ? WHERE stream_id = ? AND key IN (SELECT value FROM json_each(?))",
+        (run_id, slice_, stream_id, json.dumps([row.key for row in rows])),
+    )
+    return new, changed

@@ -144,10 +144,16 @@ class Landing:
             if field in self._seen or field in self._missing or self._types[at] == "null":
                 continue
             column = _quoted(self._columns[at])
-            if conn.execute(f'SELECT 1 FROM "{self.table}" WHERE {column} IS NOT NULL AND deleted_at IS NULL LIMIT 1').fetchone() is None:
+            if (
+                conn.execute(
+                    f'SELECT 1 FROM "{self.table}" WHERE {column} IS NOT NULL AND deleted_at IS NULL LIMIT 1'
+                ).fetchone()
+                is None
+            ):
                 gone.append(field)
         conn.executemany(
-            "UPDATE catalogue SET missing_since = ? WHERE stream_id = ? AND field = ?", [(now, self._stream_id, f) for f in gone]
+            "UPDATE catalogue SET missing_since = ? WHERE stream_id = ? AND field = ?",
+            [(now, self._stream_id, f) for f in gone],
         )
         self._missing.update(gone)
         return gone
@@ -155,7 +161,9 @@ class Landing:
     def _note(self, conn: sqlite3.Connection, flat: Mapping[str, object]) -> None:
         self._seen.update(flat)
         for field in self._missing & flat.keys():
-            conn.execute("UPDATE catalogue SET missing_since = NULL WHERE stream_id = ? AND field = ?", (self._stream_id, field))
+            conn.execute(
+                "UPDATE catalogue SET missing_since = NULL WHERE stream_id = ? AND field = ?", (self._stream_id, field)
+            )
             self._missing.discard(field)
 
     def _add(self, conn: sqlite3.Connection, field: str, now: int) -> int:

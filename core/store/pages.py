@@ -10,46 +10,26 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final
 
-from core.contract import BadRecord, Kind, Record, Stream, Trust, pick
-from core.store.canonical import CanonicalRow, RowReader, Unreadable, write_rows
+from core.contract import BadRecord, Kind, Record, Stream, Trust
+from core.store.canonical import CanonicalRow, RowReader, write_rows
 from core.store.catalogue import Catalogue
 from core.store.events import EventRow, write_events
 from core.store.identity import IdentifierReader, Seen, attach, known_subjects
 from core.store.landing import Landing
+from core.store.reading import Prepared, Stored, fingerprint, reason, record_key
 from core.store.schema import CANONICAL
 from core.store.sources import Source
 
-_ENCODE: Final = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str, check_circular=False).encode
+_ENCODE: Final = json.JSONEncoder(
+    sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str, check_circular=False
+).encode
 _LAYOUT: Final = 1
 """Part of every content hash: raise it when records must be read again although they did not change."""
 _SURVEY, _QUESTION = (list(CANONICAL[Kind.ANSWER]).index(column) for column in ("survey", "question"))
 _NAME, _TIME, _PROPERTIES = (list(CANONICAL[Kind.EVENT]).index(column) for column in ("name", "time", "properties"))
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A page read but not stored: records by key with their content hash, the last of a key only, and what was unreadable."""
-
-    records: dict[str, tuple[bytes, Record]]
-    bad: list[BadRecord]
-    count: int
-
-    @property
-    def digest(self) -> bytes:
-        """A fingerprint of the page, to see that a vendor sends it twice."""
-        return blake2b(b"".join(digest for digest, _ in self.records.values()), digest_size=16).digest()
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What became of a page."""
-
-    changed: int
-    bad: list[BadRecord]
 
 
 class RecordStore:
@@ -64,14 +44,14 @@ class RecordStore:
         self._salt = _salt(stream, source.trust)
         self.landing = Landing(conn, source.id, source.landing, stream)
 
-    def prepare(self, records: Sequence[Record]) -> Prepared:
+    def prepare(self, records: Sequence[Record]) -> Prepared[tuple[bytes, Record]]:
         """Read keys and content hashes; asks no database."""
         found: dict[str, tuple[bytes, Record]] = {}
         bad: list[BadRecord] = []
         for at, record in enumerate(records):
             key = record_key(self._stream, record)
             if isinstance(key, BadRecord):
-                bad.append(key._replace(ref=f"{key.ref}{at}"))
+                bad.append(key._replace(ref=f"record {at} of a page"))
                 continue
             try:
                 digest = self._salt.copy()
@@ -80,15 +60,17 @@ class RecordStore:
                 bad.append(BadRecord(key, f"cannot be stored ({type(error).__name__})"))
                 continue
             found[key] = (digest.digest(), record)
-        return Prepared(found, bad, len(records))
+        return Prepared(found, bad, len(records), fingerprint(digest for digest, _ in found.values()))
 
-    def store(self, conn: sqlite3.Connection, page: Prepared, *, slice_: str, run_id: int, now: int) -> Stored:
+    def store(
+        self, conn: sqlite3.Connection, page: Prepared[tuple[bytes, Record]], *, slice_: str, run_id: int, now: int
+    ) -> Stored:
         """Store what is new or changed; what is not is only noted as seen."""
-        if not page.records:
+        if not page.items:
             return Stored(0, [])
-        known = self.landing.known(conn, list(page.records))
+        known = self.landing.known(conn, list(page.items))
         seen, changed = [], []
-        for key, (digest, _) in page.records.items():
+        for key, (digest, _) in page.items.items():
             (seen if known.get(key) == (digest, True) else changed).append(key)
         bad: list[BadRecord] = []
         if changed:
@@ -106,7 +88,7 @@ class RecordStore:
     def _write(
         self,
         conn: sqlite3.Connection,
-        page: Prepared,
+        page: Prepared[tuple[bytes, Record]],
         keys: Sequence[str],
         known: dict[str, tuple[bytes | None, bool]],
         *,
@@ -119,17 +101,19 @@ class RecordStore:
         widened = len(self.landing.changes)
         for key in keys:
             try:
-                read[key] = self._read(conn, key, page.records[key][1], now)
+                read[key] = self._read(conn, key, page.items[key][1], now)
             except Exception as error:  # noqa: BLE001 - the mapping is the connector's; one record must not stop the rest
                 bad.append(BadRecord(key, reason(error)))
         if len(self.landing.changes) != widened:  # rows of this page read before a column was widened have the old type
-            read = {k: (self.landing.read(conn, page.records[k][1], now), *rest) for k, (_, *rest) in read.items()}  # type: ignore[misc]
+            read = {k: (self.landing.read(conn, page.items[k][1], now), *rest) for k, (_, *rest) in read.items()}  # type: ignore[misc]
         seen = [entry[2] for entry in read.values()]
-        subjects = attach(conn, self._source.id, self._source.trust, seen, known_subjects(conn, self._source.id, list(read)), now)
+        subjects = attach(
+            conn, self._source.id, self._source.trust, seen, known_subjects(conn, self._source.id, list(read)), now
+        )
         landing, rows = [], {}  # type: ignore[var-annotated]
         for key, (values, own, _) in read.items():
             subject_id = subjects[key].id
-            landing.append((key, subject_id, page.records[key][0], *values))
+            landing.append((key, subject_id, page.items[key][0], *values))
             for row in own:
                 rows.setdefault(row.kind, []).append((key, subject_id, row))
         self.landing.write(conn, landing, slice_, run_id, now)
@@ -173,25 +157,6 @@ class RecordStore:
             self._catalogue.note_properties(conn, name_id, properties, now)
             rows.append(EventRow(row.key, name_id, row.values[_TIME], subject_id, None, None, row.values[_PROPERTIES] or "{}"))
         write_events(conn, self._source.id, rows, slice_=slice_, run_id=run_id)
-
-
-def record_key(stream: Stream, record: Record) -> str | BadRecord:
-    """Return the record's key as text, or why it has none."""
-    where = stream.key
-    try:
-        value = record.get(where) if type(where) is str and "." not in where else pick(record, where)
-    except Exception as error:  # noqa: BLE001 - the connector's function
-        return BadRecord("record ", reason(error))
-    if type(value) is str and value:
-        return value
-    if value is None or value == "" or isinstance(value, list | dict | bool):
-        return BadRecord("record ", "has no key")
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def reason(error: Exception) -> str:
-    """Say why a record is unreadable without saying what is in it."""
-    return str(error) if isinstance(error, Unreadable) else f"could not be read ({type(error).__name__})"
 
 
 def _salt(stream: Stream, trust: Trust) -> Any:

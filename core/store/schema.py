@@ -113,7 +113,9 @@ def _statements(db: Database, script: str) -> None:
 @migrations()
 def m001_sources(db: Database) -> None:
     """What is known of each connection and stream, and how far each slice has been pulled."""
-    _statements(db, """
+    _statements(
+        db,
+        """
         CREATE TABLE connections (
             id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, connector TEXT NOT NULL, category TEXT NOT NULL,
             account TEXT,                    -- the vendor's id of the account; NULL until first opened
@@ -169,7 +171,8 @@ def m001_sources(db: Database) -> None:
             name_id INTEGER NOT NULL, property TEXT NOT NULL, type TEXT NOT NULL, first_seen_at INTEGER NOT NULL,
             PRIMARY KEY (name_id, property)
         ) WITHOUT ROWID;
-    """)
+    """,
+    )
 
 
 @migrations()
@@ -178,7 +181,9 @@ def m002_identity(db: Database) -> None:
     Who is who. A *subject* is a set of identifiers seen together by one stream: one record, or one distinct tuple of an event
     stream. Key subjects join the profiles of their identifiers; claim subjects only point at one.
     """
-    _statements(db, """
+    _statements(
+        db,
+        """
         CREATE TABLE identifiers (
             id INTEGER PRIMARY KEY, kind TEXT NOT NULL, value TEXT NOT NULL,    -- kind: email, user_id, or connection.kind
             is_company INTEGER NOT NULL DEFAULT 0,   -- names a company: joins companies, never people
@@ -230,7 +235,8 @@ def m002_identity(db: Database) -> None:
             field TEXT NOT NULL, of_id INTEGER NOT NULL, from_at INTEGER NOT NULL, value,
             PRIMARY KEY (of, field, of_id, from_at)
         ) WITHOUT ROWID;
-    """)
+    """,
+    )
 
 
 @migrations()
@@ -240,7 +246,9 @@ def m003_canonical(db: Database) -> None:
         if kind is Kind.EVENT:
             continue
         columns = ", ".join(f'"{name}" {SQL_TYPES[type_]}' for name, type_ in CANONICAL[kind].items())
-        _statements(db, f"""
+        _statements(
+            db,
+            f"""
             CREATE TABLE {table} (
                 id INTEGER PRIMARY KEY, stream_id INTEGER NOT NULL, key TEXT NOT NULL, record_key TEXT NOT NULL,
                 subject_id INTEGER, profile_id INTEGER, company_id INTEGER, changed_at INTEGER, deleted_at INTEGER, {columns},
@@ -248,8 +256,11 @@ def m003_canonical(db: Database) -> None:
             );
             CREATE INDEX {table}_profile ON {table} (profile_id) WHERE profile_id IS NOT NULL;
             CREATE INDEX {table}_company ON {table} (company_id) WHERE company_id IS NOT NULL;
-        """)
-    _statements(db, """
+        """,
+        )
+    _statements(
+        db,
+        """
         CREATE TABLE events (
             id INTEGER PRIMARY KEY, stream_id INTEGER NOT NULL, key TEXT NOT NULL,      -- key: the dedupe id
             slice TEXT NOT NULL DEFAULT '', seen_run INTEGER,
@@ -261,13 +272,16 @@ def m003_canonical(db: Database) -> None:
         CREATE INDEX events_person ON events (profile_id, name_id, time);
         CREATE INDEX events_window ON events (name_id, time);
         CREATE INDEX events_subject ON events (subject_id);
-    """)
+    """,
+    )
 
 
 @migrations()
 def m004_memberships(db: Database) -> None:
     """Who is in which set: now, and what each recorded run changed. A set is `segment.NAME` or `partition.NAME.GROUP`."""
-    _statements(db, """
+    _statements(
+        db,
+        """
         CREATE TABLE member_sets (
             name TEXT PRIMARY KEY, definition TEXT NOT NULL,           -- hash of the text it came from
             members BLOB NOT NULL, run_id INTEGER NOT NULL, as_of INTEGER NOT NULL
@@ -279,13 +293,16 @@ def m004_memberships(db: Database) -> None:
         CREATE TABLE fields_gone (           -- source fields that a segment names and that vanished or changed type
             segment TEXT NOT NULL, field TEXT NOT NULL, reason TEXT NOT NULL, since INTEGER NOT NULL, PRIMARY KEY (segment, field)
         ) WITHOUT ROWID;
-    """)
+    """,
+    )
 
 
 @migrations()
 def m005_delivery(db: Database) -> None:
     """What we believe is at each destination, what is on its way, and what was given up on."""
-    _statements(db, """
+    _statements(
+        db,
+        """
         CREATE TABLE audiences (
             id INTEGER PRIMARY KEY, connection TEXT NOT NULL, account TEXT NOT NULL, kind TEXT NOT NULL,
             name TEXT NOT NULL,              -- as configured when it was bound
@@ -341,13 +358,16 @@ def m005_delivery(db: Database) -> None:
             run_id INTEGER, next_try_at INTEGER, given_up_at INTEGER,
             UNIQUE (what, connection, stream, audience_id, key)
         );
-    """)
+    """,
+    )
 
 
 @migrations()
 def m006_operation(db: Database) -> None:
     """Runs, requests, leases, budgets, pauses."""
-    _statements(db, """
+    _statements(
+        db,
+        """
         CREATE TABLE runs (
             id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL,  -- pull, sync, resolve, evaluate
             name TEXT NOT NULL,              -- connection or sync
@@ -370,7 +390,8 @@ def m006_operation(db: Database) -> None:
         ) WITHOUT ROWID;
         CREATE TABLE pauses (target TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;   -- sync.NAME, connection.NAME, all
         CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-    """)
+    """,
+    )
 
 
 def known_migrations() -> frozenset[str]:

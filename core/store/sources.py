@@ -158,7 +158,9 @@ def source(store: Store, connection: str, stream: str) -> Source:
         (connection, stream),
     ).fetchone()
     if row is None:
-        raise ConfigError(Problem(f"{connection}.{stream}: no such stream", remedy="see 'tagalong connectors' and 'tagalong status'"))
+        raise ConfigError(
+            Problem(f"{connection}.{stream}: no such stream", remedy="see 'tagalong connectors' and 'tagalong status'")
+        )
     return Source(row[0], connection, stream=stream, kind=Kind(row[1]), trust=Trust(row[2]), landing=row[3])
 
 
@@ -194,9 +196,7 @@ def rebind(store: Store, connection: str) -> None:
             drop_rows(conn, id_)
         conn.execute("DELETE FROM dead_letters WHERE what = 'record' AND connection = ?", (connection,))
         # its own ids are another account's now: they must not hand a stranger an old profile
-        conn.execute(
-            "UPDATE identifiers SET profile_id = NULL, company_id = NULL WHERE kind GLOB ? || '.*'", (connection,)
-        )
+        conn.execute("UPDATE identifiers SET profile_id = NULL, company_id = NULL WHERE kind GLOB ? || '.*'", (connection,))
         conn.execute("UPDATE connections SET account = NULL, resume_at = NULL, connector = '' WHERE name = ?", (connection,))
 
 

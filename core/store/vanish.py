@@ -43,7 +43,7 @@ def mark_told(conn: sqlite3.Connection, of: Source, keys: Sequence[str], now: in
 def mark_unseen(conn: sqlite3.Connection, of: Source, slice_: str, began_run: int, now: int) -> None:
     """Collect the records of a slice that its full pull, begun in *began_run*, did not see."""
     conn.execute(
-        f'INSERT OR IGNORE INTO vanished SELECT ?, key, ?, \'unseen\' FROM "{of.landing}" '
+        f"INSERT OR IGNORE INTO vanished SELECT ?, key, ?, 'unseen' FROM \"{of.landing}\" "
         "WHERE slice = ? AND deleted_at IS NULL AND seen_run < ?",
         (of.id, now, slice_, began_run),
     )
@@ -53,7 +53,7 @@ def mark_gone_slices(conn: sqlite3.Connection, of: Source, slices: Sequence[str]
     """Collect the records of slices that the vendor no longer lists, and forget how far those were pulled."""
     listed = json.dumps(list(slices))
     conn.execute(
-        f'INSERT OR IGNORE INTO vanished SELECT ?, key, ?, \'slice gone\' FROM "{of.landing}" '
+        f"INSERT OR IGNORE INTO vanished SELECT ?, key, ?, 'slice gone' FROM \"{of.landing}\" "
         "WHERE deleted_at IS NULL AND slice NOT IN (SELECT value FROM json_each(?))",
         (of.id, now, listed),
     )

@@ -21,5 +21,7 @@ def kind_of(word: str) -> Kind:
 def billing_word(reader: Reader, node: ast.expr, word: str) -> Billing:
     """`paying`, `mrr`, `plan`."""
     if not reader.scope.vocabulary.feeding(kind_of(word)):
-        reader.fail(node, f"no configured stream brings {kind_of(word)}s, which {word} is made of", "add a billing connection")
+        raise reader.error(
+            node, f"no configured stream brings {kind_of(word)}s, which {word} is made of", "add a billing connection"
+        )
     return Billing(word, BILLING_WORDS[word])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from core.clock import MICROSECOND
 from core.durations import parse_duration
+from core.segments.language import ExpressionError
 from core.segments.tree import Ago, Moment, Window
 
 if TYPE_CHECKING:
@@ -23,19 +24,19 @@ class Call:
         self.named: dict[str, ast.expr] = {}
         for keyword in node.keywords:
             if keyword.arg is None:
-                self.fail(keyword.value, "** is not in the language")
+                raise self.error(keyword.value, "** is not in the language")
             if keyword.arg in self.named:
-                self.fail(keyword.value, f"{keyword.arg} is given twice")
+                raise self.error(keyword.value, f"{keyword.arg} is given twice")
             self.named[keyword.arg] = keyword.value
 
-    def fail(self, node: ast.AST, message: str, remedy: str | None = None) -> NoReturn:
-        """Raise the error that points at *node*."""
-        self.reader.fail(node, message, remedy)
+    def error(self, node: ast.AST, message: str, remedy: str | None = None) -> ExpressionError:
+        """Return the error that points at *node*."""
+        return self.reader.error(node, message, remedy)
 
     def argument(self, index: int, what: str) -> ast.expr:
         """Return the positional argument."""
         if index >= len(self.node.args):
-            self.fail(self.node, f"{self.word} needs {what}")
+            raise self.error(self.node, f"{self.word} needs {what}")
         return self.node.args[index]
 
     def text(self, index: int, what: str) -> str:
@@ -45,7 +46,7 @@ class Call:
     def text_of(self, node: ast.expr, what: str) -> str:
         """Return the text that *node* is."""
         if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
-            self.fail(node, f"{what} is needed here, in quotes")
+            raise self.error(node, f"{what} is needed here, in quotes")
         return node.value
 
     def duration(self, index: int) -> int:
@@ -58,9 +59,9 @@ class Call:
         try:
             us = parse_duration(text) // MICROSECOND
         except ValueError as error:
-            self.fail(node, str(error))
+            raise self.error(node, str(error)) from error
         if us == 0:
-            self.fail(node, "a duration of nothing")
+            raise self.error(node, "a duration of nothing")
         return us
 
     def flag(self, name: str) -> bool:
@@ -69,16 +70,16 @@ class Call:
         if node is None:
             return False
         if not isinstance(node, ast.Constant) or not isinstance(node.value, bool):
-            self.fail(node, f"{name} is True or False")
+            raise self.error(node, f"{name} is True or False")
         return node.value
 
     def window(self) -> Window:
         """Take the named arguments that say in which span."""
         if "during" in self.named:
-            self.fail(self.named["during"], "during is not in this version", 'write last="30d", since= or until=')
+            raise self.error(self.named["during"], "during is not in this version", 'write last="30d", since= or until=')
         given = [name for name in ("last", "between_ago") if name in self.named]
         if len(given) == 2:
-            self.fail(self.named["between_ago"], "last and between_ago exclude each other")
+            raise self.error(self.named["between_ago"], "last and between_ago exclude each other")
         after = upto = None
         if last := self.named.pop("last", None):
             after = Ago(self.duration_of(last))
@@ -86,19 +87,19 @@ class Call:
             after, upto = self._span(span)
         since, until = self._moment("since"), self._moment("until")
         if since is not None and until is not None and since.at_us >= until.at_us:
-            self.fail(self.node, "until is not after since")
+            raise self.error(self.node, "until is not after since")
         return Window(after, upto, since, until)
 
     def _span(self, node: ast.expr) -> tuple[Ago, Ago]:
         if not isinstance(node, ast.Tuple | ast.List) or len(node.elts) != 2:
-            self.fail(node, "two durations are needed here", 'write between_ago=("60d", "30d")')
+            raise self.error(node, "two durations are needed here", 'write between_ago=("60d", "30d")')
         return self.span_of(node.elts[0], node.elts[1])
 
     def span_of(self, first: ast.expr, second: ast.expr) -> tuple[Ago, Ago]:
         """Return the bounds of a span that lies between two durations ago."""
         start, end = self.duration_of(first), self.duration_of(second)
         if start <= end:
-            self.fail(first, "the longer duration comes first", 'as in ("60d", "30d")')
+            raise self.error(first, "the longer duration comes first", 'as in ("60d", "30d")')
         return Ago(start), Ago(end)
 
     def _moment(self, name: str) -> Moment | None:
@@ -111,12 +112,12 @@ class Call:
             return moment_of(self, node)
         found = self.reader.read(node)
         if not isinstance(found, Moment):
-            self.fail(node, f"{name} needs a date", f'write {name}=date("2026-01-31")')
+            raise self.error(node, f"{name} needs a date", f'write {name}=date("2026-01-31")')
         return found
 
     def end(self, positional: int) -> None:
         """Fail if more was given than was taken."""
         if len(self.node.args) > positional:
-            self.fail(self.node.args[positional], f"{self.word} takes {positional} here, not {len(self.node.args)}")
+            raise self.error(self.node.args[positional], f"{self.word} takes {positional} here, not {len(self.node.args)}")
         for name, node in self.named.items():
-            self.fail(node, f"{self.word} has no {name}=")
+            raise self.error(node, f"{self.word} has no {name}=")

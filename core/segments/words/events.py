@@ -40,29 +40,27 @@ def of_property(call: Call) -> Aggregate:
         case ast.Call(func=ast.Name(id="prop"), args=[ast.Constant(value=str() as name)], keywords=[]):
             property_ = name
         case _:
-            call.fail(node, "the name of a property is needed here", f'write {call.word}("Event", "property")')
-    return Aggregate(Function(call.word), _events(call, 2), property=property_)
+            raise call.error(node, "the name of a property is needed here", f'write {call.word}("Event", "property")')
+    return Aggregate(Function(call.word), _events(call, 2), of=property_)
 
 
 def _events(call: Call, positional: int) -> EventSet:
     from core.segments.reader import inside
 
     if call.reader.scope.event is not None:
-        call.fail(call.node, "inside where= only properties of the event can be asked")
+        raise call.error(call.node, "inside where= only properties of the event can be asked")
     name = call.text(0, "the name of an event")
     window = call.window()
     source = _source(call)
-    conditions: list[Condition] = []
     where = call.named.pop("where", None)
-    for key in list(call.named):
-        conditions.append(_equal(call, name, key, call.named.pop(key)))
+    conditions = [_equal(call, key, call.named.pop(key)) for key in list(call.named)]
     if where is not None:
         conditions.append(inside(call.reader, name).condition(where))
     call.end(positional)
     filter_ = None if not conditions else conditions[0] if len(conditions) == 1 else And(tuple(conditions))
     if not call.reader.scope.vocabulary.feeding(Kind.EVENT, source=source):
         of = f" of {source}" if source else ""
-        call.fail(call.node, f"no configured stream{of} brings events", "add a connection that does")
+        raise call.error(call.node, f"no configured stream{of} brings events", "add a connection that does")
     return EventSet(name, window=window, filter=filter_, source=source)
 
 
@@ -72,11 +70,11 @@ def _source(call: Call) -> str | None:
         return None
     source = call.text_of(node, "the name of a connection")
     if source not in call.reader.scope.vocabulary.connections:
-        call.fail(node, f"{source} is not a connection", suggest(source, call.reader.scope.vocabulary.connections))
+        raise call.error(node, f"{source} is not a connection", suggest(source, call.reader.scope.vocabulary.connections))
     return source
 
 
-def _equal(call: Call, event: str, key: str, node: ast.expr) -> Condition:
+def _equal(call: Call, key: str, node: ast.expr) -> Condition:
     """`plan="pro"`, or `plan=["pro", "team"]` for any of them."""
     if isinstance(node, ast.List | ast.Tuple):
         constants = call.reader.literals(node)
@@ -84,5 +82,5 @@ def _equal(call: Call, event: str, key: str, node: ast.expr) -> Condition:
         return In(types.as_value(terms[0]), tuple(types.as_constant(t) for t in terms[1:]))
     constant = call.reader.term(node)
     if not isinstance(constant, Literal):
-        call.fail(node, f"{key}= needs a text, a number, True or False", f"for more write where={key} ...")
+        raise call.error(node, f"{key}= needs a text, a number, True or False", f"for more write where={key} ...")
     return Compare((types.settled(Property(key), Type(constant.type)), constant), (Op.EQ,))

@@ -31,16 +31,18 @@ OF_CATALOGUE: Final = {
 def profile_field(reader: Reader, node: ast.expr, name: str) -> ProfileField:
     """`country`, `email`, `created_at`."""
     if not reader.scope.vocabulary.feeding(Kind.PROFILE, name):
-        reader.fail(node, f"no configured stream gives {name}", "add a connection that does, or map a field to it")
+        raise reader.error(node, f"no configured stream gives {name}", "add a connection that does, or map a field to it")
     return ProfileField(name, PROFILE_FIELDS[name])
 
 
 def company_field(reader: Reader, node: ast.expr, name: str) -> CompanyField:
     """`company.employees`."""
     if name not in COMPANY_FIELDS:
-        reader.fail(node, f"a company has no {name}", suggest(name, COMPANY_FIELDS))
+        raise reader.error(node, f"a company has no {name}", suggest(name, COMPANY_FIELDS))
     if not reader.scope.vocabulary.feeding(Kind.COMPANY, name):
-        reader.fail(node, f"no configured stream gives company.{name}", "add a connection that does, or map a field to it")
+        raise reader.error(
+            node, f"no configured stream gives company.{name}", "add a connection that does, or map a field to it"
+        )
     return CompanyField(name, COMPANY_FIELDS[name])
 
 
@@ -52,11 +54,13 @@ def field(call: Call) -> SourceField:
     call.end(2)
     known = call.reader.scope.vocabulary.of_connection(connection)
     if not known:
-        call.fail(node, f"{connection} is not a connection", suggest(connection, call.reader.scope.vocabulary.connections))
+        raise call.error(
+            node, f"{connection} is not a connection", suggest(connection, call.reader.scope.vocabulary.connections)
+        )
     if stream:
         found = [s for s in known if s.name == stream]
         if not found:
-            call.fail(node, f"{connection} has no stream {stream}", suggest(stream, [s.name for s in known]))
+            raise call.error(node, f"{connection} has no stream {stream}", suggest(stream, [s.name for s in known]))
         return _of_stream(call.reader, node, found[0], name)
     return _of_any(call.reader, node, known, name)
 
@@ -64,7 +68,7 @@ def field(call: Call) -> SourceField:
 def prop(call: Call) -> Property:
     """`prop("$browser")`: a property of any name, inside `where=`."""
     if call.reader.scope.event is None:
-        call.fail(call.node, "prop(...) stands inside where= only")
+        raise call.error(call.node, "prop(...) stands inside where= only")
     name = call.text(0, "the name of a property")
     call.end(1)
     return Property(name)
@@ -89,7 +93,9 @@ def source_field(reader: Reader, node: ast.expr, connection: str, steps: Sequenc
     if named is not None and len(steps) > 1:
         return _of_stream(reader, node, named, ".".join(steps[1:]))
     if named is not None and not any(steps[0] in s.columns for s in known):
-        reader.fail(node, f"{connection}.{steps[0]} is a stream", f"name a field of it: {connection}.{steps[0]}.something")
+        raise reader.error(
+            node, f"{connection}.{steps[0]} is a stream", f"name a field of it: {connection}.{steps[0]}.something"
+        )
     return _of_any(reader, node, known, ".".join(steps))
 
 
@@ -100,19 +106,21 @@ def _of_any(reader: Reader, node: ast.expr, streams: Sequence[StreamWords], name
         return _of_stream(reader, node, having[0], name)
     if having:
         ways = " or ".join(f"{s.text}.{name}" for s in having)
-        reader.fail(node, f"{name} is a field of {len(having)} streams", f"write {ways}")
+        raise reader.error(node, f"{name} is a field of {len(having)} streams", f"write {ways}")
     open_ = [s for s in streams if not s.completed and s.kinds != {Kind.EVENT}]
     if not open_:
         known = {f for s in streams for f in s.columns}
-        reader.fail(node, f"{streams[0].connection} has no field {name}", suggest(name, known))
+        raise reader.error(node, f"{streams[0].connection} has no field {name}", suggest(name, known))
     return SourceField(streams[0].connection, open_[0].name if len(open_) == 1 else "", name)
 
 
 def _of_stream(reader: Reader, node: ast.expr, stream: StreamWords, name: str) -> SourceField:
     if stream.kinds == {Kind.EVENT}:
-        reader.fail(node, f"{stream.text} is a stream of events", "ask did(...) or count(...) with where=")
+        raise reader.error(node, f"{stream.text} is a stream of events", "ask did(...) or count(...) with where=")
     column = stream.columns.get(name)
     if column is None and stream.completed:
-        reader.fail(node, f"{stream.text} has no field {name}", suggest(name, stream.columns))
-    type_ = OF_CATALOGUE.get(column.type, Type.ANY) if column is not None and not (column.changed or column.missing) else Type.ANY
+        raise reader.error(node, f"{stream.text} has no field {name}", suggest(name, stream.columns))
+    type_ = (
+        OF_CATALOGUE.get(column.type, Type.ANY) if column is not None and not (column.changed or column.missing) else Type.ANY
+    )
     return SourceField(stream.connection, stream.name, name, type_)

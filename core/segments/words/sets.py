@@ -17,7 +17,7 @@ def segment(call: Call) -> InSegment:
     name = call.text(0, "the name of a segment")
     call.end(1)
     if name not in call.reader.scope.segments:
-        call.fail(call.node, f"there is no segment {name}", suggest(name, call.reader.scope.segments))
+        raise call.error(call.node, f"there is no segment {name}", suggest(name, call.reader.scope.segments))
     return InSegment(name)
 
 
@@ -28,5 +28,5 @@ def partition(call: Call) -> Groups:
     name = call.text(0, "the name of a partition")
     call.end(1)
     if name not in call.reader.scope.partitions:
-        call.fail(call.node, f"there is no partition {name}", suggest(name, call.reader.scope.partitions))
+        raise call.error(call.node, f"there is no partition {name}", suggest(name, call.reader.scope.partitions))
     return Groups(name, call.reader.scope.partitions[name])

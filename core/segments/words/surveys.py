@@ -39,4 +39,4 @@ def answer(call: Call) -> Answer:
 
 def _need_answers(reader: Reader, node: ast.expr, word: str) -> None:
     if not reader.scope.vocabulary.feeding(Kind.ANSWER):
-        reader.fail(node, f"no configured stream brings answers, which {word} is made of", "add a survey connection")
+        raise reader.error(node, f"no configured stream brings answers, which {word} is made of", "add a survey connection")

@@ -31,8 +31,9 @@ def moment_of(call: Call, node: ast.expr) -> Moment:
         if at.tzinfo is None:
             at = at.replace(tzinfo=call.reader.scope.zone)
         return Moment(to_us(at))
-    except (ValueError, OverflowError):
-        call.fail(node, f"{text[:40]!r} is no date", 'write it as "2026-01-31" or "2026-01-31T12:00"')
+    except (ValueError, OverflowError) as error:
+        remedy = 'write it as "2026-01-31" or "2026-01-31T12:00"'
+        raise call.error(node, f"{text[:40]!r} is no date", remedy) from error
 
 
 def within_last(call: Call) -> Compare:
@@ -77,5 +78,5 @@ def _time(call: Call) -> Value:
     terms, _ = types.agree(call, [node, node], [call.reader.value(node), NOW], ordered=True)
     value = types.as_value(terms[0])
     if value.type is not Type.TIME:
-        call.fail(node, f"is a {value.type}, not a time")
+        raise call.error(node, f"is a {value.type}, not a time")
     return value

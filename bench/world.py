@@ -1,0 +1,217 @@
+"""
+Made-up people, companies, subscriptions, answers and events, written straight into a store; and segments to ask of them.
+
+For `bench/evaluate.py` and `bench/plan.py`. Nothing is pulled or resolved: the rows are as those would leave them.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from core.clock import to_us
+from core.config.model import Config, Partition, Place, Segment, Workspace
+from core.contract import Category, Kind
+from core.segments.definitions import Definitions, define
+from core.segments.vocabulary import Column, Seen, StreamWords, Vocabulary
+from core.store import Store
+
+AS_OF = datetime(2026, 6, 1, 12, tzinfo=UTC)
+DAYS = 365
+EVENTS = ("Page Viewed", "Logged In", "Signed Up", "Project Launched", "Team Invited", "Task Created", "Report Exported", "Order Completed")
+_WEIGHTS = (40, 30, 1, 4, 3, 12, 4, 6)
+_PATHS = ("/", "/pricing", "/docs", "/blog", "/features", "/signup", "/help", "/about")
+_COUNTRIES = ("SE", "NO", "DK", "FI", "DE", "GB", "US", "NL", "FR", "ES")
+_STATUSES = ("active", "active", "active", "past_due", "trialing", "canceled")
+_ROLES = ("Student", "Developer", "Manager", "Founder")
+_STREAMS = (
+    ("crm", "contacts", Kind.PROFILE, "key", Category.CRM),
+    ("crm", "companies", Kind.COMPANY, "key", Category.CRM),
+    ("billing", "subscriptions", Kind.SUBSCRIPTION, "key", Category.BILLING),
+    ("billing", "invoices", Kind.PAYMENT, "key", Category.BILLING),
+    ("survey", "responses", Kind.ANSWER, "claim", Category.SURVEY),
+    ("product", "usage", Kind.EVENT, "claim", Category.ANALYTICS),
+)
+
+_TEMPLATES = (
+    'count("Page Viewed", path="{path}", last="{days}d") >= 3',
+    'count("Logged In", last="{days}d") >= {n} and not paying',
+    'did("Signed Up", last="{days}d") and not did("Project Launched")',
+    'did("Project Launched") and did("Team Invited") and not did("Task Created") and country in ["SE", "FI", "DK", "NO"]',
+    'days_active("Logged In", last="{days}d") >= {n}',
+    'sum("Order Completed", "amount", last="{days}d") > {n}00',
+    "mrr > {n}0 and company.employees >= {days}",
+    'plan == "pro" and subscription_status != "canceled" and seats > {n}',
+    'nps >= {n} and country == "{country}"',
+    'answer("Onboarding", "role") != "Student" and within_last(created_at, "{days}d")',
+    'count("Task Created", last="{days}d") < 2 and paying',
+    'ltv > {n}000 or arr > {n}00',
+    'crm.lifecyclestage == "customer" and language == "sv"',
+    'email.endswith("@team{n}.example.com") and not answered("Onboarding")',
+    'more_than_ago(first_time("Logged In"), "{days}d") and count("Report Exported", format="pdf") > {n}',
+    'count("Task Created", last="{days}d") > count("Logged In", last="{days}d")',
+    'distinct("Page Viewed", "path", last="{days}d") >= {n}',
+    'did("Page Viewed", where=path.startswith("/pri") and ms > {n}00, last="{days}d")',
+    'crm.score > {n}0 and exists(company.industry)',
+    'did("Order Completed", between_ago=("180d", "{days}d")) and not did("Order Completed", last="{days}d")',
+)
+
+
+def segment_texts(count: int, seed: int = 1) -> list[str]:
+    """Return *count* segments of all families, no two alike."""
+    chance = random.Random(seed)
+    found: dict[str, None] = {}
+    while len(found) < count:
+        template = _TEMPLATES[len(found) % len(_TEMPLATES)]
+        text = template.format(
+            path=chance.choice(_PATHS), days=chance.randrange(7, 120), n=chance.randrange(1, 9), country=chance.choice(_COUNTRIES)
+        )
+        found[text if text not in found else f"({text}) or mrr > {chance.randrange(10_000)}"] = None
+    return list(found)
+
+
+def make_definitions(path: Path, texts: list[str]) -> Definitions:
+    """Return the definitions of segments `s0`, `s1`, ... and one partition, over the store that `make_store` makes."""
+    place = Place(str(path), 1, "segments")
+    config = Config(
+        path.with_suffix(".toml"),
+        Workspace(path, timezone=ZoneInfo("Europe/Stockholm")),
+        segments={f"s{n}": Segment(f"s{n}", text, place=place) for n, text in enumerate(texts)},
+        partitions={
+            "nps": Partition("nps", {"promoter": "nps >= 9", "passive": "nps >= 7", "detractor": "nps >= 0"}, place=place)
+        },
+    )
+    return define(config, vocabulary())
+
+
+def vocabulary() -> Vocabulary:
+    """Return what the made store holds."""
+    fields = {"lifecyclestage": Column("lifecyclestage", "text"), "score": Column("score", "integer")}
+    streams = tuple(
+        StreamWords(
+            connection,
+            name,
+            kinds=frozenset({kind}),
+            keys=trust == "key",
+            category=category,
+            id=number,
+            landing=f"{connection}__{name}",
+            completed=True,
+            columns=fields if name == "contacts" else {},
+        )
+        for number, (connection, name, kind, trust, category) in enumerate(_STREAMS, 1)
+    )
+    usage, responses = Seen(frozenset({"product.usage"}), True), Seen(frozenset({"survey.responses"}), True)
+    return Vocabulary(
+        streams,
+        events=dict.fromkeys(EVENTS, usage),
+        surveys=dict.fromkeys(("NPS", "Onboarding"), responses),
+        questions=dict.fromkeys((("NPS", "How likely are you to recommend us?"), ("Onboarding", "role")), responses),
+    )
+
+
+def make_store(path: Path, profiles: int, events: int, seed: int = 1) -> None:
+    """Write a store with so many people and events, the same for the same seed. *path* must not exist."""
+    chance = random.Random(seed)
+    companies = max(1, profiles // 5)
+    now = to_us(AS_OF)
+    with Store(path) as store:
+        with store.atomic() as conn:
+            for number, (connection, name, kind, trust, category) in enumerate(_STREAMS, 1):
+                conn.execute(
+                    "INSERT OR IGNORE INTO connections (id, name, connector, category) VALUES (?, ?, ?, ?)",
+                    (number, connection, "files", category.value),
+                )
+                conn.execute(
+                    "INSERT INTO streams (id, connection_id, name, kind, trust, landing, finished_at, completed_at) "
+                    "VALUES (?, (SELECT id FROM connections WHERE name = ?), ?, ?, ?, ?, ?, ?)",
+                    (number, connection, name, kind.value, trust, f"{connection}__{name}", now, now),
+                )
+            conn.executemany("INSERT INTO event_names VALUES (?, ?)", list(enumerate(EVENTS, 1)))
+            conn.executemany("INSERT INTO event_sources VALUES (6, 'event', ?, ?)", [(name, now) for name in EVENTS])
+            conn.execute("CREATE TABLE crm__contacts (key TEXT UNIQUE, profile_id INTEGER, deleted_at INTEGER, lifecyclestage, score)")
+            conn.execute("INSERT INTO catalogue VALUES (1, 'lifecyclestage', 'lifecyclestage', 'text', ?, NULL, NULL)", (now,))
+            conn.execute("INSERT INTO catalogue VALUES (1, 'score', 'score', 'integer', ?, NULL, NULL)", (now,))
+            conn.executemany(
+                "INSERT INTO companies (id, name, industry, employees, country, changed_at) VALUES (?, ?, ?, ?, ?, 0)",
+                ((n, f"Company {n}", chance.choice(("retail", "software", None)), chance.randrange(1, 500), "SE") for n in range(1, companies + 1)),
+            )
+            conn.executemany(
+                "INSERT INTO profiles (id, company_id, email, user_id, country, language, created_at, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
+                _people(chance, profiles, companies, now),
+            )
+            conn.executemany(
+                "INSERT INTO crm__contacts VALUES (?, ?, NULL, ?, ?)",
+                ((str(n), n, chance.choice(("lead", "customer", "subscriber")), chance.randrange(100)) for n in range(1, profiles + 1)),
+            )
+            _billing(conn, chance, companies, now)
+            _answers(conn, chance, profiles, now)
+            conn.executemany(
+                "INSERT INTO events (stream_id, key, name_id, time, profile_id, properties) VALUES (6, ?, ?, ?, ?, ?)",
+                _events(chance, profiles, events, now),
+            )
+        store.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _ago(chance: random.Random, now: int, days: int = DAYS) -> int:
+    return now - int(chance.random() * timedelta(days=days) / timedelta(microseconds=1))
+
+
+def _people(chance: random.Random, profiles: int, companies: int, now: int) -> Iterator[tuple[object, ...]]:
+    for n in range(1, profiles + 1):
+        company = chance.randrange(1, companies + 1) if chance.random() < 0.9 else None
+        email = f"person{n}@team{n % 10}.example.com" if chance.random() < 0.95 else None
+        language = chance.choice(("sv", "en", "fi", None))
+        yield n, company, email, f"u{n}", chance.choice(_COUNTRIES), language, _ago(chance, now)
+
+
+def _billing(conn: object, chance: random.Random, companies: int, now: int) -> None:
+    subscriptions, payments = [], []
+    for company in range(1, companies + 1):
+        if chance.random() < 0.6:
+            mrr = chance.choice((1900, 4900, 9900, 29900))
+            subscriptions.append((str(company), company, chance.choice(_STATUSES), chance.choice(("basic", "pro", "team")), mrr, chance.randrange(1, 20), _ago(chance, now)))
+            payments += [(f"{company}-{k}", company, mrr, _ago(chance, now)) for k in range(chance.randrange(12))]
+    conn.executemany(  # type: ignore[attr-defined]
+        "INSERT INTO subscriptions (stream_id, key, record_key, company_id, status, plan, mrr, currency, quantity, started_at) "
+        "SELECT 3, k, k, c, s, p, m, 'EUR', q, t FROM (SELECT ?1 k, ?2 c, ?3 s, ?4 p, ?5 m, ?6 q, ?7 t)",
+        subscriptions,
+    )
+    conn.executemany(  # type: ignore[attr-defined]
+        "INSERT INTO payments (stream_id, key, record_key, company_id, amount, currency, status, paid_at) "
+        "SELECT 4, k, k, c, a, 'EUR', 'paid', t FROM (SELECT ?1 k, ?2 c, ?3 a, ?4 t)",
+        payments,
+    )
+
+
+def _answers(conn: object, chance: random.Random, profiles: int, now: int) -> None:
+    rows = []
+    for n in range(1, profiles + 1):
+        if chance.random() < 0.3:
+            rows.append((f"n{n}", n, "NPS", "How likely are you to recommend us?", "score", None, chance.randrange(11), _ago(chance, now)))
+        if chance.random() < 0.5:
+            rows.append((f"o{n}", n, "Onboarding", "role", "choice", json.dumps([chance.choice(_ROLES)]), None, _ago(chance, now)))
+    conn.executemany(  # type: ignore[attr-defined]
+        "INSERT INTO answers (stream_id, key, record_key, profile_id, survey, question, kind, choice, number, answered_at) "
+        "SELECT 5, k, k, p, s, q, kind, c, n, t FROM (SELECT ?1 k, ?2 p, ?3 s, ?4 q, ?5 kind, ?6 c, ?7 n, ?8 t)",
+        rows,
+    )
+
+
+def _events(chance: random.Random, profiles: int, events: int, now: int) -> Iterator[tuple[object, ...]]:
+    names = chance.choices(range(1, len(EVENTS) + 1), _WEIGHTS, k=events)
+    for n, name in enumerate(names):
+        match EVENTS[name - 1]:
+            case "Page Viewed":
+                properties = f'{{"path":"{chance.choice(_PATHS)}","ms":{chance.randrange(2000)}}}'
+            case "Order Completed":
+                properties = f'{{"amount":{chance.randrange(1, 500)}.5}}'
+            case "Report Exported":
+                properties = f'{{"format":"{chance.choice(("pdf", "csv"))}"}}'
+            case _:
+                properties = "{}"
+        yield str(n), name, _ago(chance, now), int(profiles * chance.random() ** 2) + 1, properties

@@ -1,0 +1,142 @@
+"""Looking after it: how everything stands, what was run, what was given up on."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from core.cli.app import FAILED, HELD, NEWS, App, verb
+
+if TYPE_CHECKING:
+    from core.config.model import Config
+    from core.store.runs import Run
+
+SHOWN_RUNS = 20
+
+
+@verb("status", "tagalong status --check")
+@click.option("--check", is_flag=True, help="Say by the exit code whether all is well: 1 failed, 4 held, 3 dead letters or waiting.")
+@click.pass_obj
+def status_command(app: App, check: bool) -> int:
+    """Show how every connection and sync stands: last runs, what is due, held, paused, retired or given up on."""
+    from core.cli.standing import read_standing, show_standing
+    from core.clock import utc_now
+
+    config = app.config()
+    standing = read_standing(config, utc_now())
+    code = _verdict(standing) if check else 0
+    if app.as_json:
+        return app.answer(standing, code)
+    show_standing(standing)
+    return code
+
+
+def _verdict(standing: dict[str, Any]) -> int:
+    """Return the first exit code that applies."""
+    everything = [*standing["connections"], *standing["syncs"]]
+    if any(one["status"] == "failed" for one in everything):
+        return FAILED
+    if standing["holds"]:
+        return HELD
+    if standing["dead_letters"]["waiting"] or any(one["status"] == "waiting" for one in everything):
+        return NEWS
+    return 0
+
+
+@verb("runs", "tagalong runs crm --limit 50")
+@click.argument("name", required=False)
+@click.option("--limit", type=click.IntRange(1), default=SHOWN_RUNS, show_default=True, help="How many, newest first.")
+@click.pass_obj
+def runs_command(app: App, name: str | None, limit: int) -> int:
+    """List what was run, newest first: of everything, or of one connection or sync."""
+    from core.cli.output import table
+    from core.store import Store
+    from core.store.runs import requests_of, runs
+
+    config = app.config()
+    _known(name, config)
+    with Store(config.workspace.database) as store:
+        found = [(run, requests_of(store.conn, run.id)) for run in runs(store.conn, name=name, limit=limit)]
+    if app.as_json:
+        return app.answer({"runs": [_run(run, requests) for run, requests in found]})
+    columns = ("run", "what", "name", "by", "started", "took", "status", "requests", "error")
+    table(columns, [_run_row(run, requests) for run, requests in found])
+    return 0
+
+
+def _known(name: str | None, config: Config) -> None:
+    from core.cli.app import known_names
+
+    if name is not None:
+        known_names((name,), {**config.connections, **config.syncs}, "connection or sync")
+
+
+def _run(run: Run, requests: dict[str, dict[str, int]]) -> dict[str, Any]:
+    from core.cli.output import plain
+
+    return {**plain(run), "took_s": _took(run), "requests": requests}
+
+
+def _took(run: Run) -> float | None:
+    return None if run.finished_at is None else (run.finished_at - run.started_at).total_seconds()
+
+
+def _run_row(run: Run, requests: dict[str, dict[str, int]]) -> list[object]:
+    from core.durations import spell_duration
+
+    took = "" if run.finished_at is None else spell_duration(run.finished_at - run.started_at)
+    asked = sum(sum(counts.values()) for counts in requests.values())
+    status = run.status.value if run.status else "under way"
+    return [run.id, run.kind, run.name, run.trigger, run.started_at, took, status, asked, run.error]
+
+
+@verb("dead-letters", "tagalong dead-letters mail")
+@click.argument("name", nargs=-1)
+@click.pass_obj
+def dead_letters_command(app: App, name: tuple[str, ...]) -> int:
+    """List what was given up on for now, and why: records that could not be read, members that a destination refused."""
+    from core.cli.output import table
+    from core.clock import from_us
+    from core.store import Store
+    from core.store.dead_letters import dead_letters
+
+    config = app.config()
+    for one in name:
+        _known(one, config)
+    with Store(config.workspace.database) as store:
+        found = dead_letters(store.conn, names=name)
+    times = ("first_at", "last_at", "next_try_at", "given_up_at")
+    letters = [_letter(one, times, from_us) for one in found]
+    if app.as_json:
+        return app.answer({"dead_letters": letters})
+    columns = ("id", "what", "from", "key", "op", "reason", "tries", "last", "next try")
+    table(
+        columns,
+        [
+            [
+                one["id"],
+                one["what"],
+                one["sync"] or f"{one['connection']}.{one['stream']}",
+                one["key"],
+                one["op"],
+                one["reason"],
+                one["attempts"],
+                one["last_at"],
+                "given up" if one["given_up_at"] else one["next_try_at"],
+            ]
+            for one in letters
+        ],
+    )
+    return 0
+
+
+def _letter(letter: Any, times: tuple[str, ...], from_us: Any) -> dict[str, Any]:
+    from core.cli.output import plain
+
+    read: dict[str, Any] = plain(letter)
+    stamps: dict[str, datetime | None] = {name: None if read[name] is None else from_us(read[name]) for name in times}
+    return {**read, **stamps}
+
+

@@ -1,0 +1,123 @@
+"""What a person decides: let through what is held, stand still and go on, let go of a sync, start a connection as new."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from core.cli.app import App, verb
+
+if TYPE_CHECKING:
+    from core.config.model import Config
+
+
+@verb("pause", "tagalong pause mail")
+@click.argument("target", required=False)
+@click.option("--all", "everything", is_flag=True, help="Pause everything.")
+@click.pass_obj
+def pause_command(app: App, target: str | None, everything: bool) -> int:
+    """Stop a sync, a connection or everything at once, also in a daemon that is running."""
+    from core.clock import utc_now
+    from core.store import Store
+    from core.store.pauses import pause
+
+    config = app.config()
+    what = _target(target, everything, config)
+    with Store(config.workspace.database) as store:
+        pause(store, what, at=utc_now())
+    if app.as_json:
+        return app.answer({"paused": what})
+    click.echo(f"Paused {_spoken(what)}.")
+    return 0
+
+
+@verb("resume", "tagalong resume mail")
+@click.argument("target", required=False)
+@click.option("--all", "everything", is_flag=True, help="Resume everything that is paused.")
+@click.pass_obj
+def resume_command(app: App, target: str | None, everything: bool) -> int:
+    """Let a paused sync or connection, or everything, go on."""
+    from core.store import Store
+    from core.store.pauses import resume
+
+    config = app.config()
+    what = _target(target, everything, config)
+    with Store(config.workspace.database) as store:
+        resumed = resume(store, what)
+    if app.as_json:
+        return app.answer({"resumed": what, "was_paused": resumed})
+    click.echo(f"Resumed {_spoken(what)}." if resumed else f"{_spoken(what).capitalize()} was not paused.")
+    return 0
+
+
+def _target(name: str | None, everything: bool, config: Config) -> str:
+    """Return the target as the store keeps it: `all`, `sync.NAME` or `connection.NAME`."""
+    from core.config.names import suggest
+    from core.store.pauses import ALL
+
+    if everything == (name is not None):
+        raise click.UsageError("name a sync or a connection, or say --all")
+    if name is None:
+        return ALL
+    found = [f"sync.{name}"] if name in config.syncs else []
+    found += [f"connection.{name}"] if name in config.connections else []
+    if not found:
+        kind, _, rest = name.partition(".")
+        there = {"sync": config.syncs, "connection": config.connections}.get(kind, {})
+        if rest in there:
+            return name
+        raise click.UsageError(f"there is no sync or connection {name!r}; {suggest(name, [*config.syncs, *config.connections])}")
+    if len(found) > 1:
+        raise click.UsageError(f"{name!r} is a sync and a connection; write {' or '.join(found)}")
+    return found[0]
+
+
+def _spoken(target: str) -> str:
+    kind, _, name = target.partition(".")
+    return f"the {kind} {name}" if name else "everything"
+
+
+@verb("retire", "tagalong retire")
+@click.pass_obj
+def retire_command(app: App) -> int:
+    """List the audiences that still hold members of ours though no sync fills them any more."""
+    from core.cli.output import table
+    from core.cli.standing import retired
+    from core.store import Store
+
+    config = app.config()
+    with Store(config.workspace.database) as store:
+        found = retired(store.conn, config)
+    if app.as_json:
+        return app.answer({"retired": found})
+    if not found:
+        click.echo("Nothing is retired: every audience with members of ours is filled by a sync.")
+        return 0
+    columns = ("sync", "connection", "kind", "name", "ours")
+    table(columns, [[one[column] for column in columns] for one in found])
+    return 0
+
+
+@verb("rebind", "tagalong rebind crm")
+@click.argument("connection")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def rebind_command(app: App, connection: str, yes: bool) -> int:
+    """Start a connection as new: drop what it brought, keep the ledger under the old account, take the next account it meets."""
+    from core.cli.app import known_names
+    from core.clock import utc_now
+    from core.store import Store, leases
+    from core.store.sources import rebind
+
+    config = app.config()
+    known_names((connection,), config.connections, "connection")
+    if not yes:
+        click.confirm(f"Drop everything that {connection} brought?", abort=True, err=True)
+    path = config.workspace.database
+    with leases.hold(path, f"connection.{connection}", utc_now), Store(path) as store:
+        rebind(store, connection)
+    if app.as_json:
+        return app.answer({"rebound": connection})
+    click.echo(f"{connection} starts as new with the next pull.")
+    return 0

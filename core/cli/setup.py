@@ -1,0 +1,208 @@
+"""Setting up: write a config, test every connection, list the connectors there are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from core.cli.app import FAILED, App, verb
+
+if TYPE_CHECKING:
+    from core.config.model import Config, ConnectionConfig
+    from core.contract import CheckStep
+    from core.registry import Connector
+
+STARTING_CONFIG = Path(__file__).with_name("starting_config.toml")
+MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped"}
+
+
+@verb("init", "tagalong init")
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of the config file instead, for an editor.")
+@click.pass_obj
+def init_command(app: App, schema: bool) -> int:
+    """Write a commented config to start from; never over one that is there."""
+    if schema:
+        return _print_schema(app)
+    text = STARTING_CONFIG.read_bytes()
+    try:
+        with os.fdopen(os.open(app.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise click.UsageError(f"{app.path} is there already; name another with --config") from error
+    if app.as_json:
+        return app.answer({"config": app.path})
+    click.echo(f"Wrote {app.path}. Put your connections in, then run `tagalong check`.")
+    return 0
+
+
+def _print_schema(app: App) -> int:
+    import json
+
+    from core.config.json_schema import config_schema
+
+    if app.as_json:
+        return app.answer({"schema": config_schema()})
+    click.echo(json.dumps(config_schema(), indent=2, ensure_ascii=False))
+    return 0
+
+
+@verb("connectors", "tagalong connectors")
+@click.pass_obj
+def connectors_command(app: App) -> int:
+    """List the connectors there are, what they pull and where they push."""
+    from core.cli.output import table
+    from core.registry import connector_names, load_connector
+
+    found = [_described(load_connector(name)) for name in connector_names()]
+    if app.as_json:
+        return app.answer({"connectors": found})
+    columns = ("name", "title", "category", "streams", "audiences", "tier")
+    table(columns, [[one[column] or "by config" for column in columns] for one in found])
+    return 0
+
+
+def _described(connector: Connector) -> dict[str, Any]:
+    manifest = connector.manifest
+    return {
+        "name": connector.name,
+        "title": manifest.title,
+        "category": manifest.category.value,
+        "streams": _stream_names(connector),
+        "audiences": list(connector.audiences),
+        "tier": _tier(Path(connector.module.__file__ or "")),
+        "settings": _settings(connector),
+        "api_version": manifest.api_version,
+        "checked_on": manifest.checked_on,
+        "docs_url": manifest.docs_url,
+    }
+
+
+def _stream_names(connector: Connector) -> list[str]:
+    """Return the streams that the connector has under any settings; none where only the config says."""
+    try:
+        return list(connector.streams(connector.settings_model.model_construct()))
+    except (AttributeError, TypeError, ValueError):
+        return []
+
+
+def _settings(connector: Connector) -> list[dict[str, Any]]:
+    model = connector.settings_model
+    return [
+        {"name": field.alias or name, "required": field.is_required(), "description": field.description or ""}
+        for name, field in model.model_fields.items()
+    ]
+
+
+def _tier(module: Path) -> str:
+    """Return the tier that the connector claims (quality.toml beside it)."""
+    import tomllib
+
+    try:
+        return str(tomllib.loads((module.parent / "quality.toml").read_text(encoding="utf-8")).get("tier", "none"))
+    except (OSError, tomllib.TOMLDecodeError):
+        return "none"
+
+
+@verb("check", "tagalong check crm")
+@click.argument("connection", nargs=-1)
+@click.pass_obj
+def check_command(app: App, connection: tuple[str, ...]) -> int:
+    """Read the config and test every connection (or those named): reach it, sign in, see what the key may do."""
+    from core.cli.app import known_names
+    from core.cli.output import progress
+
+    config = app.config()
+    known_names(connection, config.connections, "connection")
+    warnings = _warnings(config)
+    tested = []
+    with progress("Testing") as say:
+        for name, one in config.connections.items():
+            if name in connection or (not connection and one.enabled):
+                say(name)
+                tested.append({"name": name, "connector": one.connector, "steps": list(_steps(app, config, one))})
+    failed = any(step.result == "failed" for one in tested for step in one["steps"])
+    code = FAILED if failed else 0
+    if app.as_json:
+        return app.answer({"connections": tested, "warnings": warnings}, code)
+    _show(config, tested, warnings)
+    return code
+
+
+def _show(config: Config, tested: list[dict[str, Any]], warnings: list[str]) -> None:
+    from core.cli.output import clean
+
+    counts = (len(config.segments), len(config.partitions), len(config.syncs))
+    click.echo("The config is sound: {} segments, {} partitions, {} syncs.".format(*counts))
+    for warning in warnings:
+        click.echo(clean(f"warning: {warning}"), err=True)
+    for one in tested:
+        click.echo(f"\n{one['name']} ({one['connector']})")
+        for step in one["steps"]:
+            detail = f"  {step.detail}" if step.detail else ""
+            click.echo(clean(f"  {MARKS[step.result]:8}{step.name}{detail}".rstrip()))
+            if step.remedy and step.result != "passed":
+                click.echo(clean(f"          {step.remedy}"))
+
+
+def _warnings(config: Config) -> list[str]:
+    """What is allowed and unwise; expressions that are wrong raise ConfigError with their carets."""
+    from core.cli.definitions import definitions_of
+    from core.config.secrets import exposed_secrets
+
+    exposed = [
+        f"{place.file}: {place.key} is written out and others may read the file; run `chmod 600`, or move it to the environment"
+        for place in exposed_secrets(config)
+    ]
+    definitions = definitions_of(config)
+    doubts = [f"{one.place.file}:{one.place.line}: {one.name}: {w}" for one in definitions.sets.values() for w in one.warnings]
+    return [*exposed, *dict.fromkeys(doubts)]
+
+
+def _steps(app: App, config: Config, connection: ConnectionConfig) -> Iterator[CheckStep]:
+    """Yield the connector's own steps between resolving the secrets and recognising the account."""
+    from core.config.secrets import resolve_settings
+    from core.contract import CheckStep, Result
+    from core.errors import ConfigError, HubError
+    from core.http import open_api
+    from core.registry import load_connector
+
+    connector = load_connector(connection.connector)
+    try:
+        settings = resolve_settings(connector, connection, config.folder, app.environ)
+        api = open_api(
+            connector, settings, connection=connection.name, store_path=config.workspace.database, folder=config.folder
+        )  # fmt: skip
+    except ConfigError as error:
+        for problem in error.problems:
+            yield CheckStep("settings", Result.FAILED, detail=problem.message, remedy=problem.remedy or "")
+        return
+    yield CheckStep("settings", Result.PASSED)
+    with api:
+        try:
+            for step in connector.check(api) if connector.check else ():
+                yield step
+                if step.result is Result.FAILED:
+                    return
+            yield _account_step(config, connection, connector.account(api))
+        except HubError as error:
+            remedy = "try again later; if it stays, see the connector's README"
+            yield CheckStep("reach", Result.FAILED, detail=str(error), remedy=remedy)
+
+
+def _account_step(config: Config, connection: ConnectionConfig, account: str) -> CheckStep:
+    from core.contract import CheckStep, Result
+    from core.store import Store
+
+    bound = None
+    if config.workspace.database.exists():
+        with Store(config.workspace.database) as store:
+            row = store.conn.execute("SELECT account FROM connections WHERE name = ?", (connection.name,)).fetchone()
+            bound = row[0] if row else None
+    if bound is None or bound == account:
+        return CheckStep("account", Result.PASSED, detail=account)
+    remedy = f"put the old credentials back, or run `tagalong rebind {connection.name}` to start as new"
+    return CheckStep("account", Result.FAILED, detail=f"{account}, but what is stored came from {bound}", remedy=remedy)

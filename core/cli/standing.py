@@ -1,0 +1,203 @@
+"""How everything stands, for `tagalong status`: read from the store alone, so it works while the daemon runs."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import click
+
+from core.cli.definitions import definitions_of
+from core.cli.output import clean, table
+from core.clock import from_us
+from core.config.model import Config
+from core.freshness import stale_at
+from core.store import Store, leases
+from core.store.audiences import AudienceRow, audiences, standing
+from core.store.holds import holds
+from core.store.pauses import ALL, pauses
+from core.store.runs import Run, last_finished
+from core.timetable import Timetable
+
+DAEMON = "daemon"
+"""The lease that `tagalong run` holds."""
+
+
+def read_standing(config: Config, now: datetime) -> dict[str, Any]:
+    """Return how connections and syncs stand, what is held, retired, paused and given up on."""
+    with Store(config.workspace.database) as store:
+        conn = store.conn
+        timetable = Timetable(config, rests_on_connections(config, store), now)
+        due = timetable.due(conn, now)
+        stopped = pauses(conn)
+        rows = audiences(conn)
+        syncs = [_sync(conn, config, name, rows, due.get(f"sync.{name}"), stopped) for name in config.syncs]
+        return {
+            "as_of": now,
+            "daemon": leases.is_held(conn, DAEMON, lambda: now),
+            "paused": [{"target": target, "since": at} for target, at in stopped.items()],
+            "connections": [_connection(conn, config, name, due.get(f"pull.{name}"), stopped, now) for name in config.connections],
+            "syncs": syncs,
+            "holds": [_hold(one) for one in holds(conn)],
+            "dead_letters": _dead_letters(conn),
+            "retired": retired(conn, config),
+        }
+
+
+def rests_on_connections(config: Config, store: Store) -> dict[str, frozenset[str]]:
+    """Return the connections that each sync rests on."""
+    sets = definitions_of(config, store).sets
+    found = {}
+    for sync in config.syncs.values():
+        whole = f"segment.{sync.segment}" if sync.segment is not None else f"partition.{sync.partition}."
+        streams = [s for name, one in sets.items() if name == whole or (sync.partition and name.startswith(whole)) for s in one.rests_on]
+        found[sync.name] = frozenset(stream.split(".", 1)[0] for stream in streams)
+    return found
+
+
+def retired(conn: sqlite3.Connection, config: Config) -> list[dict[str, Any]]:
+    """Return the audiences that hold members of ours and that no sync of the config fills any more."""
+    return [
+        {"sync": row.label, **_audience(conn, row)}
+        for row in audiences(conn)
+        if _sync_of(row.label, config) is None and standing(conn, row.id).owned
+    ]
+
+
+def _sync_of(label: str | None, config: Config) -> str | None:
+    if label is None:
+        return None
+    name, _, group = label.partition(".")
+    sync = config.syncs.get(name)
+    if sync is None or bool(group) != (sync.partition is not None):
+        return None
+    partition = config.partitions[sync.partition] if sync.partition else None
+    there = partition is None or group in partition.groups or group == partition.otherwise
+    return name if there else None
+
+
+def _connection(
+    conn: sqlite3.Connection, config: Config, name: str, due: datetime | None, stopped: Mapping[str, datetime], now: datetime
+) -> dict[str, Any]:
+    configured = config.connections[name]
+    row = conn.execute("SELECT id, account, resume_at FROM connections WHERE name = ?", (name,)).fetchone()
+    id_, account, resume_at = row or (None, None, None)
+    streams = []
+    for stream, live, completed, error, took_s, held, vanished in conn.execute(
+        "SELECT s.name, s.live_count, s.completed_at, s.error, s.took_s, s.held_since IS NOT NULL,"
+        " (SELECT count(*) FROM vanished v WHERE v.stream_id = s.id)"
+        " FROM streams s WHERE s.connection_id = ? AND s.removed_at IS NULL ORDER BY s.name",
+        (id_,),
+    ):
+        completed_at = None if completed is None else from_us(completed)
+        stale = None if completed_at is None else stale_at(configured, config, completed_at, took_s or 0.0)
+        streams.append({
+            "name": stream, "records": live, "completed_at": completed_at, "stale": stale is not None and stale <= now,
+            "error": error, "held": bool(held), "vanished": vanished,
+        })  # fmt: skip
+    return {
+        "name": name,
+        "connector": configured.connector,
+        "enabled": configured.enabled,
+        "paused": ALL in stopped or f"connection.{name}" in stopped,
+        "account": account,
+        **_last(last_finished(conn, "pull", name)),
+        "due_at": due,
+        "quota_until": from_us(resume_at) if resume_at is not None and from_us(resume_at) > now else None,
+        "streams": streams,
+    }
+
+
+def _sync(
+    conn: sqlite3.Connection,
+    config: Config,
+    name: str,
+    rows: Iterable[AudienceRow],
+    due: datetime | None,
+    stopped: Mapping[str, datetime],
+) -> dict[str, Any]:
+    sync = config.syncs[name]
+    return {
+        "name": name,
+        "segment": sync.segment,
+        "partition": sync.partition,
+        "to": sync.to,
+        "enabled": sync.enabled,
+        "paused": not {ALL, f"sync.{name}", f"connection.{sync.to}"}.isdisjoint(stopped),
+        **_last(last_finished(conn, "sync", name)),
+        "due_at": due,
+        "audiences": [_audience(conn, row) for row in rows if _sync_of(row.label, config) == name],
+    }
+
+
+def _audience(conn: sqlite3.Connection, row: AudienceRow) -> dict[str, Any]:
+    found = standing(conn, row.id)
+    return {
+        "connection": row.connection, "kind": row.kind, "name": row.name,
+        "ours": len(found.owned), "theirs": len(found.theirs), "on_their_way": len(found.waiting),
+    }  # fmt: skip
+
+
+def _last(run: Run | None) -> dict[str, Any]:
+    return {
+        "status": None if run is None or run.status is None else run.status.value,
+        "run_at": None if run is None else run.started_at,
+        "error": None if run is None else run.error,
+    }
+
+
+def _hold(hold: Any) -> dict[str, Any]:
+    return {
+        "target": hold.target, "kind": hold.kind, "reason": hold.reason, "since": from_us(hold.since),
+        "adds": len(hold.adds), "removes": len(hold.removes), "facts": {k: v for k, v in hold.facts.items() if k != "definition"},
+    }  # fmt: skip
+
+
+def _dead_letters(conn: sqlite3.Connection) -> dict[str, int]:
+    given_up, waiting = conn.execute("SELECT count(given_up_at), count(*) - count(given_up_at) FROM dead_letters").fetchone()
+    return {"waiting": waiting, "given_up": given_up}
+
+
+def show_standing(found: Mapping[str, Any]) -> None:
+    """Print it for a person."""
+    click.echo(f"The daemon is {'running' if found['daemon'] else 'not running'}.")
+    if any(one["target"] == ALL for one in found["paused"]):
+        click.echo("Everything is paused; `tagalong resume --all` lets it go on.")
+    click.echo()
+    table(("connection", "last pull", "status", "records", "next", "note"), [_connection_row(one) for one in found["connections"]])
+    click.echo()
+    table(("sync", "to", "last run", "status", "ours", "next", "note"), [_sync_row(one) for one in found["syncs"]])
+    for hold in found["holds"]:
+        click.echo(clean(f"\nheld: {hold['target']}: {hold['reason']}"))
+    if found["holds"]:
+        click.echo("`tagalong plan SYNC` shows who; `tagalong approve SYNC` or `CONNECTION.STREAM` lets it go on.")
+    for one in found["retired"]:
+        click.echo(clean(f"\nretired: {one['ours']} of ours stay in the {one['kind']} {one['name']!r} at {one['connection']}"))
+    letters = found["dead_letters"]
+    if any(letters.values()):
+        told = f"{letters['waiting']} to be tried again, {letters['given_up']} given up"
+        click.echo(f"\ndead letters: {told} (`tagalong dead-letters`)")
+
+
+def _connection_row(one: Mapping[str, Any]) -> list[object]:
+    streams = one["streams"]
+    notes = [] if one["enabled"] else ["not enabled"]
+    notes += ["paused"] if one["paused"] else []
+    notes += [f"quota used up until {one['quota_until']:%H:%M}Z"] if one["quota_until"] else []
+    notes += [f"{s['name']}: {s['error']}" for s in streams if s["error"]]
+    notes += [f"{s['name']}: stale" for s in streams if s["stale"]]
+    notes += [f"{s['name']}: {s['vanished']} vanished, held" for s in streams if s["held"]]
+    if not any(s["error"] for s in streams) and one["error"]:
+        notes.append(one["error"])
+    records = sum(s["records"] for s in streams)
+    return [one["name"], one["run_at"], one["status"] or "never pulled", records, one["due_at"], "; ".join(notes)]
+
+
+def _sync_row(one: Mapping[str, Any]) -> list[object]:
+    notes = [] if one["enabled"] else ["not enabled"]
+    notes += ["paused"] if one["paused"] else []
+    notes += [one["error"]] if one["error"] else []
+    ours = sum(a["ours"] for a in one["audiences"])
+    return [one["name"], one["to"], one["run_at"], one["status"] or "never run", ours, one["due_at"], "; ".join(notes)]

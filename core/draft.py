@@ -1,0 +1,390 @@
+"""
+Fills a plan for one audience: from the bitmaps and the store, and from what may be read at the destination.
+
+Only who differs is looked at: with nothing changed, a million members are three bitmaps and no request. Who must never be
+removed (a key or object that another wanted profile holds) is found here; how much may be removed is the guards' business.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import KW_ONLY, dataclass, field, replace
+from datetime import datetime
+from typing import Final
+
+from pyroaring import BitMap
+
+from core import reach
+from core.bind import Bound
+from core.clock import to_us
+from core.contract import Api, Category, Ref
+from core.guards import Held
+from core.plan import Draft, Move, Rekey, Skip, difference
+from core.store import Store, audiences, holds, ledger
+from core.store.audiences import DAY_US, Churn, Standing
+from core.store.dead_letters import Resting, resting
+from core.store.ledger import Entry, State
+from core.targets import Target
+
+ASK_AGAIN_AFTER_US: Final = DAY_US
+CHUNK: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Everything that a plan for one audience is made of."""
+
+    target: Target
+    bound: Bound
+    _: KW_ONLY
+    as_of: datetime
+    wanted: BitMap
+    excluded: BitMap = field(default_factory=BitMap)
+    """Whom the workspace's `exclude` kept out of the set."""
+    changed: BitMap = field(default_factory=BitMap)
+    """Profiles of which anything changed since the audience's last plan."""
+    category: Category = Category.CRM
+    """Of the destination: e-mail tools do not get people who said no."""
+    turnover: float = 0.0
+    first_run: bool = False
+    held: tuple[Held, ...] = ()
+
+
+def draft(store: Store, case: Case, *, api: Callable[[], Api]) -> Draft:
+    """Return what the sets and the destination say; a case that is held whole asks nobody."""
+    return _Drafting(store.conn, case, api).draft()
+
+
+class _Drafting:
+    """One draft in the making."""
+
+    def __init__(self, conn: sqlite3.Connection, case: Case, api: Callable[[], Api]) -> None:
+        self.conn = conn
+        self.case = case
+        self.api = api
+        self.audience = case.target.audience
+        self.row = case.bound.row
+        self.id = self.row.id if self.row else -1
+        self.at = to_us(case.as_of)
+        self.kind = reach.identifier_kind(self.audience, case.target.connection)
+        self.stream_id = reach.own_stream(conn, self.audience, case.target.connection)
+        self.standing = audiences.standing(conn, self.id) if self.row else Standing(BitMap(), BitMap(), BitMap())
+        self.rests = (
+            resting(conn, self.id, connection=case.target.connection, at=self.at)
+            if self.row
+            else Resting(BitMap(), BitMap(), BitMap())
+        )
+        self.skips: dict[Skip, BitMap] = {skip: BitMap() for skip in Skip}
+        self.creates = BitMap()
+        self.found: dict[int, Ref] = {}
+        self.unknown: dict[int, str] = {}
+        self.rekeys: list[Rekey] = []
+        self.moves: list[Move] = []
+        self.kept = BitMap()
+        """Wanted profiles who turn out to be there already, by a row that was somebody else's."""
+
+    def draft(self) -> Draft:
+        case, standing = self.case, self.standing
+        add_only = case.bound.add_only or case.target.sync.mode == "add_only"
+        adds, removes = difference(case.wanted, standing, add_only=add_only)
+        self.skips[Skip.EXCLUDED] = case.excluded
+        self.skips[Skip.WAITING] = case.wanted & standing.waiting
+        self.skips[Skip.FOREIGN] = case.wanted & standing.theirs
+        updates = BitMap()
+        if not case.held:
+            removes = self._removable(removes - self.rests.removes)
+            updates = self._changed(add_only)
+            adds = self._reachable(self._permitted(adds)) - self.kept
+        return Draft(
+            case.target,
+            case.bound,
+            as_of=case.as_of,
+            wanted=case.wanted,
+            standing=standing,
+            adds=adds,
+            creates=self.creates - self.kept,
+            updates=updates,
+            removes=removes,
+            moves=tuple(self.moves),
+            rekeys=tuple(self.rekeys),
+            skips={skip: profiles for skip, profiles in self.skips.items() if profiles},
+            found=self.found,
+            unknown=self.unknown,
+            churn=self._churn(),
+            turnover=case.turnover,
+            first_run=case.first_run,
+            approved=holds.approved_members(self.conn, case.target.label, at=self.at),
+            held=case.held,
+        )
+
+    def _churn(self) -> Churn:
+        owned = len(self.standing.owned)
+        return audiences.churn(self.conn, self.id, at=self.at, owned=owned) if self.row else Churn(0, 0, owned, 0)
+
+    # --- adds --------------------------------------------------------------------------------------------------------
+
+    def _permitted(self, adds: BitMap) -> BitMap:
+        """Take out who must not be added, or not yet: refused, said no, asked for in vain a moment ago."""
+        self.skips[Skip.REJECTED] = adds & self.rests.adds
+        adds = adds - self.rests.adds
+        self.skips[Skip.CONSENT] = self._denied(adds)
+        adds = adds - self.skips[Skip.CONSENT]
+        for state, skip in ((State.NOT_FOUND, Skip.NOT_FOUND), (State.SUPPRESSED, Skip.SUPPRESSED)):
+            asleep = self._asleep(state) & adds
+            self.skips[skip] |= asleep
+            adds = adds - asleep
+        return adds
+
+    def _denied(self, profiles: BitMap) -> BitMap:
+        sync = self.case.target.sync
+        if not profiles or not (self.case.category is Category.EMAIL or sync.require_consent):
+            return BitMap()
+        # any channel's no is one where the sync itself asks for consent; an e-mail tool asks about e-mail
+        channel = None if sync.require_consent and self.case.category is not Category.EMAIL else "email"
+        return denied(self.conn, profiles, channel=channel)
+
+    def _asleep(self, state: State) -> BitMap:
+        """Return who was asked for within a day and whose record there has not changed since."""
+        since = self.at - ASK_AGAIN_AFTER_US
+        asleep = ledger.in_state(self.conn, self.id, state, since=since)
+        if not asleep:
+            return asleep
+        awake = self.conn.execute(
+            "SELECT l.profile_id FROM ledger l WHERE l.audience_id = ?1 AND l.state = ?2 AND l.at > ?3 AND (EXISTS"
+            " (SELECT 1 FROM profile_rows r JOIN streams s ON s.id = r.stream_id JOIN connections c ON c.id = s.connection_id"
+            "  WHERE r.profile_id = l.profile_id AND c.name = ?4 AND r.changed_at > l.at) OR EXISTS"
+            " (SELECT 1 FROM consents r JOIN streams s ON s.id = r.stream_id JOIN connections c ON c.id = s.connection_id"
+            "  WHERE r.profile_id = l.profile_id AND c.name = ?4 AND r.changed_at > l.at))",
+            (self.id, state, since, self.case.target.connection),
+        )
+        return asleep - BitMap([profile_id for (profile_id,) in awake])
+
+    def _reachable(self, adds: BitMap) -> BitMap:
+        """Return who of *adds* can be added now; everybody else goes to the skips, the creations or the ledger's changes."""
+        reachable = BitMap()
+        for part in _parts(adds):
+            keys = reach.keys_of(self.conn, part, self.kind)
+            self.skips[Skip.NO_IDENTIFIER] |= part - BitMap(keys)
+            self._settle_keys(keys)
+            refs = self._ask(keys)
+            self._settle_refs(keys, refs)
+            reachable |= BitMap(refs)
+        return reachable
+
+    def _settle_keys(self, keys: dict[int, str]) -> None:
+        """Take out of *keys* whose key is in the ledger already, or is several people's."""
+        entries = ledger.of_keys(self.conn, self.id, keys.values())
+        shared = reach.shared_keys(self.conn, keys, self.kind)
+        for profile_id, key in list(keys.items()):
+            entry = entries.get(key)
+            others = (shared.get(key, BitMap()) & self.case.wanted) - BitMap([profile_id])
+            if entry and entry.state in ledger.OURS and entry.profile_id != profile_id:
+                if entry.profile_id in self.case.wanted:
+                    self.skips[Skip.DUPLICATE].add(profile_id)
+                else:
+                    self._hand_over(entry, profile_id, key)
+            elif entry and entry.state is State.FOREIGN:
+                self._claim(entry, profile_id)
+            elif others and (others & self.standing.owned or others[0] < profile_id):
+                self.skips[Skip.DUPLICATE].add(profile_id)
+            else:
+                continue
+            del keys[profile_id]
+
+    def _ask(self, keys: dict[int, str]) -> dict[int, Ref]:
+        """Return who the destination knows of *keys*; note who it does not."""
+        reached = reach.reach(self.conn, self.audience, keys, stream_id=self.stream_id, kind=self.kind, api=self.api)
+        self.skips[Skip.DUPLICATE] |= reached.duplicates
+        if self.case.target.sync.create_missing:
+            self.creates |= BitMap(reached.not_found)
+        else:
+            self.skips[Skip.NOT_FOUND] |= BitMap(reached.not_found)
+        self.unknown |= reached.not_found
+        self.found |= reached.found
+        return reached.refs
+
+    def _settle_refs(self, keys: dict[int, str], refs: dict[int, Ref]) -> None:
+        """Take out of *refs* whose object is there already, whoever put it there, or is another wanted profile's."""
+        there = ledger.of_remote_ids(self.conn, self.id, {ref.remote_id for ref in refs.values()})
+        found = {profile_id: ref.remote_id for profile_id, ref in refs.items() if profile_id in self.found}
+        whose = reach.profiles_of_refs(self.conn, self.stream_id, found.values(), self.kind) if self.stream_id else {}
+        taken: dict[str, int] = {}
+        for profile_id, ref in list(refs.items()):
+            entries = [e for e in there.get(ref.remote_id, ()) if e.profile_id != profile_id]
+            foreign = next((e for e in entries if e.state is State.FOREIGN), None)
+            ours = [e for e in entries if e.state in ledger.OURS]
+            owner = whose.get(ref.remote_id, profile_id) if profile_id in found else profile_id
+            first = taken.setdefault(ref.remote_id, profile_id)
+            if foreign is not None:
+                self._claim(foreign, profile_id)
+            elif any(e.profile_id in self.case.wanted for e in ours) or (owner != profile_id and owner in self.case.wanted):
+                self.skips[Skip.DUPLICATE].add(profile_id)
+            elif ours:
+                self._hand_over(ours[0], profile_id, keys[profile_id])
+            elif first != profile_id:
+                self.skips[Skip.DUPLICATE].add(profile_id)
+            else:
+                continue
+            del refs[profile_id]
+            self.found.pop(profile_id, None)
+
+    def _hand_over(self, entry: Entry, profile_id: int, key: str) -> None:
+        """The member of *entry* is wanted after all, as another profile: only the ledger changes."""
+        self.rekeys.append(Rekey(entry.member_key, replace(entry, member_key=key, profile_id=profile_id)))
+        self.kept.add(profile_id)
+
+    def _claim(self, entry: Entry, profile_id: int) -> None:
+        """A foreign member turns out to be this profile."""
+        if entry.profile_id != profile_id:
+            self.rekeys.append(Rekey(entry.member_key, replace(entry, profile_id=profile_id)))
+        self.skips[Skip.FOREIGN].add(profile_id)
+
+    # --- removes -----------------------------------------------------------------------------------------------------
+
+    def _removable(self, removes: BitMap) -> BitMap:
+        """Return who of *removes* is really to go: not whose key or object another wanted profile holds."""
+        going = BitMap()
+        for part in _parts(removes):
+            rows = ledger.of_profiles(self.conn, self.id, part)
+            entries = [e for entries in rows.values() for e in entries if e.state in ledger.OURS]
+            held = self._held_by_others(entries)
+            for entry in entries:
+                if entry.member_key not in held:
+                    going.add(entry.profile_id or 0)
+        return going
+
+    def _held_by_others(self, entries: list[Entry]) -> frozenset[str]:
+        """Hand over each of *entries* that another wanted profile holds; return their keys."""
+        holders = reach.holders_of(self.conn, [e.member_key for e in entries], self.kind)
+        shared = reach.shared_keys(self.conn, {i: e.member_key for i, e in enumerate(entries)}, self.kind)
+        objects = {str(e.remote_id) for e in entries if e.remote_id}
+        twins = ledger.of_remote_ids(self.conn, self.id, objects)
+        whose = reach.profiles_of_refs(self.conn, self.stream_id, objects, self.kind) if self.stream_id else {}
+        wanted, held = self.case.wanted, set()
+        for entry in entries:
+            others = shared.get(entry.member_key, BitMap()) & wanted
+            candidates = [holders.get(entry.member_key), *others, whose.get(str(entry.remote_id))]
+            holder = next((h for h in candidates if h is not None and h != entry.profile_id and h in wanted), None)
+            twin = any(
+                t.member_key != entry.member_key and t.state in ledger.OURS and t.profile_id in wanted
+                for t in twins.get(str(entry.remote_id), ())
+            )
+            if twin:
+                self.rekeys.append(Rekey(entry.member_key, None))
+            elif holder is not None:
+                self._hand_over(entry, holder, entry.member_key)
+            else:
+                continue
+            held.add(entry.member_key)
+        return frozenset(held)
+
+    # --- members whose key or values changed ---------------------------------------------------------------------------
+
+    def _changed(self, add_only: bool) -> BitMap:
+        """Find the moves, and return who is to be sent again with other values, another object, or for want of an answer."""
+        if self.row is None:
+            return BitMap()
+        unsure = ledger.in_state(self.conn, self.id, State.UNSURE)
+        listed = (self.standing.owned & self.case.wanted) - self.standing.waiting - self.rests.adds - self.rests.removes
+        suspects = (self.case.changed | self.rests.due | unsure | self._valued()) & listed
+        updates = BitMap()
+        for part in _parts(suspects):
+            updates |= self._changed_part(part, unsure, add_only)
+        return updates
+
+    def _valued(self) -> BitMap:
+        """Return everybody where the audience carries other fields than when it was last written."""
+        fields = json.dumps(list(self.audience.wanted_fields()))
+        row = self.conn.execute("SELECT value FROM settings WHERE key = ?", (fields_setting(self.id),)).fetchone()
+        return self.standing.owned if fields != (row[0] if row else "[]") else BitMap()
+
+    def _changed_part(self, part: BitMap, unsure: BitMap, add_only: bool) -> BitMap:
+        keys = reach.keys_of(self.conn, part, self.kind)
+        rows = ledger.of_profiles(self.conn, self.id, part)
+        values = reach.values_of(self.conn, part, self.audience.wanted_fields())
+        merged = reach.merged_into(
+            self.conn, self.stream_id, {str(e.remote_id) for entries in rows.values() for e in entries if e.remote_id}
+        )
+        updates, gone = BitMap(), {}
+        for profile_id, entries in rows.items():
+            ours = [e for e in entries if e.state in ledger.OURS]
+            current = next((e for e in ours if e.member_key == keys.get(profile_id)), None)
+            old = [e for e in ours if e is not current]
+            if old:
+                gone[profile_id] = (current, old)
+            if current is not None:
+                other = current.value_hash != reach.value_hash(values.get(profile_id, {})) and bool(
+                    self.audience.wanted_fields()
+                )
+                if other or profile_id in unsure or current.remote_id in merged:
+                    updates.add(profile_id)
+        self._move(gone, keys, add_only)
+        return updates
+
+    def _move(self, gone: dict[int, tuple[Entry | None, list[Entry]]], keys: dict[int, str], add_only: bool) -> None:
+        """Decide for each listed member with rows under other keys: out and in, or the ledger alone."""
+        held = self._held_by_others([entry for _, old in gone.values() for entry in old])
+        keyed = {p: keys[p] for p, (current, _) in gone.items() if current is None and p in keys}
+        denied_ = self._denied(BitMap(keyed))
+        self.skips[Skip.CONSENT] |= denied_
+        new = {p: key for p, key in keyed.items() if p not in denied_}
+        self.skips[Skip.NO_IDENTIFIER] |= BitMap(p for p, (current, _) in gone.items() if current is None and p not in keys)
+        refs = self._ask(new)
+        self._settle_same_object(gone, keys, refs)
+        self._settle_keys(new)
+        refs = {p: ref for p, ref in refs.items() if p in new}
+        self._settle_refs(new, refs)
+        for profile_id, (_, entries) in gone.items():
+            old = tuple(e for e in entries if e.member_key not in held) if not add_only else ()
+            if profile_id in refs:
+                self.moves.append(Move(profile_id, old, (new[profile_id], refs[profile_id])))
+            elif old:
+                self.moves.append(Move(profile_id, old, None))
+
+    def _settle_same_object(
+        self, gone: dict[int, tuple[Entry | None, list[Entry]]], keys: dict[int, str], refs: dict[int, Ref]
+    ) -> None:
+        """Where the old and the new key are one object, the ledger changes and nothing else."""
+        for profile_id, (current, old) in gone.items():
+            ref = current.ref if current else refs.get(profile_id)
+            same = next((e for e in old if ref is not None and e.ref.remote_id == ref.remote_id), None)
+            if same is None:
+                continue
+            new = None if current else replace(same, member_key=keys[profile_id], profile_id=profile_id)
+            self.rekeys.append(Rekey(same.member_key, new))
+            old.remove(same)
+            refs.pop(profile_id, None)
+
+
+def denied(conn: sqlite3.Connection, profiles: BitMap, *, channel: str | None = "email") -> BitMap:
+    """Return who of *profiles* said no anywhere; on *channel*, or on any."""
+    where = "state = 'denied' AND deleted_at IS NULL AND profile_id IS NOT NULL AND (?1 IS NULL OR channel = ?1)"
+    if len(profiles) > CHUNK:
+        every = conn.execute(f"SELECT profile_id FROM consents WHERE {where}", (channel,))
+        return profiles & BitMap([profile_id for (profile_id,) in every])
+    found = BitMap()
+    for chunk in audiences.chunks(profiles):
+        rows = conn.execute(
+            f"SELECT profile_id FROM consents WHERE {where} AND profile_id IN (SELECT value FROM json_each(?2))",
+            (channel, chunk),
+        )
+        found.update(BitMap([profile_id for (profile_id,) in rows]))
+    return found
+
+
+def fields_setting(audience_id: int) -> str:
+    """Return under which setting the fields are kept that an audience was last written with."""
+    return f"fields\x1f{audience_id}"
+
+
+def _parts(profiles: Iterable[int]) -> Iterator[BitMap]:
+    part: list[int] = []
+    for profile_id in profiles:
+        part.append(profile_id)
+        if len(part) == CHUNK:
+            yield BitMap(part)
+            part = []
+    if part:
+        yield BitMap(part)

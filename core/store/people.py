@@ -1,0 +1,175 @@
+"""
+Finds a person by whatever one knows of them, and tells all that the store has on them. Reads only.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any, Final
+
+from pyroaring import BitMap
+
+from core import normalise
+from core.clock import from_us
+from core.contract import Kind
+from core.store.db import Store
+from core.store.schema import CANONICAL, TABLES
+
+_TIMES: Final = frozenset({"created_at", "changed_at"})
+_MAX_EVENTS: Final = 20
+"""Latest events that are told one by one."""
+
+
+def find_profiles(store: Store, who: str) -> list[int]:
+    """
+    Return the live and dead profiles that *who* names: a profile id, an address, a user id, or `kind:value`.
+
+    An id that was joined into another gives that one. Empty where nobody is known by it.
+    """
+    who = who.strip()
+    found: set[int] = set()
+    if who.isdigit():
+        found.update(row[0] for row in store.conn.execute("SELECT id FROM profiles WHERE id = ?", (int(who),)))
+        found.update(row[0] for row in store.conn.execute("SELECT new_id FROM profile_aliases WHERE old_id = ?", (int(who),)))
+    address = normalise.email(who)
+    candidates = [("user_id", who)]
+    if address is not None:
+        candidates.append(("email", address))
+    kind, colon, value = who.partition(":")
+    if colon and value:
+        candidates.append((kind, (normalise.email(value) or value) if kind == "email" else value))
+    for kind, value in candidates:
+        found.update(
+            row[0]
+            for row in store.conn.execute(
+                "SELECT profile_id FROM identifiers WHERE kind = ? AND value = ? AND profile_id IS NOT NULL", (kind, value)
+            )
+        )
+    return sorted(found)
+
+
+def describe_person(store: Store, profile_id: int) -> dict[str, Any]:
+    """
+    Return all that is known of a profile, ready for JSON: times as ISO text.
+
+    Keys: profile_id, live, fields, company, identifiers, records (by `connection.stream`), rows (by kind), events, segments,
+    audiences, joined (older ids). KeyError where there is no such profile.
+    """
+    conn = store.conn
+    profile = _one(conn, "SELECT * FROM profiles WHERE id = ?", profile_id)
+    if profile is None:
+        raise KeyError(profile_id)
+    fields = {name: _plain(name, value) for name, value in profile.items() if name not in {"id", "live", "company_id"}}
+    return {
+        "profile_id": profile_id,
+        "live": bool(profile["live"]),
+        "fields": fields,
+        "company": _company(conn, profile["company_id"]),
+        "identifiers": _identifiers(conn, profile_id),
+        "records": _records(conn, profile_id),
+        "rows": _rows(conn, profile_id),
+        "events": _events(conn, profile_id),
+        "segments": [
+            name for name, blob in conn.execute("SELECT name, members FROM member_sets ORDER BY name")
+            if profile_id in BitMap.deserialize(blob)
+        ],
+        "audiences": _audiences(conn, profile_id),
+        "joined": [r[0] for r in conn.execute("SELECT old_id FROM profile_aliases WHERE new_id = ? ORDER BY 1", (profile_id,))],
+    }  # fmt: skip
+
+
+def _dicts(conn: sqlite3.Connection, sql: str, *arguments: object) -> list[dict[str, Any]]:
+    cursor = conn.execute(sql, arguments)
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def _one(conn: sqlite3.Connection, sql: str, *arguments: object) -> dict[str, Any] | None:
+    return next(iter(_dicts(conn, sql, *arguments)), None)
+
+
+def _plain(name: str, value: Any) -> Any:
+    return from_us(value).isoformat() if name in _TIMES and value is not None else value
+
+
+def _company(conn: sqlite3.Connection, company_id: int | None) -> dict[str, Any] | None:
+    found = None if company_id is None else _one(conn, "SELECT * FROM companies WHERE id = ?", company_id)
+    return None if found is None else {name: _plain(name, value) for name, value in found.items()}
+
+
+def _identifiers(conn: sqlite3.Connection, profile_id: int) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for kind, value in conn.execute(
+        "SELECT kind, value FROM identifiers WHERE profile_id = ? ORDER BY kind, value", (profile_id,)
+    ):
+        found.setdefault(kind, []).append(value)
+    return found
+
+
+def _records(conn: sqlite3.Connection, profile_id: int) -> dict[str, list[dict[str, Any]]]:
+    """The landing rows, under their true field names."""
+    streams = conn.execute(
+        "SELECT s.id, c.name || '.' || s.name, s.landing FROM streams s JOIN connections c ON c.id = s.connection_id "
+        "WHERE s.landing <> '' AND s.landing IN (SELECT name FROM sqlite_master) ORDER BY 2"
+    ).fetchall()
+    found: dict[str, list[dict[str, Any]]] = {}
+    for stream_id, name, landing in streams:
+        fields = conn.execute("SELECT column_name, field, type FROM catalogue WHERE stream_id = ?", (stream_id,)).fetchall()
+        for row in _dicts(conn, f'SELECT * FROM "{landing}" WHERE profile_id = ? ORDER BY key', profile_id):
+            record = {"key": row["key"], "deleted": row["deleted_at"] is not None}
+            for column, field, type_ in fields:
+                value = row[column]
+                if value is not None:
+                    record[field] = (
+                        from_us(value).isoformat() if type_ == "time" else bool(value) if type_ == "boolean" else value
+                    )
+            found.setdefault(name, []).append(record)
+    return found
+
+
+def _rows(conn: sqlite3.Connection, profile_id: int) -> dict[str, list[dict[str, Any]]]:
+    """The canonical rows of every kind but profile, with the connection that they came from."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for kind, table in TABLES.items():
+        if kind in {Kind.PROFILE, Kind.EVENT}:
+            continue
+        columns = CANONICAL[kind]
+        names = ", ".join(f't."{column}"' for column in columns)
+        rows = _dicts(
+            conn,
+            f"SELECT c.name AS connection, t.key, {names} FROM {table} t JOIN streams s ON s.id = t.stream_id "
+            "JOIN connections c ON c.id = s.connection_id WHERE t.profile_id = ? AND t.deleted_at IS NULL ORDER BY 1, 2",
+            profile_id,
+        )
+        for row in rows:
+            for column, type_ in columns.items():
+                if row[column] is not None and type_ in {"time", "boolean"}:
+                    row[column] = from_us(row[column]).isoformat() if type_ == "time" else bool(row[column])
+        if rows:
+            found[kind.value] = rows
+    return found
+
+
+def _events(conn: sqlite3.Connection, profile_id: int) -> dict[str, Any]:
+    counts = dict(
+        conn.execute(
+            "SELECT n.name, count(*) FROM events e JOIN event_names n ON n.id = e.name_id WHERE e.profile_id = ? "
+            "GROUP BY n.name ORDER BY n.name",
+            (profile_id,),
+        ).fetchall()
+    )
+    latest = conn.execute(
+        "SELECT e.time, n.name FROM events e JOIN event_names n ON n.id = e.name_id WHERE e.profile_id = ? "
+        "ORDER BY e.time DESC LIMIT ?",
+        (profile_id, _MAX_EVENTS),
+    )
+    return {"counts": counts, "latest": [{"time": from_us(time).isoformat(), "name": name} for time, name in latest]}
+
+
+def _audiences(conn: sqlite3.Connection, profile_id: int) -> list[dict[str, Any]]:
+    return _dicts(
+        conn,
+        "SELECT a.connection, a.kind, a.name, l.state, l.sync FROM audiences a JOIN ledger l ON l.audience_id = a.id "
+        "WHERE l.profile_id = ? ORDER BY a.connection, a.name",
+        profile_id,
+    )

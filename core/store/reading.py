@@ -1,0 +1,58 @@
+"""
+What storing records and storing events have in common: a page read but not stored, keys, and why a record is unreadable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Generic, TypeVar
+
+from core.contract import BadRecord, Record, Stream, pick
+from core.store.canonical import Unreadable
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared(Generic[T]):
+    """A page read but not stored: what it holds by key (the last of a key), what was unreadable, and how many records it had."""
+
+    items: dict[str, T]
+    bad: list[BadRecord]
+    count: int
+    digest: bytes
+    """A fingerprint, to see that a vendor sends a page twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What became of a page: how many records were new or different, and those that could not be stored."""
+
+    changed: int
+    bad: list[BadRecord]
+
+
+def fingerprint(parts: Iterable[bytes]) -> bytes:
+    """Return a short digest of *parts*, in order."""
+    return blake2b(b"\x00".join(parts), digest_size=16).digest()
+
+
+def record_key(stream: Stream, record: Record) -> str | BadRecord:
+    """Return the record's key as text, or why it has none."""
+    where = stream.key
+    try:
+        value = record.get(where) if type(where) is str and "." not in where else pick(record, where)
+    except Exception as error:  # noqa: BLE001 - the connector's function
+        return BadRecord("", reason(error))
+    if type(value) is str and value:
+        return value
+    if value is None or value == "" or isinstance(value, list | dict | bool):
+        return BadRecord("", "has no key")
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def reason(error: Exception) -> str:
+    """Say why a record is unreadable without saying what is in it."""
+    return str(error) if isinstance(error, Unreadable) else f"could not be read ({type(error).__name__})"

@@ -1,0 +1,293 @@
+"""
+Every connector in the registry, held to the contract before its author writes a test.
+
+What speaks HTTP is tried against its own sandbox, with each fault of one table at each request: it recovers with the same
+records, or it fails with a typed error; it never loses a record in silence and never says what it was not told.
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import re
+import tomllib
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from support.world import load_everything
+
+from core.contract import Deletions, Fault, Op, Result, Sandbox, Verdict, pick
+from core.errors import AuthError, ConnectorError, ProtocolError
+from core.registry import Connector, connector_names, load_connector
+from core.sandbox import Reset, Spoiler, Truncated
+
+ROOT = Path(__file__).parents[2]
+NAMES = connector_names()
+ONLINE = [name for name in NAMES if load_connector(name).manifest.hosts]
+SOURCES = [name for name in ONLINE if {"STREAMS", "streams"} & vars(load_connector(name).module).keys()]
+DESTINATIONS = [name for name in ONLINE if load_connector(name).audiences]
+NOW = datetime(2026, 3, 2, 11, tzinfo=UTC)
+JSON = {"content-type": "application/json"}
+FAULTS: dict[str, tuple[Spoiler, type[Exception] | None]] = {
+    "401": (Fault(401, JSON, b"{}"), AuthError),
+    "403": (Fault(403, JSON, b"{}"), AuthError),
+    "404": (Fault(404, JSON, b"{}"), ConnectorError),
+    "429 with Retry-After": (Fault(429, {**JSON, "retry-after": "7"}, b"{}"), None),
+    "429 without": (Fault(429, JSON, b"{}"), None),
+    "500": (Fault(500, JSON, b"{}"), None),
+    "503": (Fault(503, {"content-type": "text/plain"}, b"down"), None),
+    "connection lost before": (Reset(), None),
+    "connection lost after": (Reset(act=True), None),
+    "HTML for JSON": (Fault(200, {"content-type": "text/html"}, b"<html><title>Login</title></html>"), ProtocolError),
+    "truncated JSON": (Truncated(0.7), ProtocolError),
+}
+"""What goes wrong once, and the error that must come; None: it must be survived."""
+
+
+def sandbox_of(name: str) -> Sandbox:
+    """Return the sandbox of *name* with some hundred people in it."""
+    sandbox = load_connector(name).sandbox(now=lambda: NOW, rate_factor=1000)
+    load_everything(sandbox, people=130)
+    return sandbox
+
+
+def streams_of(name: str, api: Any) -> dict[str, Any]:
+    return dict(load_connector(name).streams(api.settings))
+
+
+def pull_all(api: Any, stream: Any) -> dict[str, Any]:
+    """Return every record of a full pull by key."""
+    slices = [()] if stream.slices is None else [(slice_,) for slice_ in stream.slices(api)]
+    pages = itertools.chain.from_iterable(stream.pull(api, None, None, *slice_) for slice_ in slices)
+    return {str(pick(record, stream.key)): record for page in pages for record in page.records}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_manifest_is_complete(name: str):
+    connector = load_connector(name)
+    manifest = connector.manifest
+
+    assert name == manifest.name
+    assert manifest.title
+    assert manifest.docs_url.startswith("https://")
+    assert manifest.checked_on <= date.today()
+    assert all(limit.amount > 0 and limit.per_s > 0 for limit in manifest.limits)
+    if name in ONLINE:
+        assert not manifest.base_url or manifest.base_url.startswith("https://")
+        assert manifest.hosts
+        assert manifest.limits
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_secrets_are_secrets(name: str):
+    """A setting that sounds like a credential is a SecretStr, so that it cannot be printed."""
+    for field, info in load_connector(name).settings_model.model_fields.items():
+        if re.search(r"token|secret|password|api_key|^key$", field):
+            assert "SecretStr" in str(info.annotation), field
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pages_for_people_are_there(name: str):
+    folder = ROOT / "connectors" / name
+    quality = tomllib.loads((folder / "quality.toml").read_text())
+
+    assert quality["tier"] in ("bronze", "silver", "gold", "platinum")
+    assert len((folder / "README.md").read_text()) > 500
+    known = set(re.findall(r"^#+ .*?(\d+)", (folder / "QUIRKS.md").read_text(), re.MULTILINE))
+    for path in folder.glob("*.py"):
+        for number in re.findall(r"# Quirk (\d+)", path.read_text()):
+            assert number in known, f"{path.name} copes with quirk {number}, which QUIRKS.md does not have"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_imports_only_the_contract_and_the_errors(name: str):
+    for path in (ROOT / "connectors" / name).glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [module]
+            for imported in names:
+                if imported.split(".")[0] == "core" and alias_names(node) != {"errors"}:
+                    assert imported in ("core.contract", "core.errors"), f"{path.name} imports {imported}"
+                assert imported.split(".")[0] not in (
+                    "httpx",
+                    "requests",
+                    "socket",
+                    "urllib3",
+                    "sqlite3",
+                    "structlog",
+                    "tenacity",
+                )
+
+
+def alias_names(node: ast.AST) -> set[str]:
+    """Return what `from core import ...` brings; `errors` alone is the module that every connector may have."""
+    return {alias.name for alias in node.names} if isinstance(node, ast.ImportFrom) and node.module == "core" else set()
+
+
+def test_the_core_names_no_vendor():
+    names = re.compile("|".join(rf"\b{name}\b" for name in NAMES if name != "files"), re.IGNORECASE)
+    for path in (ROOT / "core").rglob("*.py"):
+        assert not names.search(path.read_text()), path
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_full_pull_ends_and_its_keys_are_unique(name: str, sandbox_api: Any):
+    api = sandbox_api(name, sandbox_of(name))
+    for stream in streams_of(name, api).values():
+        keys: list[str] = []
+        for page in stream.pull(api, None, None):
+            keys += [str(pick(record, stream.key)) for record in page.records]
+            assert len(page.records) <= 1000
+        assert keys, f"{stream.name} brought nothing: the sandbox has people in it"
+        assert len(keys) == len(set(keys)), stream.name
+        assert stream.deletions in Deletions
+
+
+@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_at_any_request_of_a_pull_loses_nothing_in_silence(name: str, fault: str, sandbox_api: Any):
+    api = sandbox_api(name, sandbox_of(name))
+    spoiler, error = FAULTS[fault]
+    for stream in streams_of(name, api).values():
+        api.served.faults = None
+        before = api.served.count
+        right = pull_all(api, stream)
+        assert right
+        for number in _some(api.served.count - before):
+            at = api.served.count + number
+            api.served.faults = lambda _method, _path, n, at=at: spoiler if n == at else None
+            try:
+                got = pull_all(api, stream)
+            except ConnectorError as raised:
+                assert error is not None, f"{stream.name}, request {number}: {fault} was not survived: {raised!r}"
+                assert isinstance(raised, error), f"{stream.name}, request {number}: {raised!r}"
+                assert "@" not in str(raised)
+            else:
+                assert got.keys() == right.keys(), f"{stream.name}, request {number}: records were lost in silence"
+
+
+def _some(requests: int) -> Iterator[int]:
+    """Every request of a short pull; the first five and the last of a long one."""
+    yield from sorted({*range(1, min(requests, 5) + 1), requests})
+
+
+@pytest.mark.parametrize("name", ONLINE)
+def test_check_passes_with_the_right_key_and_says_what_to_do_with_a_wrong_one(name: str, sandbox_api: Any):
+    api = sandbox_api(name, sandbox_of(name))
+    check = load_connector(name).check
+    assert check is not None
+    assert {step.result for step in check(api)} <= {Result.PASSED, Result.SKIPPED}
+
+    wrong = sandbox_api(name, sandbox_of(name), **_wrong_key(load_connector(name), api))
+    failed = [step for step in check(wrong) if step.result is Result.FAILED]
+    assert failed
+    assert all(step.remedy for step in failed)
+    with pytest.raises(AuthError) as raised:
+        for stream in streams_of(name, wrong).values():
+            pull_all(wrong, stream)
+    assert not any(secret in f"{raised.value} {raised.value!r}" for secret in _wrong_key(load_connector(name), api).values())
+
+
+def _wrong_key(connector: Connector, api: Any) -> dict[str, str]:
+    """Return the credentials of *api*, each with its middle changed: prefix and data centre stay as they were."""
+    secrets = {k: getattr(api.settings, k) for k in connector.settings_model.model_fields}
+    plain = {key: value.get_secret_value() for key, value in secrets.items() if isinstance(value, SecretStr)}
+    return {key: f"{text[:8]}{'x' * 8}{text[16:]}" if len(text) > 16 else f"x{text[1:]}" for key, text in plain.items()}
+
+
+@pytest.mark.parametrize("name", ONLINE)
+def test_the_account_is_told_and_stays(name: str, sandbox_api: Any):
+    api = sandbox_api(name, sandbox_of(name))
+    connector = load_connector(name)
+
+    assert connector.account(api)
+    assert connector.account(api) == connector.account(api)
+
+
+def _audiences(name: str, api: Any) -> Iterator[tuple[Any, list[Any]]]:
+    """Yield each audience of *name* with eight people whom the destination knows."""
+    for cls in load_connector(name).audiences.values():
+        audience = cls(cls.Params())
+        keys = [row["email"].lower() for row in load_everything.rows("people" if name in _CRM else "members", people=130)][:40]
+        found = audience.find(api, keys[: audience.find_batch])
+        yield audience, [refs[0] for refs in found.values() if len(refs) == 1][:8]
+
+
+_CRM = {name for name in NAMES if load_connector(name).manifest.category == "crm"}
+
+
+@pytest.mark.parametrize("name", DESTINATIONS)
+def test_pushing_twice_is_pushing_once_and_removal_undoes_it(name: str, sandbox_api: Any):
+    from core.contract import Change
+
+    api = sandbox_api(name, sandbox_of(name))
+    for audience, refs in _audiences(name, api):
+        assert len(refs) == 8
+        assert audience.lookup(api, "Contract suite") is None
+        audience_id = audience.create(api, "Contract suite", ())
+        assert audience_id == audience.lookup(api, "Contract suite")
+        adds = [Change(ref) for ref in refs[:6]]
+        first = audience.apply(api, audience_id, adds, [])
+        log = list(api.sandbox.change_log)
+        second = audience.apply(api, audience_id, adds, [])
+
+        assert [change.ref.remote_id for change in adds] == [outcome.ref.remote_id for outcome in first]
+        assert {Verdict.DONE} == {outcome.verdict for outcome in first}
+        assert {outcome.verdict for outcome in second} <= {Verdict.DONE, Verdict.NOOP}
+        assert log == api.sandbox.change_log
+        assert 6 == len(api.sandbox.audiences()["Contract suite"])
+
+        mixed = audience.apply(api, audience_id, [Change(ref) for ref in refs[6:]], refs[:3])
+        assert [ref.remote_id for ref in (*refs[6:], *refs[:3])] == [outcome.ref.remote_id for outcome in mixed]
+        assert {Verdict.DONE} == {outcome.verdict for outcome in mixed}
+        assert 5 == len(api.sandbox.audiences()["Contract suite"])
+        gone = audience.apply(api, audience_id, [], refs[:3])
+        assert {outcome.verdict for outcome in gone} <= {Verdict.DONE, Verdict.NOOP}
+        assert [Op.ADD] * 8 + [Op.REMOVE] * 3 == [line.op for line in api.sandbox.change_log]
+
+
+@pytest.mark.parametrize("name", DESTINATIONS)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_at_any_request_of_a_push_is_typed_and_never_confirms_what_was_not_done(
+    name: str, fault: str, sandbox_api: Any
+):
+    from core.contract import Change
+
+    api = sandbox_api(name, sandbox_of(name))
+    spoiler, error = FAULTS[fault]
+    for audience, refs in _audiences(name, api):
+        audience_id = audience.create(api, "Contract suite", ())
+        before = api.served.count
+        audience.apply(api, audience_id, [Change(refs[0])], [])
+        requests = api.served.count - before
+        for number in _some(requests):
+            at = api.served.count + number
+            api.served.faults = lambda _method, _path, n, at=at: spoiler if n == at else None
+            try:
+                outcomes = audience.apply(api, audience_id, [Change(refs[1])], [])
+            except ConnectorError as raised:
+                if error is not None:
+                    assert isinstance(raised, error), repr(raised)
+            else:
+                there = {member.lower() for member in api.sandbox.audiences()["Contract suite"]}
+                done = outcomes[0].verdict in (Verdict.DONE, Verdict.NOOP)
+                assert not done or 2 == len(there)
+            api.served.faults = None
+            audience.apply(api, audience_id, [], [refs[1]])
+
+
+@pytest.mark.parametrize("name", DESTINATIONS)
+def test_members_reads_back_what_was_pushed(name: str, sandbox_api: Any):
+    from core.contract import UNSUPPORTED, Change
+
+    api = sandbox_api(name, sandbox_of(name))
+    for audience, refs in _audiences(name, api):
+        audience_id = audience.create(api, "Contract suite", ())
+        audience.apply(api, audience_id, [Change(ref) for ref in refs], [])
+        pages = audience.members(api, audience_id)
+        if pages is not UNSUPPORTED:
+            assert {ref.remote_id for ref in refs} == {ref.remote_id for page in pages for ref in page}
