@@ -71,7 +71,7 @@ def _compare(options: argparse.Namespace) -> dict[str, Any]:
 
 def _in_its_own_process(name: str, url: str) -> dict[str, Any]:
     command = [sys.executable, __file__, "--contestant", name, "--url", url]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return figures
 

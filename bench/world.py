@@ -22,7 +22,16 @@ from core.store import Store
 
 AS_OF = datetime(2026, 6, 1, 12, tzinfo=UTC)
 DAYS = 365
-EVENTS = ("Page Viewed", "Logged In", "Signed Up", "Project Launched", "Team Invited", "Task Created", "Report Exported", "Order Completed")
+EVENTS = (
+    "Page Viewed",
+    "Logged In",
+    "Signed Up",
+    "Project Launched",
+    "Team Invited",
+    "Task Created",
+    "Report Exported",
+    "Order Completed",
+)
 _WEIGHTS = (40, 30, 1, 4, 3, 12, 4, 6)
 _PATHS = ("/", "/pricing", "/docs", "/blog", "/features", "/signup", "/help", "/about")
 _COUNTRIES = ("SE", "NO", "DK", "FI", "DE", "GB", "US", "NL", "FR", "ES")
@@ -49,14 +58,14 @@ _TEMPLATES = (
     'nps >= {n} and country == "{country}"',
     'answer("Onboarding", "role") != "Student" and within_last(created_at, "{days}d")',
     'count("Task Created", last="{days}d") < 2 and paying',
-    'ltv > {n}000 or arr > {n}00',
+    "ltv > {n}000 or arr > {n}00",
     'crm.lifecyclestage == "customer" and language == "sv"',
     'email.endswith("@team{n}.example.com") and not answered("Onboarding")',
     'more_than_ago(first_time("Logged In"), "{days}d") and count("Report Exported", format="pdf") > {n}',
     'count("Task Created", last="{days}d") > count("Logged In", last="{days}d")',
     'distinct("Page Viewed", "path", last="{days}d") >= {n}',
     'did("Page Viewed", where=path.startswith("/pri") and ms > {n}00, last="{days}d")',
-    'crm.score > {n}0 and exists(company.industry)',
+    "crm.score > {n}0 and exists(company.industry)",
     'did("Order Completed", between_ago=("180d", "{days}d")) and not did("Order Completed", last="{days}d")',
 )
 
@@ -68,7 +77,10 @@ def segment_texts(count: int, seed: int = 1) -> list[str]:
     while len(found) < count:
         template = _TEMPLATES[len(found) % len(_TEMPLATES)]
         text = template.format(
-            path=chance.choice(_PATHS), days=chance.randrange(7, 120), n=chance.randrange(1, 9), country=chance.choice(_COUNTRIES)
+            path=chance.choice(_PATHS),
+            days=chance.randrange(7, 120),
+            n=chance.randrange(1, 9),
+            country=chance.choice(_COUNTRIES),
         )
         found[text if text not in found else f"({text}) or mrr > {chance.randrange(10_000)}"] = None
     return list(found)
@@ -133,12 +145,17 @@ def make_store(path: Path, profiles: int, events: int, seed: int = 1) -> None:
                 )
             conn.executemany("INSERT INTO event_names VALUES (?, ?)", list(enumerate(EVENTS, 1)))
             conn.executemany("INSERT INTO event_sources VALUES (6, 'event', ?, ?)", [(name, now) for name in EVENTS])
-            conn.execute("CREATE TABLE crm__contacts (key TEXT UNIQUE, profile_id INTEGER, deleted_at INTEGER, lifecyclestage, score)")
+            conn.execute(
+                "CREATE TABLE crm__contacts (key TEXT UNIQUE, profile_id INTEGER, deleted_at INTEGER, lifecyclestage, score)"
+            )
             conn.execute("INSERT INTO catalogue VALUES (1, 'lifecyclestage', 'lifecyclestage', 'text', ?, NULL, NULL)", (now,))
             conn.execute("INSERT INTO catalogue VALUES (1, 'score', 'score', 'integer', ?, NULL, NULL)", (now,))
             conn.executemany(
                 "INSERT INTO companies (id, name, industry, employees, country, changed_at) VALUES (?, ?, ?, ?, ?, 0)",
-                ((n, f"Company {n}", chance.choice(("retail", "software", None)), chance.randrange(1, 500), "SE") for n in range(1, companies + 1)),
+                (
+                    (n, f"Company {n}", chance.choice(("retail", "software", None)), chance.randrange(1, 500), "SE")
+                    for n in range(1, companies + 1)
+                ),
             )
             conn.executemany(
                 "INSERT INTO profiles (id, company_id, email, user_id, country, language, created_at, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
@@ -146,7 +163,10 @@ def make_store(path: Path, profiles: int, events: int, seed: int = 1) -> None:
             )
             conn.executemany(
                 "INSERT INTO crm__contacts VALUES (?, ?, NULL, ?, ?)",
-                ((str(n), n, chance.choice(("lead", "customer", "subscriber")), chance.randrange(100)) for n in range(1, profiles + 1)),
+                (
+                    (str(n), n, chance.choice(("lead", "customer", "subscriber")), chance.randrange(100))
+                    for n in range(1, profiles + 1)
+                ),
             )
             _billing(conn, chance, companies, now)
             _answers(conn, chance, profiles, now)
@@ -174,7 +194,17 @@ def _billing(conn: object, chance: random.Random, companies: int, now: int) -> N
     for company in range(1, companies + 1):
         if chance.random() < 0.6:
             mrr = chance.choice((1900, 4900, 9900, 29900))
-            subscriptions.append((str(company), company, chance.choice(_STATUSES), chance.choice(("basic", "pro", "team")), mrr, chance.randrange(1, 20), _ago(chance, now)))
+            subscriptions.append(
+                (
+                    str(company),
+                    company,
+                    chance.choice(_STATUSES),
+                    chance.choice(("basic", "pro", "team")),
+                    mrr,
+                    chance.randrange(1, 20),
+                    _ago(chance, now),
+                )
+            )
             payments += [(f"{company}-{k}", company, mrr, _ago(chance, now)) for k in range(chance.randrange(12))]
     conn.executemany(  # type: ignore[attr-defined]
         "INSERT INTO subscriptions (stream_id, key, record_key, company_id, status, plan, mrr, currency, quantity, started_at) "
@@ -192,9 +222,22 @@ def _answers(conn: object, chance: random.Random, profiles: int, now: int) -> No
     rows = []
     for n in range(1, profiles + 1):
         if chance.random() < 0.3:
-            rows.append((f"n{n}", n, "NPS", "How likely are you to recommend us?", "score", None, chance.randrange(11), _ago(chance, now)))
+            rows.append(
+                (
+                    f"n{n}",
+                    n,
+                    "NPS",
+                    "How likely are you to recommend us?",
+                    "score",
+                    None,
+                    chance.randrange(11),
+                    _ago(chance, now),
+                )
+            )
         if chance.random() < 0.5:
-            rows.append((f"o{n}", n, "Onboarding", "role", "choice", json.dumps([chance.choice(_ROLES)]), None, _ago(chance, now)))
+            rows.append(
+                (f"o{n}", n, "Onboarding", "role", "choice", json.dumps([chance.choice(_ROLES)]), None, _ago(chance, now))
+            )
     conn.executemany(  # type: ignore[attr-defined]
         "INSERT INTO answers (stream_id, key, record_key, profile_id, survey, question, kind, choice, number, answered_at) "
         "SELECT 5, k, k, p, s, q, kind, c, n, t FROM (SELECT ?1 k, ?2 p, ?3 s, ?4 q, ?5 kind, ?6 c, ?7 n, ?8 t)",

@@ -96,7 +96,7 @@ class _Drafting:
         if not case.held:
             removes = self._removable(removes - self.rests.removes)
             updates = self._changed(add_only)
-            adds = self._reachable(self._permitted(adds)) - self.kept
+            adds = self._reachable(self._permitted(adds - self.kept)) - self.kept
         return Draft(
             case.target,
             case.bound,
@@ -181,7 +181,7 @@ class _Drafting:
             entry = entries.get(key)
             others = (shared.get(key, BitMap()) & self.case.wanted) - BitMap([profile_id])
             if entry and entry.state in ledger.OURS and entry.profile_id != profile_id:
-                if entry.profile_id in self.case.wanted:
+                if _in(entry, self.case.wanted):
                     self.skips[Skip.DUPLICATE].add(profile_id)
                 else:
                     self._hand_over(entry, profile_id, key)
@@ -219,7 +219,7 @@ class _Drafting:
             first = taken.setdefault(ref.remote_id, profile_id)
             if foreign is not None:
                 self._claim(foreign, profile_id)
-            elif any(e.profile_id in self.case.wanted for e in ours) or (owner != profile_id and owner in self.case.wanted):
+            elif any(_in(e, self.case.wanted) for e in ours) or (owner != profile_id and owner in self.case.wanted):
                 self.skips[Skip.DUPLICATE].add(profile_id)
             elif ours:
                 self._hand_over(ours[0], profile_id, keys[profile_id])
@@ -268,7 +268,7 @@ class _Drafting:
             candidates = [holders.get(entry.member_key), *others, whose.get(str(entry.remote_id))]
             holder = next((h for h in candidates if h is not None and h != entry.profile_id and h in wanted), None)
             twin = any(
-                t.member_key != entry.member_key and t.state in ledger.OURS and t.profile_id in wanted
+                t.member_key != entry.member_key and t.state in ledger.OURS and _in(t, wanted)
                 for t in twins.get(str(entry.remote_id), ())
             )
             if twin:
@@ -372,6 +372,10 @@ def denied(conn: sqlite3.Connection, profiles: BitMap, *, channel: str | None = 
         )
         found.update(BitMap([profile_id for (profile_id,) in rows]))
     return found
+
+
+def _in(entry: Entry, profiles: BitMap) -> bool:
+    return entry.profile_id is not None and entry.profile_id in profiles
 
 
 def fields_setting(audience_id: int) -> str:

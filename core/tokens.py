@@ -8,6 +8,7 @@ once, and the second finds the first one's token. A rotated refresh token is on 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import re
@@ -17,6 +18,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -181,18 +183,16 @@ class TokenKeeper:
         )
 
     def _grant(self, refresh_token: str | None) -> Mapping[str, Any]:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # authlib would rather have a successor of httpx
-            from authlib.integrations.base_client import OAuthError  # heavy, and most connections need none of it
-            from authlib.integrations.httpx_client import AssertionClient, OAuth2Client
+        OAuthError, AssertionClient, OAuth2Client = _authlib()  # noqa: N806 - classes
         auth = self._auth
         scope = " ".join(auth.scopes) or None
         try:
             if auth.grant == "jwt_bearer":
                 with AssertionClient(
                     auth.token_url, auth.client_id, auth.subject, auth.audience, scope=scope, header={"alg": "RS256"},
-                    key=_needed(auth.private_key, "private key"), **self._client_options,
-                ) as client:  # fmt: skip
+                    key=_private_key(auth.private_key), **self._client_options,
+                ) as client, warnings.catch_warnings():  # fmt: skip
+                    warnings.simplefilter("ignore")  # it grumbles about keys given as text
                     return self._judged(client.refresh_token)
             with OAuth2Client(
                 auth.client_id, _secret(auth.client_secret), scope=scope,
@@ -228,6 +228,28 @@ class TokenKeeper:
         return url.rstrip("/")
 
 
+@lru_cache(maxsize=1)
+def _authlib() -> tuple[type[Any], type[Any], type[Any]]:
+    # heavy, and most connections need none of it
+    importlib.import_module("authlib.deprecate")  # sets a warning filter of its own, so it comes before ours
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it would rather have a successor of httpx
+        from authlib.integrations.base_client import OAuthError
+        from authlib.integrations.httpx_client import AssertionClient, OAuth2Client
+    return OAuthError, AssertionClient, OAuth2Client
+
+
+def _private_key(secret: Any) -> str:
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    text = _secret(secret) or _missing("private key")
+    try:
+        load_pem_private_key(text.encode(), None)
+    except (ValueError, TypeError):
+        raise ConfigError("the connection's private key is no unencrypted key in PEM form") from None
+    return text
+
+
 def sync_folder(folder: Path) -> None:
     """Make a rename in *folder* survive a power cut."""
     if os.name == "posix":
@@ -240,10 +262,6 @@ def sync_folder(folder: Path) -> None:
 
 def _secret(secret: Any) -> str | None:
     return None if secret is None else str(secret.get_secret_value())
-
-
-def _needed(secret: Any, what: str) -> str:
-    return _secret(secret) or _missing(what)
 
 
 def _missing(what: str) -> str:

@@ -16,7 +16,7 @@ from core.contract import Api, Json
 from core.errors import ProtocolError, TransientError
 
 PAGE_SIZE = 1000  # the most; the default is 10. https://mailchimp.com/developer/marketing/docs/methods-parameters/#pagination
-MAX_RESTARTS = 20  # times in a row that a page may be asked for again because the list moved
+MAX_RESTARTS = 50  # pages of one reading that may be asked for again because the list moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,6 @@ def pages(api: Api, path: str, items: str, place: Place, **query: Any) -> Iterat
             margin = min(2 * left, PAGE_SIZE // 2)
             place = replace(place, position=max(0, place.position - left), total=total, margin=margin)
             continue
-        restarts = 0
         end = start + len(rows)
         place = replace(place, position=end, total=total)
         if not rows or end >= total:

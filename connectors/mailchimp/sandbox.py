@@ -249,11 +249,10 @@ class MailchimpSandbox(Sandbox):
             raise invalid("Give a name, and one of static_segment and options.")
         if any(s.name.casefold() == name.casefold() for s in self.list.segments.values()):
             raise invalid("Sorry, that tag already exists.")
-        id_ = max(self.list.segments) + 1000
-        self.list.segments[id_] = Segment(id_, name, "static" if "static_segment" in body else "saved", self.now())
+        made = self.list.make(name, "static" if "static_segment" in body else "saved")
         for who in body.get("static_segment", []):
-            self.list.tag(id_, str(who))
-        return self.list.segment_json(self.list.segments[id_])
+            self.list.tag(made.id, str(who))
+        return self.list.segment_json(made)
 
     def _patch_segment(self, request: Request, body: Any) -> Any:
         """Replace all members: an empty array wipes the tag."""

@@ -93,6 +93,11 @@ class MailingList:
         self.people.pop(md5(address), None)
         self.forgotten.add(md5(address))
 
+    def make(self, name: str, type_: str = "static") -> Segment:
+        id_ = max(self.segments) + 1000
+        self.segments[id_] = Segment(id_, name, type_, self.now())
+        return self.segments[id_]
+
     def tag(self, id_: int, who: str) -> Member | None:
         member = self.listed(who)
         if member is None or (member.status in ("unsubscribed", "cleaned") and not self.tags_unsubscribed):

@@ -114,7 +114,10 @@ def error_for_status(asked: Asked, status: int) -> ConnectorError:
 
 
 def complete(error: ConnectorError, received: Received, now: datetime) -> ConnectorError:
-    """Fill in what every error of a response has: status, request id, and how long to wait."""
+    """Fill in what every error of a response has: status, request id, how long to wait; and let no secret through."""
+    error.message = redact(error.message)
+    error.args = (error.message,)
+    error.code = error.code if error.code is None else redact(error.code)
     error.status = received.status if error.status is None else error.status
     error.request_id = error.request_id or request_id(received.headers)
     if isinstance(error, TransientError) and error.retry_after_s is None:
@@ -126,7 +129,7 @@ def request_id(headers: httpx.Headers) -> str | None:
     """Return the vendor's own number of the request, by which its support finds it."""
     for name, value in headers.items():
         if _REQUEST_ID.search(name) and _SAFE_ID.fullmatch(value):
-            return value
+            return redact(value)  # it may be an echo of what we sent
     return None
 
 

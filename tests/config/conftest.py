@@ -2,40 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from globex_config import SOUND, Write
 
 import core.registry
 from core.config.load import load_config
 from core.config.model import Config
-
-SOUND = """\
-[workspace]
-database = "t.db"
-
-[connections.crm]
-connector = "globex"
-token = { env = "GLOBEX_TOKEN" }
-streams = ["people"]
-
-[segments.hot]
-title = "Hot leads"
-where = 'country == "SE"'
-
-[partitions.stage]
-title = "Stage"
-groups = { new = "country == 'SE'", old = "country == 'FI'" }
-"""
-Write = Callable[..., Config]
 
 
 @pytest.fixture(autouse=True)
 def globex(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put the made-up vendor beside those that there are."""
     there = dict(core.registry._modules())
-    monkeypatch.setattr(core.registry, "_modules", lambda: {**there, "globex": "tests.config.globex"})
+    monkeypatch.setattr(core.registry, "_modules", lambda: {**there, "globex": "globex"})
 
 
 @pytest.fixture

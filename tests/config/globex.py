@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from core import contract
 from core.contract import Api, Audience, AudienceSet, Bearer, Category, Kind, Manifest, Page, Params, StreamSet
@@ -37,7 +37,7 @@ class Settings(contract.Settings):
     """Its text says where it lives."""
     region: Literal["eu", "us"] = "eu"
     deep: Deep = Deep()
-    more: dict[str, SecretStr] = {}
+    more: dict[str, SecretStr] = Field(default_factory=dict)
 
     @field_validator("token")
     @classmethod

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from globex_config import SOUND
 from jsonschema import Draft202012Validator
 
 from core.config.json_schema import config_schema
-from tests.config.conftest import SOUND
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 

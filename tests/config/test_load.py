@@ -8,11 +8,11 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from globex_config import SOUND, Write
 
 from core.config.model import Cron, Every, Guard
 from core.contract import Category
 from core.errors import ConfigError
-from tests.config.conftest import SOUND, Write
 
 LINES = SOUND.count("\n")
 
@@ -33,9 +33,21 @@ WRONG = {
         "unknown key",
         "did you mean schedule?",
     ),
-    "key without a connector": ("[connections.a]\nconector = 'globex'\n", 2, "connections.a.conector", "unknown key", "connector?"),
+    "key without a connector": (
+        "[connections.a]\nconector = 'globex'\n",
+        2,
+        "connections.a.conector",
+        "unknown key",
+        "connector?",
+    ),
     "no connector": ("[connections.a]\ntoken = 'x'\n", 1, "connections.a.connector", "is required", ""),
-    "connector": ("[connections.a]\nconnector = 'globx'\n", 2, "connections.a.connector", "no connector 'globx'", "mean globex?"),
+    "connector": (
+        "[connections.a]\nconnector = 'globx'\n",
+        2,
+        "connections.a.connector",
+        "no connector 'globx'",
+        "mean globex?",
+    ),
     "key deep in a connection": (
         "[connections.a]\nconnector = 'globex'\nstreams = []\ntoken = { env = 'X' }\ndeep = { sze = 1 }\n",
         5,
@@ -127,19 +139,55 @@ WRONG = {
         "must be true or false, without quotes",
         "",
     ),
-    "name of a connection": ("[connections.A-b]\nconnector = 'globex'\n", 1, "connections.A-b", "cannot be the name", "lower-case"),
-    "double underscore": ("[segments.a__b]\nwhere = 'x'\n", 1, "segments.a__b", "cannot be the name of a segment", "single under"),
+    "name of a connection": (
+        "[connections.A-b]\nconnector = 'globex'\n",
+        1,
+        "connections.A-b",
+        "cannot be the name",
+        "lower-case",
+    ),
+    "double underscore": (
+        "[segments.a__b]\nwhere = 'x'\n",
+        1,
+        "segments.a__b",
+        "cannot be the name of a segment",
+        "single under",
+    ),
     "word of the language": ("[connections.is]\nconnector = 'globex'\n", 1, "connections.is", "cannot be the name", "word of"),
-    "reserved name": ("[connections.company]\nconnector = 'globex'\n", 1, "connections.company", "cannot be the name", "company.*"),
+    "reserved name": (
+        "[connections.company]\nconnector = 'globex'\n",
+        1,
+        "connections.company",
+        "cannot be the name",
+        "company.*",
+    ),
     "no expression": ("[segments.a]\ntitle = 'x'\n", 1, "segments.a.where", "is required", ""),
     "empty expression": ("[segments.a]\nwhere = ' '\n", 2, "segments.a.where", "is empty", ""),
     "wrong type of expression": ("[segments.a]\nwhere = 5\n", 2, "segments.a.where", "must be text", ""),
     "zone": ("[segments.a]\nwhere = 'x'\ntz = 'Europe/Stokholm'\n", 3, "segments.a.tz", "no time zone", "Europe/Stockholm?"),
     "no groups": ("[partitions.a]\ngroups = {}\n", 2, "partitions.a.groups", "has no group", ""),
     "else twice": ("[partitions.a]\ngroups = { x = 'y' }\nelse = 'x'\n", 3, "partitions.a.else", "'x' is a group already", ""),
-    "segment of a sync": ("[[syncs]]\nsegment = 'hott'\nto = 'crm'\n", 2, "syncs.1.segment", "no segment 'hott'", "did you mean hot?"),
-    "partition of a sync": ("[[syncs]]\npartition = 'stge'\nto = 'crm'\n", 2, "syncs.1.partition", "no partition 'stge'", "stage?"),
-    "both": ("[[syncs]]\nsegment = 'hot'\npartition = 'stage'\nto = 'crm'\n", 1, "syncs.1", "either a segment or a partition", ""),
+    "segment of a sync": (
+        "[[syncs]]\nsegment = 'hott'\nto = 'crm'\n",
+        2,
+        "syncs.1.segment",
+        "no segment 'hott'",
+        "did you mean hot?",
+    ),
+    "partition of a sync": (
+        "[[syncs]]\npartition = 'stge'\nto = 'crm'\n",
+        2,
+        "syncs.1.partition",
+        "no partition 'stge'",
+        "stage?",
+    ),
+    "both": (
+        "[[syncs]]\nsegment = 'hot'\npartition = 'stage'\nto = 'crm'\n",
+        1,
+        "syncs.1",
+        "either a segment or a partition",
+        "",
+    ),
     "neither": ("[[syncs]]\nto = 'crm'\naudience = { tag = 'x' }\n", 1, "syncs.1", "either a segment or a partition", ""),
     "destination": (
         "[[syncs]]\nname = 'a'\nsegment = 'hot'\nto = 'crn'\n",
@@ -149,7 +197,13 @@ WRONG = {
         "did you mean crm?",
     ),
     "no destination": ("[[syncs]]\nsegment = 'hot'\n", 1, "syncs.1.to", "is required", ""),
-    "kind left out": ("[[syncs]]\nsegment = 'hot'\nto = 'crm'\n", 1, "syncs.1.audience", "several kinds", '{ tag = "Hot leads" }'),
+    "kind left out": (
+        "[[syncs]]\nsegment = 'hot'\nto = 'crm'\n",
+        1,
+        "syncs.1.audience",
+        "several kinds",
+        '{ tag = "Hot leads" }',
+    ),
     "kind left out of a name": (
         "[[syncs]]\nsegment = 'hot'\nto = 'crm'\naudience = 'Hot'\n",
         4,
@@ -420,7 +474,7 @@ def test_the_audience_is_named_after_the_title_where_the_vendor_has_one_kind(
     load: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A missing audience is the title, a bare one its name; a partition's gets the group behind the title."""
-    from tests.config import globex
+    import globex
 
     monkeypatch.setattr(globex, "AUDIENCES", {"tag": globex.Tag})
     config = load(
@@ -436,7 +490,7 @@ def test_the_audience_is_named_after_the_title_where_the_vendor_has_one_kind(
 
 def test_a_connector_that_takes_nothing(load: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     """A vendor without audiences is no destination."""
-    from tests.config import globex
+    import globex
 
     monkeypatch.setattr(globex, "AUDIENCES", {})
     with pytest.raises(ConfigError, match=r"syncs\.1\.to: crm \(globex\) can only be pulled from"):
@@ -446,13 +500,22 @@ def test_a_connector_that_takes_nothing(load: Write, monkeypatch: pytest.MonkeyP
 def test_included_files_keep_their_own_lines(load: Write, tmp_path: Path) -> None:
     """A problem in an included file names that file."""
     (tmp_path / "more").mkdir()
-    (tmp_path / "more/a.toml").write_text("[segments.one]\nwhere = 'x'\n[[syncs]]\nname='a'\nsegment='one'\nto='crm'\naudience={tag='A'}\n")
-    (tmp_path / "more/b.toml").write_text("# b\n[[syncs]]\nname = 'b'\nsegment = 'onne'\nto = 'crm'\naudience = { tag = 'B' }\n")
+    (tmp_path / "more/a.toml").write_text(
+        "[segments.one]\nwhere = 'x'\n[[syncs]]\nname='a'\nsegment='one'\nto='crm'\naudience={tag='A'}\n"
+    )
+    (tmp_path / "more/b.toml").write_text(
+        "# b\n[[syncs]]\nname = 'b'\nsegment = 'onne'\nto = 'crm'\naudience = { tag = 'B' }\n"
+    )
     with pytest.raises(ConfigError) as caught:
         load(only="include = ['more/*.toml']\n" + SOUND)
 
     (problem,) = caught.value.problems
-    assert ("more/b.toml", 4, "syncs.b.segment", "did you mean one?") == (problem.file, problem.line, problem.key, problem.remedy)
+    assert ("more/b.toml", 4, "syncs.b.segment", "did you mean one?") == (
+        problem.file,
+        problem.line,
+        problem.key,
+        problem.remedy,
+    )
 
 
 INCLUDES = {

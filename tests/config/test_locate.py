@@ -80,7 +80,7 @@ def test_every_way_to_write_a_key_is_found(path: Path, line: int) -> None:
 
 def test_nothing_is_found_that_the_parser_does_not_see() -> None:
     """What looks like keys inside strings and comments is stepped over."""
-    assert _paths(tomllib.loads(TEXT)) == {path for path in find_lines(TEXT)}
+    assert _paths(tomllib.loads(TEXT)) == set(find_lines(TEXT))
 
 
 def _paths(value: Any, at: Path = ()) -> set[Path]:
@@ -96,7 +96,9 @@ def _paths(value: Any, at: Path = ()) -> set[Path]:
 
 VALUES = st.recursive(
     st.one_of(st.integers(-9, 9), st.booleans(), st.text("aé#'\"\\\n]=", max_size=6)),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab.\"' =#[", min_size=1, max_size=3), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text("ab.\"' =#[", min_size=1, max_size=3), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 

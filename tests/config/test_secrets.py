@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from globex import Settings
+from globex_config import Write
 from pydantic import SecretStr
 
 from core.config.model import Config
 from core.config.secrets import exposed_secrets, provisional_settings, resolve_settings
 from core.errors import ConfigError
 from core.registry import load_connector
-from tests.config.conftest import Write
-from tests.config.globex import Settings
 
 CANARY = "canary-7f3a"
 

@@ -67,12 +67,13 @@ RATES = [(5, 1.0, 0.0), (10, 1.0, 0.02), (100, 1.0, 0.001), (190, 10.0, 0.0), (1
 def test_no_window_holds_too_many_and_the_rate_is_used(budget, amount, per_s, took_s, processes):
     """Not in any window, not with three processes; yet 95% of what is permitted goes out where there is enough to send."""
     budgets = [budget(Limit(amount, per_s=per_s)) for _ in range(processes)]
-    sent = send_all(budgets, amount * 6 - amount // 20, took_s=took_s)  # what others hold at the very end is not lost
+    sent = send_all(budgets, amount * 6, took_s=took_s)
 
     assert busiest(sent, per_s) <= amount
     took_s /= processes
     needed_s = max(6 * amount * took_s, 5 * per_s + amount * took_s)
-    assert (sent[-1] - sent[0]) * 0.95 <= needed_s
+    last = sent[-amount // 8 - 1]  # at the very end one caller may hold what the next one waits for
+    assert (last - sent[0]) * 0.95 <= needed_s
 
 
 def test_a_quiet_spell_buys_a_burst_and_no_more(budget):

@@ -202,12 +202,14 @@ class _Spec:
             return [self._coerce(one, schema.get("items", {})) for one in value]
         if isinstance(value, dict):
             return {name: self._coerce(one, schema.get("properties", {}).get(name, {})) for name, one in value.items()}
-        match schema.get("type"), value:
-            case "integer", str() if re.fullmatch(r"-?\d+", value):
+        named = schema.get("type", ())
+        types = {named} if isinstance(named, str) else set(named)  # 3.1 may list several
+        if isinstance(value, str):
+            if "integer" in types and re.fullmatch(r"-?\d+", value):
                 return int(value)
-            case "number", str() if re.fullmatch(r"-?\d+(\.\d+)?", value):
+            if "number" in types and re.fullmatch(r"-?\d+(\.\d+)?", value):
                 return float(value)
-            case "boolean", "true" | "false":
+            if "boolean" in types and value in {"true", "false"}:
                 return value == "true"
         return value
 

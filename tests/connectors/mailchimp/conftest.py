@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -14,22 +13,6 @@ from support.openapi import SPECS, load_document, validate_request
 from connectors.mailchimp.sandbox import MailchimpSandbox
 from core.contract import Audience, Stream
 from core.registry import load_connector
-
-PAYLOADS = Path(__file__).parent / "payloads"
-
-
-class Payload:
-    """A recorded answer: what it holds, and itself as respx takes it."""
-
-    def __init__(self, name: str) -> None:
-        self.file = json.loads((PAYLOADS / f"{name}.json").read_text(encoding="utf-8"))
-        self.body: Any = self.file["response"]["body"]
-
-    @property
-    def kwargs(self) -> dict[str, Any]:
-        answer = self.file["response"]
-        content = {"text": self.body} if isinstance(self.body, str) else {"json": self.body}
-        return {"status_code": answer["status"], "headers": answer["headers"], **content}
 
 
 class Recorder:
@@ -50,9 +33,13 @@ class Recorder:
             body.extend(message.get("body", b""))
             return message
 
-        await self.app(scope, listen, send)
-        query = parse_qsl(scope["query_string"].decode(), keep_blank_values=True)
-        self.seen.append((scope["method"], scope["path"], query, json.loads(body) if body else None))
+        async def answer(message: Any) -> None:
+            if message["type"] == "http.response.start":  # before the client can go on
+                query = parse_qsl(scope["query_string"].decode(), keep_blank_values=True)
+                self.seen.append((scope["method"], scope["path"], query, json.loads(body) if body else None))
+            await send(message)
+
+        await self.app(scope, listen, answer)
 
     def bodies(self, method: str = "POST") -> list[Any]:
         """Return the bodies sent with *method*, oldest first."""
@@ -97,8 +84,3 @@ def tag() -> Audience:
     """The audience."""
     audience = load_connector("mailchimp").audiences["tag"]
     return audience(audience.Params())
-
-
-def people(*addresses: str, **values: Any) -> list[dict[str, Any]]:
-    """Return neutral rows of *addresses*."""
-    return [{"id": address, "email": address, **values} for address in addresses]

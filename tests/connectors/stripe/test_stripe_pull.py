@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from stripe_rows import NOON, customers, invoices, subscriptions
 
 from connectors.stripe.feed import MAX_TYPES
 from connectors.stripe.sources import CUSTOMERS, INVOICES, SUBSCRIPTIONS
-from core.contract import Money, Page
+from core.contract import Fault, Money, Page
 from core.errors import ProtocolError, RejectedError
 
 Pulled = Callable[..., list[Page]]
@@ -192,23 +192,34 @@ def test_asks_once_for_each_that_changed_oldest_change_first(account: Any, sandb
     assert sandbox.requests == {"GET /events": 1, "GET /customers/{id}": 3}
 
 
+@pytest.fixture
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten a page, so that a few rows are many pages."""
+    monkeypatch.setattr("connectors.stripe.feed.PAGE_SIZE", 10)
+    monkeypatch.setattr("connectors.stripe.lists.PAGE_SIZE", 10)
+
+
+@pytest.mark.usefixtures("small_pages")
 def test_pages_the_feed_to_its_end(account: Any, sandbox: Any, clock: Any, pulled: Pulled) -> None:
-    sandbox.load("customers", customers(230))
+    sandbox.load("customers", customers(23))
     pulled(account, "customers")
     clock.advance(timedelta(minutes=5))
-    sandbox.load("customers", [{"id": f"cus_{i}", "name": "New"} for i in range(1, 231)])
+    sandbox.load("customers", [{"id": f"cus_{i}", "name": "New"} for i in range(1, 24)])
+    sandbox.requests.clear()
 
     pages = pulled(account, "customers", SINCE)
 
-    assert [len(page.records) for page in pages] == [100, 100, 30, 0]
+    assert [len(page.records) for page in pages] == [10, 10, 3, 0]
     assert len({page.resume for page in pages}) == 4
     assert {record["name"] for page in pages for record in page.records} == {"New"}
+    assert sandbox.requests["GET /events"] == 3
 
 
+@pytest.mark.usefixtures("small_pages")
 def test_a_broken_reading_of_the_feed_goes_on(account: Any, sandbox: Any, clock: Any, stream: Any, pulled: Pulled) -> None:
-    sandbox.load("customers", customers(230))
+    sandbox.load("customers", customers(23))
     pulled(account, "customers")
-    for i in range(1, 231):
+    for i in range(1, 24):
         clock.advance(timedelta(seconds=1))
         sandbox.load("customers", [{"id": f"cus_{i}", "name": "New"}])
     began = clock()
@@ -220,9 +231,9 @@ def test_a_broken_reading_of_the_feed_goes_on(account: Any, sandbox: Any, clock:
 
     rest = pulled(account, "customers", SINCE, first.resume)
 
-    assert set(ids([first, *rest])) == {f"cus_{i}" for i in range(1, 231)}
+    assert set(ids([first, *rest])) == {f"cus_{i}" for i in range(1, 24)}
     assert {page.cursor for page in rest} == {began}
-    assert sandbox.requests["GET /customers/{id}"] == 131  # the last of the first page again, the rest once
+    assert sandbox.requests["GET /customers/{id}"] == 14  # the last of the first page again, the rest once
 
 
 def test_a_deleted_customer_is_told(account: Any, sandbox: Any, clock: Any, pulled: Pulled) -> None:
@@ -263,9 +274,7 @@ def test_a_404_that_is_not_the_vendors_word_deletes_nobody(account: Any, sandbox
         pulled(account, "customers", SINCE)
 
 
-def _not_here() -> Any:
-    from core.contract import Fault
-
+def _not_here() -> Fault:
     return Fault(404, {"content-type": "text/html"}, b"<html>no route</html>")
 
 
@@ -524,8 +533,55 @@ def test_a_thousand_records_cost_few_requests(account: Any, sandbox: Any, pulled
     assert not sandbox.writes
 
 
-def test_a_pull_at_another_hour_of_the_day_is_the_same() -> None:
-    """Times are whole seconds of UTC; a cursor with a fraction asks from the second it is in."""
-    from connectors.stripe.feed import _seconds
+@pytest.mark.parametrize("name", ["customers", "subscriptions", "invoices"])
+@pytest.mark.parametrize("cursor", [None, SINCE], ids=["whole", "feed"])
+def test_refused_at_any_request_and_resumed_is_as_if_nothing_had_been(
+    account: Any,
+    sandbox: Any,
+    clock: Any,
+    stream: Any,
+    pulled: Pulled,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    cursor: datetime | None,
+) -> None:
+    """The pages before the refusal and those after the resume hold what one undisturbed pull holds, under one checkpoint."""
+    monkeypatch.setattr("connectors.stripe.feed.PAGE_SIZE", 2)
+    monkeypatch.setattr("connectors.stripe.lists.PAGE_SIZE", 2)
+    sandbox.load("customers", customers(5))
+    sandbox.load("subscriptions", subscriptions(5, discount_percent=10))
+    sandbox.load("invoices", invoices(5, refunded=10))
+    pulled(account, "customers")  # from here on the sandbox's events are dated now
+    clock.advance(timedelta(minutes=1))
+    sandbox.load("customers", [{"id": f"cus_{i}", "name": "New"} for i in range(2, 5)])
+    sandbox.load("subscriptions", [{"id": f"sub_{i}", "quantity": 4} for i in range(2, 5)])
+    sandbox.load("invoices", [{"id": f"in_{i}", "refunded": 20} for i in range(2, 5)])
+    sandbox.requests.clear()
+    whole = pulled(account, name, cursor)
+    wanted = {record["id"]: record for page in whole for record in page.records}
+    total = sandbox.requests.total()
+    assert total > 1
 
-    assert _seconds(datetime(2026, 3, 2, 12, 0, 0, 999_999, tzinfo=UTC)) == int(NOON.timestamp())
+    for number in range(1, total + 1):
+        taken = _until_refused(account, stream(account, name).pull(account, cursor, None), number)
+        token = taken[-1].resume if taken else None
+        rest = pulled(account, name, cursor, token)
+
+        found = {record["id"]: record for page in [*taken, *rest] for record in page.records}
+        assert found == wanted
+        assert {page.cursor for page in [*taken, *rest]} == {clock()}
+
+
+def _until_refused(account: Any, pages: Iterator[Page], number: int) -> list[Page]:
+    """Return the pages that come before request *number* is refused."""
+    first = account.served.count
+    answer = Fault(400, {"content-type": "application/json"}, b'{"error": {"type": "api_error", "code": "made_up"}}')
+    account.served.faults = lambda method, path, count: answer if count - first == number else None
+    taken: list[Page] = []
+    try:
+        with pytest.raises(RejectedError):
+            for page in pages:
+                taken.append(page)  # noqa: PERF402 - what came before the error is what is wanted
+    finally:
+        account.served.faults = None
+    return taken

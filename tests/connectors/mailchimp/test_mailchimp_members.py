@@ -7,17 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from mailchimp_rows import BASE, SETTINGS, Payload, people
 
 from connectors.mailchimp import paging
 from connectors.mailchimp.members import rows
 from core.contract import Kind
 from core.errors import ProtocolError, RateLimited, TransientError
 
-from .conftest import Payload, people
-
-BASE = "https://us19.api.mailchimp.com/3.0"
 MEMBERS = f"{BASE}/lists/a6b5da1054/members"
-SETTINGS = {"api_key": "secret-us19", "list_id": "a6b5da1054"}
 
 
 def _row(payload: Payload, index: int, kind: Kind) -> Any:
@@ -76,7 +73,7 @@ def test_archived_people_and_people_without_an_address(respx_mock: Any, fake_api
 
 
 def test_full_pull_asks_for_full_pages_oldest_first(make_mail: Any, stream: Any) -> None:
-    """Quirk 9 of paging: the default of 10 a page is never relied on; the window ends with the second in which it began."""
+    """The default of 10 a page is never relied on; the window ends with the second in which it began."""
     api = make_mail()
     api.sandbox.load("members", people(*(f"p{i}@example.com" for i in range(2300))))
     pages = list(stream.pull(api, None, None))
@@ -87,9 +84,8 @@ def test_full_pull_asks_for_full_pages_oldest_first(make_mail: Any, stream: Any)
     assert 3 == api.sandbox.requests["GET /lists/{list_id}/members"]
     first = dict(api.recorder.seen[0][2])
     assert "2026-03-02T12:00:01+00:00" == first.pop("before_last_changed")
-    assert {
-        "count": "1000", "offset": "0", "sort_field": "last_changed", "sort_dir": "ASC", "exclude_fields": "_links,members._links",
-    } == first  # fmt: skip
+    assert "_links,members._links" == first.pop("exclude_fields")
+    assert {"count": "1000", "offset": "0", "sort_field": "last_changed", "sort_dir": "ASC"} == first
 
 
 def test_incremental_pull_asks_from_the_cursor_and_sees_the_archived(mail: Any, stream: Any, clock: Any) -> None:
@@ -162,7 +158,7 @@ def test_gives_up_on_a_list_that_never_holds_still(respx_mock: Any, fake_api: An
 
     with pytest.raises(TransientError, match="faster than it can be read"):
         list(stream.pull(fake_api("mailchimp", SETTINGS), None, None))
-    assert paging.MAX_RESTARTS + 2 == respx_mock.calls.call_count
+    assert 2 * (paging.MAX_RESTARTS + 1) == respx_mock.calls.call_count
 
 
 def _json(members: list[Any], total: int) -> Any:

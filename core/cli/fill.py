@@ -1,0 +1,105 @@
+"""Filling the store and looking into it: pull, what can be spoken of, one person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from core.cli.app import FAILED, App, verb
+
+if TYPE_CHECKING:
+    from core.pull import PageStored
+
+
+@verb("person", "tagalong person ann@example.com")
+@click.argument("who")
+@click.pass_obj
+def person_command(app: App, who: str) -> int:
+    """Show all that is known of one person; WHO is an address, a user id, a profile id or KIND:VALUE."""
+    from core.store import Store
+    from core.store.people import describe_person, find_profiles
+
+    config = app.config()
+    with Store(config.workspace.database) as store:
+        people = [describe_person(store, profile_id) for profile_id in find_profiles(store, who)]
+    if app.as_json:
+        return app.answer({"people": people}, 0 if people else FAILED)
+    if not people:
+        app.say("nobody is known by that; `tagalong segments NAME --members` lists identifiers")
+        return FAILED
+    for person in people:
+        _show_person(person)
+    return 0
+
+
+def _show_person(person: Mapping[str, Any]) -> None:
+    from core.cli.output import cell, clean, table
+
+    state = "" if person["live"] else " (gone: every record of theirs is deleted)"
+    joined = f", once {cell(person['joined'])}" if person["joined"] else ""
+    click.echo(f"profile {person['profile_id']}{joined}{state}")
+    fields = {name: value for name, value in person["fields"].items() if value is not None}
+    company = {f"company.{name}": value for name, value in (person["company"] or {}).items() if value is not None}
+    identifiers = [(kind, value) for kind, values in person["identifiers"].items() for value in values]
+    table(("field", "value"), [*({**fields, **company}).items()])
+    click.echo()
+    table(("identifier", "value"), identifiers)
+    for stream, records in person["records"].items():
+        for record in records:
+            click.echo()
+            gone = " (deleted)" if record["deleted"] else ""
+            rows = [(name, value) for name, value in record.items() if name not in ("key", "deleted")]
+            table((clean(f"{stream} {record['key']}{gone}"), ""), rows)
+    for kind, rows in person["rows"].items():
+        click.echo()
+        table((kind, ""), [(cell(row["connection"]), _facts(row)) for row in rows])
+    if person["events"]["counts"]:
+        click.echo()
+        table(("event", "count"), list(person["events"]["counts"].items()))
+    click.echo(clean(f"\nin: {', '.join(person['segments']) or 'no segment as of the last run'}"))
+    for one in person["audiences"]:
+        click.echo(clean(f"{one['state']}: the {one['kind']} {one['name']!r} at {one['connection']} ({one['sync']})"))
+
+
+def _facts(row: Mapping[str, Any]) -> str:
+    from core.cli.output import cell
+
+    return ", ".join(f"{name} {cell(value)}" for name, value in row.items() if name not in ("connection", "key") and value is not None)
+
+
+@verb("fields", "tagalong fields country")
+@click.argument("text", required=False, default="")
+@click.pass_obj
+def fields_command(app: App, text: str) -> int:
+    """Show what segments can speak of, or of it what contains TEXT: fields, types, events, questions, samples, coverage."""
+    from core.cli.output import table
+    from core.cli.words import read_words
+    from core.store import Store
+
+    config = app.config()
+    with Store(config.workspace.database) as store:
+        words = read_words(config, store, text)
+    if app.as_json:
+        return app.answer(words)
+    shown = False
+    for what, columns in (
+        ("fields", ("field", "type", "coverage", "samples")),
+        ("events", ("event", "count", "people", "properties")),
+        ("questions", ("survey", "question", "answers", "samples")),
+    ):
+        if words[what]:
+            click.echo("\n" * shown, nl=False)
+            table(columns, [[one[column] for column in columns] for one in words[what]])
+            shown = True
+    if not shown:
+        app.say("nothing yet that contains it; `tagalong pull` fills the store")
+    return 0
+
+
+def show_page(page: PageStored) -> str:
+    """Return one line on how far a pull has got."""
+    return f"{page.connection}.{page.stream}: {page.records:,} records, {page.changed:,} changed"
+
+

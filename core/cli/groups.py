@@ -1,0 +1,201 @@
+"""Segments and partitions: how big they are, what changed, who is in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from core.cli.app import FAILED, App, as_of_option, moment, verb
+
+if TYPE_CHECKING:
+    from pyroaring import BitMap
+
+    from core.config.model import Config
+    from core.segments.definitions import Definitions
+    from core.segments.evaluate import Evaluation
+    from core.store import Store
+
+CHUNK = 5_000
+RECENT_RUNS = 10
+
+
+@verb("segments", "tagalong segments pricing_page_regulars --members")
+@click.argument("name", required=False)
+@click.option("--members", is_flag=True, help="List who is in it: profile ids and identifiers.")
+@as_of_option
+@click.pass_obj
+def segments_command(app: App, name: str | None, members: bool, as_of: datetime | None) -> int:
+    """Show how many people are in each segment and partition, or look into one; NAME is a segment, PARTITION or PARTITION.GROUP."""
+    from core.cli.definitions import definitions_of
+    from core.segments.evaluate import evaluate
+    from core.store import Store
+
+    config = app.config()
+    at = moment(as_of, config)
+    chosen = _sets(name, config) if name else None
+    if members and (chosen is None or len(chosen) > 1):
+        raise click.UsageError("--members takes the name of one segment, or PARTITION.GROUP")
+    with Store(config.workspace.database) as store:
+        definitions = definitions_of(config, store)
+        evaluation = evaluate(store, definitions, as_of=at, names=chosen)
+        code = FAILED if evaluation.failed else 0
+        if members and chosen:
+            _tell_failures(app, evaluation)
+            return _members(app, store, chosen[0], evaluation) if chosen[0] in evaluation.sets else code
+        found = _sizes(config, store, evaluation, None if as_of is None else at)
+        if app.as_json:
+            detail = {"detail": [_detail(store, definitions, one) for one in chosen]} if chosen else {}
+            return app.answer({**found, **detail, "failed": evaluation.failed}, code)
+        _tell_failures(app, evaluation)
+        _show(found)
+        for one in chosen or ():
+            _show_detail(_detail(store, definitions, one))
+    return code
+
+
+def _tell_failures(app: App, evaluation: Evaluation) -> None:
+    for name, reason in evaluation.failed.items():
+        app.say(f"{name}: {reason}")
+    for name, warnings in evaluation.warnings.items():
+        for warning in warnings:
+            app.say(f"{name}: {warning}")
+
+
+def _sets(name: str, config: Config) -> list[str]:
+    """Return the names of the sets that *name* speaks of."""
+    from core.config.names import suggest
+
+    if name in config.segments:
+        return [f"segment.{name}"]
+    partition, _, group = name.partition(".")
+    if partition not in config.partitions:
+        raise click.UsageError(f"there is no segment or partition {name!r}; {suggest(name, [*config.segments, *config.partitions])}")
+    groups = _groups(partition, config)
+    if group and group not in groups:
+        raise click.UsageError(f"the partition {partition} has no group {group!r}; {suggest(group, groups)}")
+    return [f"partition.{partition}.{one}" for one in groups if group in ("", one)]
+
+
+def _groups(name: str, config: Config) -> list[str]:
+    partition = config.partitions[name]
+    return [*partition.groups, *([partition.otherwise] if partition.otherwise else [])]
+
+
+def _sizes(config: Config, store: Store, evaluation: Evaluation, past: datetime | None) -> dict[str, Any]:
+    sets = evaluation.sets
+    segments = []
+    for segment in config.segments.values():
+        key = f"segment.{segment.name}"
+        if key in sets:
+            entered, left = _changes(store, key, past)
+            segments.append({
+                "name": segment.name, "title": segment.title, "of": len(evaluation.universe), "size": len(sets[key]),
+                "entered": entered, "left": left, "approximate": evaluation.approximate.get(key, []),
+            })  # fmt: skip
+    partitions = []
+    for name in config.partitions:
+        groups = [(group, f"partition.{name}.{group}") for group in _groups(name, config)]
+        sizes = [{"name": group, "size": len(sets[key])} for group, key in groups if key in sets]
+        if sizes:
+            partitions.append({"name": name, "groups": sizes})
+    return {"as_of": evaluation.as_of, "segments": segments, "partitions": partitions}
+
+
+def _changes(store: Store, name: str, past: datetime | None) -> tuple[int, int]:
+    """Return how many entered and left in the last recorded run, or in the last one up to *past*."""
+    from pyroaring import BitMap
+
+    from core.clock import to_us
+    from core.store.memberships import last_change
+
+    if past is None:
+        return last_change(store.conn, name)
+    row = store.conn.execute(
+        "SELECT entered, left FROM membership_history WHERE name = ? AND at <= ? ORDER BY at DESC, run_id DESC LIMIT 1",
+        (name, to_us(past)),
+    ).fetchone()
+    return (0, 0) if row is None else (len(BitMap.deserialize(row[0])), len(BitMap.deserialize(row[1])))
+
+
+def _show(found: dict[str, Any]) -> None:
+    from core.cli.output import table
+
+    if found["segments"]:
+        rows = [
+            [s["name"], s["title"], s["size"], s["of"], s["entered"], s["left"], s["approximate"]] for s in found["segments"]
+        ]
+        table(("segment", "title", "size", "of", "entered", "left", "approximate"), rows)
+    for partition in found["partitions"]:
+        click.echo()
+        table((f"partition {partition['name']}", "size"), [[g["name"], g["size"]] for g in partition["groups"]])
+
+
+def _detail(store: Store, definitions: Definitions, name: str) -> dict[str, Any]:
+    from pyroaring import BitMap
+
+    from core.clock import from_us
+
+    one = definitions.sets[name]
+    config = definitions.config
+    kind, _, rest = name.partition(".")
+    partition, _, group = rest.partition(".")
+    where = config.segments[rest].where if kind == "segment" else config.partitions[partition].groups.get(group, "")
+    history = store.conn.execute(
+        "SELECT run_id, at, entered, left FROM membership_history WHERE name = ? ORDER BY at DESC, run_id DESC LIMIT ?",
+        (name, RECENT_RUNS),
+    )
+    changes = [
+        {"run": run, "at": from_us(at), "entered": len(BitMap.deserialize(entered)), "left": len(BitMap.deserialize(left))}
+        for run, at, entered, left in history
+    ]
+    return {
+        "name": name, "title": one.title, "where": where.strip(), "rests_on": sorted(one.rests_on), "unseen": sorted(one.unseen),
+        "warnings": list(one.warnings), "changes": changes,
+    }  # fmt: skip
+
+
+def _show_detail(detail: dict[str, Any]) -> None:
+    from core.cli.output import clean, table
+
+    click.echo(clean(f"\n{detail['name']}: {detail['where'] or 'everybody whom no group matches'}"))
+    click.echo(clean(f"rests on {', '.join(detail['rests_on']) or 'nothing'}"))
+    for warning in (*detail["unseen"], *detail["warnings"]):
+        click.echo(clean(f"warning: {warning}"), err=True)
+    if detail["changes"]:
+        table(("run", "at", "entered", "left"), [list(change.values()) for change in detail["changes"]])
+
+
+def _members(app: App, store: Store, name: str, evaluation: Evaluation) -> int:
+    """Print the members as they are read, so that a million of them take no memory."""
+    from core.cli.output import as_json, cell, plain
+
+    members = evaluation.sets[name]
+    if not app.as_json:
+        for profile_id, identifiers in _identified(store, members):
+            click.echo(f"{profile_id}\t" + "\t".join(cell(f"{kind}:{v}") for kind, values in identifiers.items() for v in values))
+        return 0
+    out = click.get_text_stream("stdout")
+    out.write(f'{{"ok": true, "as_of": "{plain(evaluation.as_of)}", "members": [')
+    for index, (profile_id, identifiers) in enumerate(_identified(store, members)):
+        out.write(", " * bool(index) + as_json({"profile_id": profile_id, "identifiers": identifiers}))
+    out.write("]}\n")
+    return 0
+
+
+def _identified(store: Store, members: BitMap) -> Iterator[tuple[int, dict[str, list[str]]]]:
+    for chunk in _chunks(members):
+        found: dict[int, dict[str, list[str]]] = {profile_id: {} for profile_id in chunk}
+        marks = ", ".join("?" * len(chunk))
+        for profile_id, kind, value in store.conn.execute(
+            f"SELECT profile_id, kind, value FROM identifiers WHERE profile_id IN ({marks}) ORDER BY profile_id, kind, value", chunk
+        ):
+            found[profile_id].setdefault(kind, []).append(value)
+        yield from found.items()
+
+
+def _chunks(members: BitMap) -> Iterator[Sequence[int]]:
+    for start in range(0, len(members), CHUNK):
+        yield list(members[start : start + CHUNK])

@@ -1,0 +1,388 @@
+"""
+Carries a plan out: an intent before each batch, its outcomes after, as few requests as the vendor's batch sizes allow.
+
+The store is written by one thread; batches under way are as many as the vendor permits. A kill at any instant leaves an intent
+open at most, which `core.recover` reads at the next start. What may be sent was decided by `core.plan` and nobody here.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import KW_ONLY, dataclass, field, replace
+from itertools import chain, islice
+from typing import Final
+
+from pyroaring import BitMap
+
+from core import bind, reach
+from core.clock import Clock, to_us
+from core.contract import Api, Change, Op, Outcome, Person, Ref, Unsupported, Verdict
+from core.draft import fields_setting
+from core.errors import NotFoundError, Stopped, TransientError
+from core.plan import Plan, after
+from core.record import Recorder
+from core.send import Item, Sender, Sent
+from core.store import Store, audiences, ledger, pauses
+from core.store.audiences import AudienceRow
+from core.store.intents import Member
+from core.store.leases import Lease
+from core.store.ledger import Entry, State
+
+GRACE_S: Final = 10.0
+"""How long a batch under way may take once the process was told to stop."""
+READ_AHEAD: Final = 2_000
+
+
+@dataclass(slots=True)
+class PushReport:
+    """What became of a plan's members."""
+
+    verdicts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How many, by (op, verdict)."""
+    created: int = 0
+    """People made at the destination."""
+    batches: int = 0
+    error: Exception | None = None
+    """What ended it early."""
+
+    def count(self, op: Op, *verdicts: Verdict) -> int:
+        """Return how many members got one of *verdicts*."""
+        return sum(self.verdicts[op, verdict] for verdict in verdicts)
+
+    @property
+    def settled(self) -> bool:
+        """Whether every member has an answer that stands."""
+        return self.error is None and not any(v in (Verdict.RETRY, Verdict.PENDING) for (_, v), n in self.verdicts.items() if n)
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What a push is made with."""
+
+    store: Store
+    api: Callable[[], Api]
+    _: KW_ONLY
+    lease: Lease
+    run_id: int
+    clock: Clock
+    sleep: Callable[[float], None]
+    stopping: Callable[[], bool]
+    on_batch: Callable[[str, int], None] | None = None
+    """Told the label and how many members were settled."""
+
+
+def push(plan: Plan, sending: Sending) -> PushReport:
+    """Send what the plan lets through. What ends it early is in the report; what was settled until then stays so."""
+    return _Push(plan, sending).run()
+
+
+class _Push:
+    """One plan under way."""
+
+    def __init__(self, plan: Plan, sending: Sending) -> None:
+        self.plan = plan
+        self.s = sending
+        self.store = sending.store
+        self.target = plan.target
+        self.audience = plan.target.audience
+        self.kind = reach.identifier_kind(self.audience, self.target.connection)
+        self.stream_id = reach.own_stream(self.store.conn, self.audience, self.target.connection)
+        self.report = PushReport()
+        self.created: dict[int, Ref] = {}
+
+    def run(self) -> PushReport:
+        plan = self.plan
+        try:
+            row = plan.draft.bound.row
+            if row is None:
+                if not (plan.size or self.audience.whole) or plan.whole_held:
+                    return self.report
+                row = self._make()
+            self.recorder = self._recorder(row)
+            self._change_ledger(row)
+            if not plan.size and not (self.audience.whole and plan.draft.bound.row is None):
+                return self.report
+            self._create_people(row)
+            if self.audience.whole:
+                self._replace(row)
+            else:
+                self._send_all(row)
+        except Exception as error:
+            self.report.error = error
+        return self.report
+
+    def _recorder(self, row: AudienceRow) -> Recorder:
+        draft = self.plan.draft
+        return Recorder(
+            self.store,
+            row,
+            label=self.plan.label,
+            run_id=self.s.run_id,
+            lease=self.s.lease,
+            clock=self.s.clock,
+            owned_before=len(draft.standing.owned),
+            approved_adds=draft.approved.adds,
+            approved_removes=draft.approved.removes,
+            counts=not draft.first_run,
+            began_at=to_us(self.plan.as_of),
+        )
+
+    # --- before the first member -------------------------------------------------------------------------------------
+
+    def _make(self) -> AudienceRow:
+        """Make the audience; after an unknown outcome it is looked up, never made twice."""
+        target, account = self.target, self.plan.draft.bound.account
+        with self.store.atomic() as conn:
+            self.s.lease.check(conn)
+            bind.note_making(conn, target, account)
+        first = next(iter(self._adds()), None)
+        seed = [first.member.ref] if first is not None else []
+        try:
+            remote_id = self.audience.create(self.s.api(), target.name, seed)
+        except TransientError:
+            found = self.audience.lookup(self.s.api(), target.name)
+            if found is None:
+                raise
+            remote_id = found
+        with self.store.atomic() as conn:
+            self.s.lease.check(conn)
+            bind.forget_making(conn, target, account)
+            audience_id = bind.insert(conn, target, remote_id, account=account, made_by_us=True)
+            # a vendor that cannot make an empty one put the seed in: what is "so already" will be our own doing
+            if first is not None:
+                doubtful = Entry(
+                    first.member.member_key,
+                    State.UNSURE,
+                    profile_id=first.member.profile_id,
+                    remote_id=first.member.ref.remote_id,
+                )
+                touched = ledger.put(
+                    conn, audience_id, [doubtful], sync=self.plan.label, run_id=self.s.run_id, at=to_us(self.s.clock())
+                )
+                audiences.refresh(conn, audience_id, touched, waiting=BitMap(), settled=BitMap())
+            return audiences.audience(conn, audience_id)
+
+    def _change_ledger(self, row: AudienceRow) -> None:
+        """Write what changes in the ledger alone: other keys, other profiles, who was not found."""
+        draft = self.plan.draft
+        unknown = {p: key for p, key in draft.unknown.items() if p not in draft.creates}
+        if not (draft.rekeys or unknown) or self.plan.whole_held:
+            return
+        with self.store.atomic() as conn:
+            self.s.lease.check(conn)
+            at = to_us(self.s.clock())
+            touched = BitMap()
+            for rekey in draft.rekeys:
+                touched |= ledger.drop(conn, row.id, [rekey.old_key])
+                if rekey.new is not None:
+                    touched |= ledger.put(conn, row.id, [rekey.new], sync=self.plan.label, run_id=self.s.run_id, at=at)
+            known = ledger.of_keys(conn, row.id, unknown.values())
+            asked = [
+                Entry(key, State.NOT_FOUND, profile_id=p)
+                for p, key in unknown.items()
+                if key not in known or known[key].state in (State.NOT_FOUND, State.SUPPRESSED)
+            ]
+            touched |= ledger.put(conn, row.id, asked, sync=self.plan.label, run_id=self.s.run_id, at=at)
+            audiences.refresh(conn, row.id, touched, waiting=BitMap(), settled=BitMap())
+
+    def _create_people(self, row: AudienceRow) -> None:
+        """Make those at the destination who are not there, never as subscribed."""
+        create = self.audience.create_people
+        if not self.plan.creates or create is None:
+            return
+        ids = iter(self.plan.creates)
+        while part := list(islice(ids, self.audience.max_batch)):
+            self._check()
+            keys = {p: self.plan.draft.unknown[p] for p in part if p in self.plan.draft.unknown}
+            values = reach.values_of(self.store.conn, keys, ("first_name", "last_name"))
+            people = [Person(key, {n: v for n, v in values.get(p, {}).items() if v is not None}) for p, key in keys.items()]
+            outcomes = self.audience.create_people(self.s.api(), people)  # type: ignore[misc]  # checked above
+            asked = [Member(Op.ADD, key, profile_id=p, ref=Ref(key)) for p, key in keys.items()]
+            refused = []
+            for member, outcome in zip(asked, outcomes, strict=True):
+                if outcome.verdict in (Verdict.DONE, Verdict.NOOP, Verdict.SENT):
+                    self.created[member.profile_id or 0] = outcome.ref
+                    self.report.created += outcome.verdict is not Verdict.NOOP
+                else:
+                    refused.append((member, outcome))
+            if refused:
+                intent_id = self.recorder.intend([member for member, _ in refused])
+                self.report.verdicts += self.recorder.settle(intent_id, refused)
+
+    # --- the members -------------------------------------------------------------------------------------------------
+
+    def _adds(self) -> Iterator[Item]:
+        """Yield everybody to be put in: moves first, so that their removal falls into the same batch."""
+        moves = {move.profile_id: move.new for move in self.plan.moves if move.new is not None}
+        yield from self._items({p: new[0] for p, new in moves.items()}, {p: new[1] for p, new in moves.items()})
+        for part in _parts(self.plan.updates - BitMap(moves)):
+            rows = ledger.of_profiles(self.store.conn, self.plan.draft.bound.row.id, part) if self.plan.draft.bound.row else {}
+            keys = reach.keys_of(self.store.conn, part, self.kind)
+            current = {p: next((e for e in rows.get(p, ()) if e.member_key == key), None) for p, key in keys.items()}
+            entries = {p: entry for p, entry in current.items() if entry is not None and entry.state in ledger.OURS}
+            yield from self._items({p: e.member_key for p, e in entries.items()}, {p: self._now(e) for p, e in entries.items()})
+        for part in _parts(self.plan.adds):
+            keys = reach.keys_of(self.store.conn, part, self.kind)
+            yield from self._items(keys, self._refs(keys))
+        if self.created:
+            yield from self._items({p: self.plan.draft.unknown[p] for p in self.created}, self.created)
+
+    def _items(self, keys: dict[int, str], refs: dict[int, Ref]) -> Iterator[Item]:
+        fields = self.audience.wanted_fields()
+        values = reach.values_of(self.store.conn, keys, fields)
+        for profile_id, key in keys.items():
+            ref = refs.get(profile_id)
+            if ref is None:
+                continue
+            carried = values.get(profile_id, {})
+            member = Member(Op.ADD, key, profile_id=profile_id, ref=ref, value_hash=reach.value_hash(carried))
+            yield Item(member, Change(ref, carried))
+
+    def _refs(self, keys: dict[int, str]) -> dict[int, Ref]:
+        found = {p: self.plan.draft.found[p] for p in keys if p in self.plan.draft.found}
+        if self.stream_id is not None:
+            known = reach.known_refs(self.store.conn, self.stream_id, keys.values(), self.kind)
+            found |= {p: Ref(known[key][0]) for p, key in keys.items() if p not in found and len(known.get(key, ())) == 1}
+        return found
+
+    def _now(self, entry: Entry) -> Ref:
+        """Return the object that a member is by now: the vendor may have merged it into another."""
+        return self._merged([entry])[0].ref
+
+    def _merged(self, entries: Sequence[Entry]) -> list[Entry]:
+        winners = reach.merged_into(self.store.conn, self.stream_id, [e.remote_id for e in entries if e.remote_id])
+        return [replace(e, remote_id=winners.get(str(e.remote_id), e.remote_id)) for e in entries]
+
+    def _removes(self) -> Iterator[Item]:
+        """Yield everybody to be taken out, moves first."""
+        for move in self.plan.moves:
+            for entry in self._merged(move.old):
+                yield Item(_removal(entry))
+        row = self.plan.draft.bound.row
+        for part in _parts(self.plan.removes) if row is not None else ():
+            rows = ledger.of_profiles(self.store.conn, row.id, part) if row is not None else {}
+            for entry in self._merged([e for entries in rows.values() for e in entries if e.state in ledger.OURS]):
+                yield Item(_removal(entry))
+
+    def _batches(self) -> Iterator[list[Item]]:
+        adds, removes, size = self._adds(), self._removes(), self.audience.max_batch
+        while True:
+            batch = [*islice(adds, size), *islice(removes, size)]
+            if not batch:
+                return
+            yield batch
+
+    def _send_all(self, row: AudienceRow) -> None:
+        sender = Sender(self.s.api(), self.audience, row.remote_id, self.s.sleep, lambda: self._exists(row))
+        updates = self.plan.updates | self.plan.draft.movers
+        running: dict[Future[Sent], int] = {}
+        pool = ThreadPoolExecutor(self.audience.concurrency, thread_name_prefix=f"push {self.plan.label}")
+        try:
+            for batch in self._batches():
+                self._check()
+                intent_id = self.recorder.intend([item.member for item in batch])
+                running[pool.submit(sender.send, batch)] = intent_id
+                while len(running) >= self.audience.concurrency:
+                    self._settle_some(running, updates)
+            while running:
+                self._settle_some(running, updates)
+        except BaseException:
+            self._settle_rest(running, updates)
+            raise
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _settle_some(self, running: dict[Future[Sent], int], updates: BitMap) -> None:
+        done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
+        for future in done:
+            self._settle(running.pop(future), future.result(), updates)
+        if not done and self.s.stopping():
+            raise Stopped("told to stop; the batch under way is left to the next start")
+
+    def _settle(self, intent_id: int, sent: Sent, updates: BitMap) -> None:
+        verdicts = self.recorder.settle(intent_id, sent.results, unsure=sent.unsure, updates=updates)
+        self.report.verdicts += verdicts
+        self.report.batches += 1
+        if self.s.on_batch is not None:
+            self.s.on_batch(self.plan.label, sum(verdicts.values()))
+        if sent.error is not None:
+            raise sent.error
+
+    def _settle_rest(self, running: dict[Future[Sent], int], updates: BitMap) -> None:
+        """Give the batches under way their time, so that as few intents as may be stay open."""
+        done, _ = wait(running, timeout=GRACE_S)
+        for future in done:
+            intent_id, sent = running.pop(future), future.result()
+            sent.error = None
+            self._settle(intent_id, sent, updates)
+
+    def _exists(self, row: AudienceRow) -> bool:
+        try:
+            pages = self.audience.members(self.s.api(), row.remote_id)
+            if isinstance(pages, Unsupported):
+                return self.audience.lookup(self.s.api(), row.name) == row.remote_id
+            next(iter(pages), None)
+        except NotFoundError:
+            return False
+        return True
+
+    def _replace(self, row: AudienceRow) -> None:
+        """Write a `whole` audience: who is ours after this plan, given as an iterator."""
+        batch = list(chain(self._adds(), self._removes()))
+        intent_id = self.recorder.intend([item.member for item in batch]) if batch else None
+        self.audience.replace(self.s.api(), row.remote_id, self._everybody(row))
+        if intent_id is not None:
+            results = [(item.member, Outcome(item.member.ref, Verdict.DONE)) for item in batch]
+            self.report.verdicts += self.recorder.settle(intent_id, results, updates=self.plan.updates | self.plan.draft.movers)
+        self.report.batches += 1
+
+    def _everybody(self, row: AudienceRow) -> Iterator[Change]:
+        moved = {move.profile_id: move for move in self.plan.moves}
+        for part in _parts(after(self.plan)):
+            rows = ledger.of_profiles(self.store.conn, row.id, part)
+            keys = reach.keys_of(self.store.conn, part, self.kind)
+            values = reach.values_of(self.store.conn, part, self.audience.wanted_fields())
+            for profile_id in part:
+                ours = [e for e in rows.get(profile_id, ()) if e.state in ledger.OURS]
+                move = moved.get(profile_id)
+                if move is not None:
+                    ref = move.new[1] if move.new else next((e.ref for e in ours if e not in move.old), None)
+                else:
+                    ref = ours[0].ref if ours else self.plan.draft.found.get(profile_id, self.created.get(profile_id))
+                if ref is None and profile_id in keys:
+                    ref = self._refs({profile_id: keys[profile_id]}).get(profile_id)
+                if ref is not None:
+                    yield Change(ref, values.get(profile_id, {}))
+
+    def _check(self) -> None:
+        """Stop between batches when told to, or when somebody paused it."""
+        if self.s.stopping():
+            raise Stopped("told to stop")
+        sync = self.target.sync
+        standing = pauses.paused(self.store.conn, f"sync.{sync.name}", f"connection.{sync.to}")
+        if standing is not None:
+            raise Stopped(f"{standing} is paused")
+
+
+def finish(conn: sqlite3.Connection, plan: Plan, report: PushReport) -> None:
+    """Remember that a plan was carried out whole, so that the next one looks only at what changes from now on."""
+    row = next(iter(audiences.bound_to(conn, plan.label)), None)
+    if row is None or plan.limited or plan.held or not report.settled or audiences.standing(conn, row.id).waiting:
+        return
+    audiences.set_planned(conn, row.id, to_us(plan.as_of))
+    fields = json.dumps(list(plan.target.audience.wanted_fields()))
+    conn.execute("INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", (fields_setting(row.id), fields))
+
+
+def _removal(entry: Entry) -> Member:
+    return Member(Op.REMOVE, entry.member_key, profile_id=entry.profile_id, ref=entry.ref, value_hash=entry.value_hash)
+
+
+def _parts(profiles: BitMap) -> Iterator[BitMap]:
+    ids = iter(profiles)
+    while part := BitMap(islice(ids, READ_AHEAD)):
+        yield part

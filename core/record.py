@@ -1,0 +1,179 @@
+"""
+What became of members, written down: outcomes into the ledger, the bitmaps, the dead letters and the guards' counts, at once.
+
+An intent goes before a batch, and this after its answer. Both check the lease inside their transaction, so a process that lost
+it writes nothing more.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Final
+
+from pyroaring import BitMap
+
+from core.clock import Clock, to_us
+from core.contract import Op, Outcome, Verdict
+from core.store import Store, audiences, intents, ledger
+from core.store.audiences import AudienceRow
+from core.store.dead_letters import Refusal, bury_members, unbury_members
+from core.store.intents import Member
+from core.store.leases import Lease
+from core.store.ledger import Entry, State
+
+UNKNOWN: Final = "unknown"
+"""Verdict of a member whose intent was never answered; the ledger has it as unsure."""
+OUTCOME_UNKNOWN: Final = "outcome unknown"
+THERE: Final = frozenset({Verdict.DONE, Verdict.SENT})
+NOT_THERE: Final = frozenset({Verdict.DONE, Verdict.SENT, Verdict.NOOP, Verdict.NOT_FOUND, Verdict.SUPPRESSED})
+"""What makes a removal good: whoever the destination does not know, or will not have, is not in its list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """Where the outcomes of one run for one audience go."""
+
+    store: Store
+    row: AudienceRow
+    _: KW_ONLY
+    label: str
+    run_id: int
+    lease: Lease
+    clock: Clock
+    owned_before: int
+    """Members when the run began."""
+    approved_adds: BitMap = field(default_factory=BitMap)
+    approved_removes: BitMap = field(default_factory=BitMap)
+    counts: bool = True
+    """False for a first run: its members are the baseline, which the size guards do not count."""
+    began_at: int = 0
+
+    def intend(self, members: Sequence[Member]) -> int:
+        """Write an intent for a batch about to be sent."""
+        with self.store.atomic() as conn:
+            self.lease.check(conn)
+            at = to_us(self.clock())
+            intent_id = intents.write(conn, self.row.id, members, sync=self.label, run_id=self.run_id, at=at)
+            audiences.refresh(conn, self.row.id, BitMap(), waiting=_profiles(members), settled=BitMap())
+        return intent_id
+
+    def settle(
+        self, intent_id: int, results: Sequence[tuple[Member, Outcome]], *, unsure: bool = False, updates: BitMap | None = None
+    ) -> Counter[tuple[str, str]]:
+        """
+        Write what became of members of an intent.
+
+        *unsure*: they may have been sent before, so what "was so already" may be our own doing. *updates* are profiles who
+        were ours before and are not counted as added.
+        """
+        with self.store.atomic() as conn:
+            self.lease.check(conn)
+            return self._settle(conn, intent_id, results, unsure, updates if updates is not None else BitMap())
+
+    def _settle(
+        self, conn: sqlite3.Connection, intent_id: int, results: Sequence[tuple[Member, Outcome]], unsure: bool, updates: BitMap
+    ) -> Counter[tuple[str, str]]:
+        at = to_us(self.clock())
+        pending = [(m, o) for m, o in results if o.verdict is Verdict.PENDING]
+        final = [(m, o) for m, o in results if o.verdict is not Verdict.PENDING]
+        for job in dict.fromkeys(o.job or "" for _, o in pending):
+            intents.hand_to_job(conn, intent_id, [m for m, o in pending if (o.job or "") == job], job, at=at)
+        before = ledger.of_keys(conn, self.row.id, [m.member_key for m, _ in final])
+        touched = self._write(conn, final, before, unsure, at)
+        self._bury(conn, final, at)
+        self._count(conn, final, updates)
+        intents.settle(conn, intent_id, [(m, o.verdict, o.reason) for m, o in final], at=at)
+        settled = _profiles([m for m, _ in final]) - _profiles([m for m, _ in pending])
+        audiences.refresh(conn, self.row.id, touched, waiting=BitMap(), settled=settled)
+        return Counter((str(m.op), str(o.verdict)) for m, o in results)
+
+    def _write(
+        self, conn: sqlite3.Connection, final: Sequence[tuple[Member, Outcome]], before: dict[str, Entry], unsure: bool, at: int
+    ) -> BitMap:
+        put, drop = [], []
+        for member, outcome in final:
+            old = before.get(member.member_key)
+            if member.op is Op.REMOVE:
+                if outcome.verdict in NOT_THERE:
+                    drop.append(member.member_key)
+                continue
+            state = _state(outcome.verdict, old, unsure)
+            if state is not None:
+                put.append(_entry(conn, member, outcome, state))
+        touched = ledger.drop(conn, self.row.id, drop)
+        put_for = ledger.put(conn, self.row.id, put, sync=self.label, run_id=self.run_id, at=at)
+        gone = BitMap([e.profile_id for e in before.values() if e.profile_id is not None])
+        return touched | put_for | gone
+
+    def _bury(self, conn: sqlite3.Connection, final: Sequence[tuple[Member, Outcome]], at: int) -> None:
+        where = {"connection": self.row.connection, "audience_id": self.row.id}
+        fine = [m.member_key for m, o in final if o.verdict not in (Verdict.REJECTED, Verdict.RETRY)]
+        unbury_members(conn, connection=self.row.connection, audience_id=self.row.id, keys=fine)
+        refused = [
+            Refusal(
+                m.member_key, m.op, profile_id=m.profile_id, reason=o.reason or "refused", final=o.reason == OUTCOME_UNKNOWN
+            )
+            for m, o in final
+            if o.verdict is Verdict.REJECTED
+        ]
+        bury_members(conn, refused, sync=self.label, run_id=self.run_id, at=at, **where)  # type: ignore[arg-type]
+
+    def _count(self, conn: sqlite3.Connection, final: Iterable[tuple[Member, Outcome]], updates: BitMap) -> None:
+        adds, removes = BitMap(), BitMap()
+        for member, outcome in final:
+            if member.profile_id is None:
+                continue
+            if member.op is Op.ADD and outcome.verdict in THERE and member.profile_id not in updates:
+                adds.add(member.profile_id)
+            if member.op is Op.REMOVE and outcome.verdict in THERE:
+                removes.add(member.profile_id)
+        adds -= removes  # out under one key and in under another is one move, and counts as one removal
+        audiences.count_churn(
+            conn,
+            self.row.id,
+            run_id=self.run_id,
+            at=self.began_at,
+            adds=len(adds),
+            removes=len(removes),
+            approved_adds=len(adds & self.approved_adds) if self.counts else len(adds),
+            approved_removes=len(removes & self.approved_removes) if self.counts else len(removes),
+            owned_before=self.owned_before,
+        )
+
+
+def _state(verdict: Verdict, old: Entry | None, unsure: bool) -> State | None:
+    """Return what the ledger says of an added member from now on; None to leave it as it is."""
+    match verdict:
+        case Verdict.DONE | Verdict.SENT:
+            return State.OURS
+        case Verdict.NOOP:
+            ours = unsure or (old is not None and old.state in ledger.OURS)
+            return State.OURS if ours else State.FOREIGN
+        case Verdict.NOT_FOUND:
+            return State.NOT_FOUND
+        case Verdict.SUPPRESSED:
+            return State.SUPPRESSED
+        case _:
+            return None
+
+
+def _entry(conn: sqlite3.Connection, member: Member, outcome: Outcome, state: State) -> Entry:
+    # the profile may have been joined into another while a job was under way
+    profile_id = None if member.profile_id is None else ledger.survivor(conn, member.profile_id)
+    ref = outcome.ref
+    return Entry(
+        member.member_key,
+        state,
+        profile_id=profile_id,
+        remote_id=ref.remote_id if state in (State.OURS, State.FOREIGN) else None,
+        handle=ref.handle or member.ref.handle,
+        object=ref.object or member.ref.object,
+        value_hash=member.value_hash,
+    )
+
+
+def _profiles(members: Iterable[Member]) -> BitMap:
+    return BitMap([m.profile_id for m in members if m.profile_id is not None])

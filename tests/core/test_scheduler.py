@@ -1,0 +1,216 @@
+"""The daemon, with work that is made up: it runs what is due, one at a time a connection, and nothing ends it but a stop."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+import pytest
+import structlog
+from test_timetable import connection, sync, timetable
+
+from core.clock import utc_now
+from core.config.model import Every
+from core.scheduler import Daemon
+from core.store import Store
+from core.store.pauses import pause, resume
+from core.store.runs import finish_run, start_run
+
+OFTEN = Every(timedelta(milliseconds=150))
+SELDOM = Every(timedelta(hours=1))
+
+
+class FakeWork:
+    """Takes `took_s`, writes the run as the real work does, and ends as `fate` says."""
+
+    def __init__(self, store: Store) -> None:
+        self.path = store.path
+        self.took_s: dict[str, float] = {}
+        self.fate: dict[str, Callable[[], str]] = {}
+        self.spans: list[tuple[str, datetime, datetime]] = []
+
+    def pull(self, connection: str) -> str:
+        return self._run("pull", connection)
+
+    def sync(self, name: str) -> str:
+        return self._run("sync", name)
+
+    def _run(self, kind: str, name: str) -> str:
+        key, began = f"{kind}.{name}", utc_now()
+        with Store(self.path) as store:
+            run_id = start_run(store, kind, name, at=began, trigger="schedule")
+            time.sleep(self.took_s.get(key, 0.0))
+            status = "failed"
+            try:
+                status = self.fate.get(key, lambda: "done")()
+            finally:
+                finish_run(store, run_id, status, at=utc_now())
+                self.spans.append((key, began, utc_now()))
+        return status
+
+    def count(self, key: str) -> int:
+        return sum(span[0] == key for span in self.spans)
+
+
+def boom() -> str:
+    raise RuntimeError("ann@example.com")
+
+
+@contextmanager
+def running(daemon: Daemon) -> Iterator[threading.Thread]:
+    thread = threading.Thread(target=daemon.run)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        daemon.stop.set()
+        thread.join(timeout=20)
+        assert not thread.is_alive()
+
+
+def eventually(condition: Callable[[], bool], within_s: float = 8.0) -> None:
+    until = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < until, "it did not come about"
+        time.sleep(0.02)
+
+
+def connect(store: Store) -> Callable[[], sqlite3.Connection]:
+    return lambda: Store(store.path).conn
+
+
+@pytest.fixture
+def work(store: Store) -> FakeWork:
+    return FakeWork(store)
+
+
+def daemon_of(
+    store: Store, work: FakeWork, connections: list, syncs: list, *, grace_s: float = 10.0, **rests_on: set[str]
+) -> Daemon:  # type: ignore[type-arg]
+    table = timetable(connections, syncs, **rests_on)
+    table.began_at = utc_now()
+    return Daemon(table, work, connect(store), stop=threading.Event(), tick_s=0.05, grace_s=grace_s)
+
+
+def test_it_runs_what_is_due_again_and_again(store: Store, work: FakeWork) -> None:
+    """A pull by its schedule; the sync without one after it."""
+    daemon = daemon_of(store, work, [connection("crm", OFTEN), connection("mail", SELDOM)], [sync("s", None)], s={"crm"})
+    with running(daemon):
+        eventually(lambda: work.count("pull.crm") >= 3 and work.count("sync.s") >= 2)
+
+    assert 1 == work.count("pull.mail")
+
+
+def test_one_worker_a_connection(store: Store, work: FakeWork) -> None:
+    """What goes to one connection takes turns; a slow vendor delays nobody else."""
+    work.took_s = {"pull.slow": 0.6, "sync.s": 0.3}
+    daemon = daemon_of(
+        store, work, [connection("slow", OFTEN), connection("quick", OFTEN)], [sync("s", OFTEN, to="slow")], s=set()
+    )
+    with running(daemon):
+        eventually(lambda: work.count("pull.slow") >= 2 and work.count("sync.s") >= 1)
+
+    slow = sorted((began, ended) for key, began, ended in work.spans if key in ("pull.slow", "sync.s"))
+    assert all(earlier[1] <= later[0] for earlier, later in pairwise(slow))
+    assert work.count("pull.quick") > 3
+
+
+def test_a_pause_from_elsewhere_is_seen_at_once_and_so_is_the_resume(store: Store, work: FakeWork) -> None:
+    """Other processes write the pause; the daemon looks each tick."""
+    daemon = daemon_of(store, work, [connection("crm", OFTEN)], [])
+    with running(daemon):
+        eventually(lambda: work.count("pull.crm") >= 1)
+        pause(store, "connection.crm", at=utc_now())
+        time.sleep(0.3)
+        before = work.count("pull.crm")
+        time.sleep(0.5)
+        assert before == work.count("pull.crm")
+        resume(store, "connection.crm")
+        eventually(lambda: work.count("pull.crm") > before)
+
+
+def test_a_failing_job_ends_nothing_and_is_told_once(store: Store, work: FakeWork, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once when it begins to fail, once when it is well again; and never what an unforeseen error says."""
+    monkeypatch.setattr("core.scheduler.AGAIN_AFTER", timedelta(milliseconds=100))
+    work.fate["pull.crm"] = boom
+    daemon = daemon_of(store, work, [connection("crm", OFTEN), connection("bill", OFTEN)], [])
+    with structlog.testing.capture_logs() as logs, running(daemon):
+        eventually(lambda: work.count("pull.crm") >= 3)
+        work.fate["pull.crm"] = lambda: "done"
+        eventually(lambda: any(line["event"] == "job_recovered" for line in logs))
+
+    told = [line for line in logs if line["log_level"] in ("error", "warning", "info") and line.get("pull") == "crm"]
+    assert ["job_failed", "job_recovered"] == [line["event"] for line in told]
+    assert "unexpected RuntimeError" == told[0]["reason"]
+    assert "ann@example.com" not in str(logs)
+    assert work.count("pull.bill") >= 2
+
+
+def test_what_could_not_run_rests_before_it_is_tried_again(store: Store, work: FakeWork) -> None:
+    """Somebody else holds the lease: no run is left behind to count from, and asking ten times a second helps nobody."""
+    work.fate["pull.crm"] = lambda: "stopped"
+    daemon = daemon_of(store, work, [connection("crm", OFTEN)], [])
+    with running(daemon):
+        eventually(lambda: work.count("pull.crm") == 1)
+        time.sleep(0.6)
+
+    assert 1 == work.count("pull.crm")
+
+
+def test_a_stop_waits_for_the_batch_in_hand(store: Store, work: FakeWork) -> None:
+    """What is under way is given its grace; what was waiting behind it does not begin."""
+    work.took_s = {"pull.crm": 0.8}
+    daemon = daemon_of(store, work, [connection("crm", SELDOM)], [sync("s", SELDOM, to="crm")], s=set())
+    ended: list[bool] = []
+    thread = threading.Thread(target=lambda: ended.append(daemon.run()))
+    thread.start()
+    eventually(lambda: daemon.busy == {"pull.crm", "sync.s"})
+    time.sleep(0.1)
+    daemon.stop.set()
+    thread.join(timeout=10)
+
+    assert [True] == ended
+    assert 1 == len(work.spans)
+
+
+def test_a_stop_waits_no_longer_than_the_grace(store: Store, work: FakeWork) -> None:
+    """A vendor that hangs does not keep the process."""
+    work.took_s = {"pull.crm": 2.0}
+    daemon = daemon_of(store, work, [connection("crm", SELDOM)], [], grace_s=0.2)
+    ended: list[bool] = []
+    thread = threading.Thread(target=lambda: ended.append(daemon.run()))
+    thread.start()
+    eventually(lambda: bool(daemon.busy))
+    asked = time.monotonic()
+    daemon.stop.set()
+    thread.join(timeout=10)
+
+    assert [False] == ended
+    assert time.monotonic() - asked < 1.0
+    eventually(lambda: not daemon.busy)
+
+
+def test_a_store_that_cannot_be_read_is_waited_out(store: Store, work: FakeWork) -> None:
+    """Told once; the daemon goes on when it can be read again."""
+    daemon = daemon_of(store, work, [connection("crm", OFTEN)], [])
+    real, broken = daemon.timetable.due, threading.Event()
+    broken.set()
+
+    def due(conn: sqlite3.Connection, now: datetime) -> dict[str, datetime]:
+        if broken.is_set():
+            raise sqlite3.OperationalError("disk I/O error")
+        return real(conn, now)
+
+    daemon.timetable = type("Broken", (), {"due": staticmethod(due), "jobs": daemon.timetable.jobs})()  # type: ignore[assignment]
+    with structlog.testing.capture_logs() as logs, running(daemon):
+        time.sleep(0.3)
+        assert [] == work.spans
+        broken.clear()
+        eventually(lambda: work.count("pull.crm") >= 1)
+
+    assert 1 == sum(line["event"] == "timetable_not_read" for line in logs)

@@ -1,0 +1,258 @@
+"""The engine and the slow reference give the same people, over random data and random expressions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from reference import Reference
+from smallworld import AS_OF, World, ago, definitions
+
+from core.config.model import Partition, Place, Segment
+from core.segments.evaluate import evaluate
+from core.segments.indexes import ensure_indexes
+from core.store import Store
+
+DAYS = st.sampled_from((1, 2, 7, 14, 30, 60))
+NUMBERS = st.sampled_from((0, 1, 2, 3, 5, 9, 10, 12.5, 100, 900))
+ORDERS = st.sampled_from(("==", "!=", "<", "<=", ">", ">="))
+EQUALS = st.sampled_from(("==", "!="))
+TEXTS = st.sampled_from(("pro", "Pro", "Ängel", "ängel", "a", "lead", "customer", "/pricing", "/docs/x"))
+EVENTS = st.sampled_from(("Page Viewed", "Signed Up", "Order", "Never Sent"))
+TIMES = st.integers(0, 70 * 24).map(lambda hours: ago(hours=hours)) | st.sampled_from(
+    (ago(days=30), ago(days=7), ago(), ago(days=-1), ago(days=1), ago(hours=34), ago(hours=35), ago(hours=36))
+)
+MAYBE_TIME = st.none() | TIMES
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """One store for all examples: each writes its world over the last."""
+    path: Path = tmp_path_factory.mktemp("agree") / "tagalong.db"
+    with Store(path) as store:
+        store.conn.execute("PRAGMA synchronous = OFF")
+        yield store
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    world = World()
+    for n in range(draw(st.integers(1, 3))):
+        world.companies.append(
+            {"id": n + 1, "live": draw(st.sampled_from((1, 1, 0))), "employees": draw(st.none() | st.integers(0, 12)),
+             "country": draw(st.sampled_from(("SE", "NO", None)))}
+        )  # fmt: skip
+    for n in range(draw(st.integers(1, 6))):
+        world.person(
+            email=draw(st.sampled_from((f"p{n}@example.com", "Å@example.com".lower(), None))),
+            user_id=draw(st.sampled_from(("u1", None))),
+            live=draw(st.sampled_from((1, 1, 1, 0))),
+            company_id=draw(st.none() | st.integers(1, len(world.companies))),
+            country=draw(st.sampled_from(("SE", "NO", None))),
+            language=draw(st.sampled_from(("sv", "en", None))),
+            lifecycle_stage=draw(st.none() | TEXTS),
+            created_at=draw(MAYBE_TIME),
+        )
+    people = st.integers(1, len(world.profiles))
+    owner = st.fixed_dictionaries(
+        {
+            "profile_id": st.none() | people,
+            "company_id": st.none() | st.integers(1, len(world.companies)),
+            "deleted_at": st.none(),
+        }
+    )
+    currency = st.sampled_from(("EUR", "EUR", "SEK", "USD", "GBP", None))
+    subscription = st.fixed_dictionaries(
+        {
+            "status": st.sampled_from(("active", "active", "past_due", "trialing", "canceled", "paused")),
+            "plan": st.none() | TEXTS, "interval": st.sampled_from(("month", "year", None)), "currency": currency,
+            "quantity": st.none() | st.integers(0, 10), "mrr": st.none() | st.sampled_from((0, 900, 1000, 99_999)),
+            "started_at": MAYBE_TIME, "trial_ends_at": MAYBE_TIME, "cancel_requested_at": MAYBE_TIME, "ended_at": MAYBE_TIME,
+        }
+    )  # fmt: skip
+    payment = st.fixed_dictionaries(
+        {"amount": st.sampled_from((100, 1000, 12_345)), "refunded": st.none() | st.just(100), "currency": currency,
+         "status": st.sampled_from(("paid", "open", None)), "paid_at": MAYBE_TIME}
+    )  # fmt: skip
+    world.subscriptions = [o | s for o, s in draw(st.lists(st.tuples(owner, subscription), max_size=5))]
+    world.payments = [o | p for o, p in draw(st.lists(st.tuples(owner, payment), max_size=5))]
+    questions = st.sampled_from(
+        (("Onboarding", "role"), ("Onboarding", "size"), ("NPS", "Score"), ("Feedback", "CSAT of support"))
+    )
+    for profile_id, (survey, question), kind, at in draw(
+        st.lists(st.tuples(people, questions, st.sampled_from(("score", "choice", "text", "boolean")), MAYBE_TIME), max_size=8)
+    ):
+        choice = draw(st.lists(TEXTS, max_size=2)) if kind == "choice" else None
+        number = (
+            draw(st.none() | st.integers(0, 10)) if kind == "score" else draw(st.integers(0, 1)) if kind == "boolean" else None
+        )
+        world.answers.append(
+            {"profile_id": profile_id, "survey": survey, "question": question, "kind": kind, "answered_at": at, "number": number,
+             "choice": None if choice is None else json.dumps(choice, ensure_ascii=False),
+             "text": draw(TEXTS) if kind == "text" else None, "deleted_at": draw(st.sampled_from((None, None, 5)))}
+        )  # fmt: skip
+    contact = st.fixed_dictionaries(
+        {"profile_id": people, "stage": st.none() | TEXTS, "score": st.none() | st.integers(0, 12), "vip": st.none() | st.booleans(),
+         "seen_at": MAYBE_TIME, "tags": st.none() | st.lists(TEXTS | st.integers(0, 10) | st.none(), max_size=3), "$city": st.none() | TEXTS,
+         "iso": st.sampled_from(("2026-03-29T10:00:00Z", "2026-02-01", "soon", None)), "deleted_at": st.sampled_from((None, None, 5))}
+    )  # fmt: skip
+    world.contacts = draw(st.lists(contact, max_size=5))
+    properties = st.dictionaries(
+        st.sampled_from(("path", "ms", "trial", "$browser", "at", 'odd "name"')),
+        TEXTS | st.integers(0, 12) | st.floats(0, 12).map(lambda f: round(f, 1)) | st.booleans() | st.none()
+        | st.sampled_from(("2026-03-29T10:00:00+02:00",)),
+        max_size=4,
+    )  # fmt: skip
+    for profile_id, name, at, stream, values in draw(
+        st.lists(st.tuples(people, EVENTS, TIMES, st.sampled_from(("web.events", "app.events")), properties), max_size=14)
+    ):
+        if name != "Never Sent":
+            world.event(profile_id, name, at, stream, **values)
+    return world
+
+
+def history(world: World) -> st.SearchStrategy[list[tuple[str, int, str, Any, int]]]:
+    """Return random changes of canonical fields; the newest one is what the row says."""
+    fields = (("profile", "country", st.sampled_from(("SE", "NO", None))), ("profile", "lifecycle_stage", st.none() | TEXTS),
+              ("company", "employees", st.none() | st.integers(0, 12)), ("subscription", "status", st.sampled_from(("active", "canceled"))),
+              ("subscription", "mrr", st.sampled_from((0, 1000))))  # fmt: skip
+    counts = {"profile": len(world.profiles), "company": len(world.companies), "subscription": len(world.subscriptions)}
+    changes = [
+        st.tuples(st.just(of), st.integers(1, counts[of]), st.just(name), values, TIMES)
+        for of, name, values in fields
+        if counts[of]
+    ]
+    return st.lists(st.one_of(changes), max_size=12, unique_by=lambda c: (c[0], c[1], c[2], c[4]))
+
+
+# --- expressions -----------------------------------------------------------------------------------------------------
+
+
+def _windows(draw: st.DrawFn, *, sources: bool = True) -> str:
+    a, b = sorted((draw(DAYS), draw(DAYS)))
+    source = draw(st.sampled_from(("", "", ', source="web"', ', source="app"'))) if sources else ""
+    span = draw(
+        st.sampled_from(
+            (
+                "",
+                "",
+                f', last="{a}d"',
+                ', since="2026-03-01"',
+                ', until=date("2026-03-29")',
+                f', between_ago=("{b + 1}d", "{a}d")',
+            )
+        )
+    )
+    return span + source
+
+
+def _filters(draw: st.DrawFn) -> str:
+    n, text = draw(NUMBERS), draw(TEXTS)
+    return draw(
+        st.sampled_from(
+            ("", "", f', path="{text}"', f", ms={n}", ", trial=True", f", where=ms > {n}", f', where=path.startswith("{text[:2]}")',
+             f', where=not (ms <= {n} or path == "{text}")', f', where=prop("$browser") != "{text}"', ", where=missing(path)",
+             f', where=path in ["{text}", "a"] and exists(ms)', ", where=trial", ', where=at > date("2026-03-29")',
+             f""", where=prop('odd "name"') == "{text}\"""", f", where=0 < ms < {n}", f', path="a", where=prop("ms") != {n}')
+        )
+    )  # fmt: skip
+
+
+@st.composite
+def atoms(draw: st.DrawFn) -> str:
+    n, m, days, order, equal, text, event = (draw(s) for s in (NUMBERS, NUMBERS, DAYS, ORDERS, EQUALS, TEXTS, EVENTS))
+    events = f'"{event}"{_filters(draw)}{_windows(draw)}'
+    of = f'"{event}", "ms"{_windows(draw)}'
+    case = draw(st.sampled_from(("", ", case=True")))
+    texts = draw(
+        st.sampled_from(
+            ("lifecycle_stage", "crm.stage", "crm.contacts.tags", 'field("crm.contacts", "$city")', "plan", "email")
+        )
+    )
+    numbers = draw(
+        st.sampled_from(
+            ("crm.score", "company.employees", "mrr", "arr", "ltv", "seats", "nps", "csat", f"count({events})", f"days_active({events})",
+             f"sum({of})", f"avg({of})", f"min({of})", f"max({of})", f"distinct({of})", 'answer("Onboarding", "size")', "crm.tags")
+        )
+    )  # fmt: skip
+    times = draw(
+        st.sampled_from(("created_at", "crm.seen_at", "crm.iso", "trial_ends_at", "canceled_at", f"first_time({events})"))
+    )
+    any_ = draw(st.sampled_from(("", ", any=True")))
+    question = draw(st.sampled_from(("role", "size")))
+    return draw(
+        st.sampled_from(
+            (
+                f"did({events})", f"did({events})", f"{numbers} {order} {n}", f"{numbers} {order} {n}", f"{n} < {numbers} <= {m}",
+                f"count({events}) > count(\"Order\"{_windows(draw)})", f"mrr {order} crm.score", f"{n} != {numbers} < {m}",
+                f'{texts} {equal} "{text}"', f'{texts} in ["{text}", "a"]', f'{texts} not in ["{text}"]',
+                f'{texts}.contains("{text[:1]}"{case})', f'{texts}.startswith("{text}"{case})', f'{texts}.endswith("{text[-1:]}"{case})',
+                f'{texts}.matches("{text[:1]}.*[a-z]$"{case})', f"exists({texts})", f"missing({numbers})", f"exists({times})",
+                f'within_last({times}, "{days}d")', f'more_than_ago({times}, "{days}d")', f'within_next({times}, "{days}d")',
+                f'between_ago({times}, "{days + 1}d", "1d")', f'{times} {order} date("2026-03-{days % 28 + 1:02}")',
+                'country == "SE"', 'country != "NO"', 'country in ["SE", "NO"]', 'language == "sv"', 'company.country == "SE"',
+                "paying", "past_due", "not paying", 'subscription_status == "canceled"', f'plan_interval {equal} "year"',
+                f'answered("Onboarding"{_windows(draw, sources=False)})',
+                f'answer("Onboarding", "{question}"{any_}) {equal} "{text}"', f'answer("Onboarding", "size"{any_}) {order} {n}',
+                f'exists(answer("Onboarding", "{question}"{any_}))', 'answer("Onboarding", "role") == True',
+                "crm.vip", "crm.vip != True", 'segment("base")', 'segment("hidden")', f'partition("p") {equal} "high"', 'partition("p") in ["high", "rest"]',
+                f"first_time({events}) < created_at", f"crm.score {order} company.employees",
+            )
+        )
+    )  # fmt: skip
+
+
+def _joined(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.one_of(
+        st.builds("({} and {})".format, inner, inner),
+        st.builds("({} or {})".format, inner, inner),
+        inner.map("(not {})".format),
+    )
+
+
+EXPRESSIONS = st.recursive(atoms(), _joined, max_leaves=4)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data(), world=worlds(), texts=st.lists(EXPRESSIONS, min_size=4, max_size=8), indexed=st.booleans())
+def test_the_engine_and_the_reference_agree(
+    shared: Store, data: st.DataObject, world: World, texts: list[str], indexed: bool
+) -> None:
+    """Same people for every segment, now and at a past time, with side columns and without."""
+    place = Place("tagalong.toml", 7, "segments")
+    segments: dict[str, str | Segment] = {f"s{n}": text for n, text in enumerate(texts)}
+    segments |= {
+        "base": 'exists(country) or did("Order")',
+        "hidden": Segment("hidden", 'not did("Order", last="7d")', place=place, anonymous=True),
+        "staff": 'email.startswith("p0@")',
+    }
+    world.history = data.draw(history(world))
+    past = data.draw(st.booleans())
+    as_of = AS_OF - timedelta(days=data.draw(st.sampled_from((1, 7, 20)))) if past else AS_OF
+    defined = definitions(
+        segments,
+        partitions=_partition(place),
+        exclude=data.draw(st.sampled_from((None, "staff"))),
+        billing_of=data.draw(st.sampled_from(("company", "person"))),
+    )
+    world.write(shared)
+    if indexed:
+        ensure_indexes(shared, defined)
+
+    found = evaluate(shared, defined, as_of=as_of)
+
+    reference = Reference(world, defined, as_of, past=past)
+    assert {} == found.failed
+    for name in defined.sets:
+        assert sorted(reference.members(name)) == list(found.sets[name]), (name, texts)
+
+
+def _partition(place: Place) -> dict[str, Partition]:
+    groups = {"high": "crm.score > 5", "some": 'did("Signed Up") or crm.score >= 0'}
+    return {"p": Partition("p", groups, place=place, otherwise="rest")}
