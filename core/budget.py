@@ -26,6 +26,8 @@ from typing import Final
 
 from core.clock import from_us, to_us
 from core.contract import Limit
+from core.errors import StoreError
+from core.log import log
 from core.store.db import Store
 
 SLOTS: Final = 50
@@ -35,6 +37,35 @@ LUMPS: Final = 10
 """The part of a limit that is taken at once at most."""
 LOOK_EVERY_S: Final = 0.2
 """How old what we know of other processes' pauses may be."""
+
+
+class Places:
+    """
+    Requests that may be under way at once, in this process.
+
+    A thread that has a place is given no second one and not made to wait: it may ask for something while it reads a stream,
+    and would wait for itself.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._free = threading.BoundedSemaphore(count)
+        self._holders: set[int] = set()
+
+    @contextmanager
+    def hold(self, check: Callable[[], None]) -> Iterator[None]:
+        """Wait for a place and hold it; *check* is called while waiting and may raise."""
+        thread = threading.get_ident()
+        if thread in self._holders:
+            yield
+            return
+        while not self._free.acquire(timeout=0.2):
+            check()
+        self._holders.add(thread)
+        try:
+            yield
+        finally:
+            self._holders.discard(thread)
+            self._free.release()
 
 
 class Bucket:
@@ -52,7 +83,7 @@ class Bucket:
         self._slot = -1
         self._left = 0.0
         self._paths = re.compile("|".join(translate(path) for path in limit.paths)) if limit.paths else None
-        self.places = threading.BoundedSemaphore(limit.concurrency) if limit.concurrency else None
+        self.places = Places(limit.concurrency) if limit.concurrency else None
 
     def covers(self, path: str) -> bool:
         """Tell whether the limit is for requests to *path*."""
@@ -149,9 +180,7 @@ class Budget:
         with ExitStack() as stack:
             for bucket in self._buckets:
                 if bucket.places is not None and bucket.covers(path):
-                    while not bucket.places.acquire(timeout=0.2):
-                        check()
-                    stack.callback(bucket.places.release)
+                    stack.enter_context(bucket.places.hold(check))
             yield
 
     def take(self, path: str, now: float, *, longest_wait_s: float) -> float:
@@ -175,12 +204,16 @@ class Budget:
             if until <= self._not_before:
                 return
             self._not_before = until
-            with self._store().atomic() as conn:
-                conn.execute(
-                    "INSERT INTO budgets (connection, bucket, tokens, at, not_before) VALUES (?, '*', 0, ?, ?)"
-                    " ON CONFLICT DO UPDATE SET at = excluded.at, not_before = max(not_before, excluded.not_before)",
-                    (self._connection, until, until),
-                )
+            try:
+                with self._store().atomic() as conn:
+                    conn.execute(
+                        "INSERT INTO budgets (connection, bucket, tokens, at, not_before) VALUES (?, '*', 0, ?, ?)"
+                        " ON CONFLICT DO UPDATE SET at = excluded.at, not_before = max(not_before, excluded.not_before)",
+                        (self._connection, until, until),
+                    )
+            except StoreError as error:
+                # an answer is in hand, and it matters more; this process waits anyway
+                log.warning("patience_not_shared", connection=self._connection, reason=str(error))
 
     def pause(self, resume_at: datetime) -> None:
         """Remember that a quota is used up until *resume_at*."""
@@ -206,7 +239,8 @@ class Budget:
         if row is not None:
             self._resume_at = None if row[0] is None else from_us(row[0])
         row = execute("SELECT not_before FROM budgets WHERE connection = ? AND bucket = '*'", (self._connection,)).fetchone()
-        self._not_before = row[0] if row is not None else self._not_before
+        if row is not None:
+            self._not_before = max(self._not_before, row[0])
 
 
 _open_lock = threading.Lock()

@@ -363,9 +363,7 @@ class _Push:
         if self.s.stopping():
             raise Stopped("told to stop")
         sync = self.target.sync
-        standing = pauses.paused(self.store.conn, f"sync.{sync.name}", f"connection.{sync.to}")
-        if standing is not None:
-            raise Stopped(f"{standing} is paused")
+        pauses.refuse_paused(self.store.conn, f"sync.{sync.name}", f"connection.{sync.to}")
 
 
 def finish(conn: sqlite3.Connection, plan: Plan, report: PushReport) -> None:

@@ -64,16 +64,18 @@ class TokenKeeper:
         *,
         check_host: Callable[[httpx.URL], None],
         check: Callable[[], None],
-        transport: httpx.BaseTransport | None = None,
-        timeout: httpx.Timeout | float = 30.0,
         now: Callable[[], float] = time.time,
+        client: Mapping[str, Any] | None = None,
     ) -> None:
-        """*check_host* raises for a host that credentials may not go to; *check* when the process is to stop."""
+        """
+        *check_host* raises for a host that credentials may not go to, *check* when the process is to stop; *client* holds
+        options of the HTTP client.
+        """
         self._auth = auth
         self._path = path
         self._check_host = check_host
         self._check = check
-        self._client_options = {"transport": transport, "timeout": timeout}
+        self._client_options = dict(client or {"timeout": 30.0})
         self._now = now
         self._origin = _fingerprint(auth)
         self._lock = threading.Lock()
@@ -165,10 +167,8 @@ class TokenKeeper:
         try:
             answer = self._grant(refresh_token)
         except httpx.HTTPError as error:
-            never = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-            raise TransientError(
-                f"the token server could not be asked ({type(error).__name__})", maybe_acted=not never
-            ) from error
+            # whatever the token server did, the request that the token is for was not carried out
+            raise TransientError(f"the token server could not be asked ({type(error).__name__})", maybe_acted=False) from error
         access_token = answer.get("access_token")
         if not isinstance(access_token, str) or not access_token:
             raise ProtocolError("the token server's answer holds no access token")
@@ -283,5 +283,5 @@ def _fingerprint(auth: OAuth2) -> str:
 def _refused(code: str | None) -> ConnectorError:
     short = code if code and _CODE.fullmatch(code) else None
     if short in ("temporarily_unavailable", "server_error"):
-        return TransientError("the token server cannot answer now", code=short)
+        return TransientError("the token server cannot answer now", code=short, maybe_acted=False)
     return AuthError("the token server refused the credentials; authorise the connection again", code=short)

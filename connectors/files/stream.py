@@ -18,7 +18,7 @@ from typing import IO, Any, Final
 from connectors.files.columns import Convert, Inference, converter
 from connectors.files.config import MONEY, FileStream, Type
 from connectors.files.reading import digest, rows
-from core.contract import Api, BadRecord, Deletions, Kind, Money, Page, Record, Row, Stream, Trust, minor_digits
+from core.contract import Api, BadRecord, Deletions, Kind, Money, Page, Record, Row, Stream, Trust
 from core.errors import NotFoundError, ProtocolError, TransientError
 
 PAGE_SIZE: Final = 1000
@@ -221,12 +221,17 @@ def _money(record: Record, spec: FileStream, pick: Callable[[Record], object], c
     code = value_of(record, spec.fields["currency"]) if "currency" in spec.fields else spec.constants.get("currency")
     currency = str(code or spec.currency or "").upper()
     try:
-        amount = Decimal(str(value))  # a float prints as the shortest text that means it: 19.99 is 19.99
-        if spec.money == "minor":
-            return Money(int(amount.to_integral_exact()), currency)
-        return Money(int((amount.scaleb(minor_digits(currency) if currency else 2)).to_integral_value()), currency)
+        return Money(_minor(Decimal(str(value)), spec, currency), currency)  # a float prints as what it means: 19.99 is 19.99
     except (InvalidOperation, ValueError, OverflowError):
         raise ValueError(f"column {column!r}: no amount of money") from None
+
+
+def _minor(amount: Decimal, spec: FileStream, currency: str) -> int:
+    if spec.money == "major":
+        return Money.of_major(amount, currency).minor if currency else int(amount.scaleb(2).quantize(Decimal(1)))
+    if amount != amount.to_integral_value():
+        raise ValueError("a fraction of a minor unit")
+    return int(amount)
 
 
 def _state(record: Record, pick: Callable[[Record], object], column: str) -> str:

@@ -9,7 +9,7 @@ from connectors.hubspot import vendor
 from connectors.hubspot.mapping import COMPANIES, CONTACTS, DEALS
 from connectors.hubspot.objects import details, unknown_properties
 from core.contract import Api, CheckStep, Json, Result
-from core.errors import AuthError, ConfigError, ConnectorError, Problem
+from core.errors import AuthError, ConfigError, ConnectorError, Problem, QuotaExhausted
 
 
 def account(api: Api) -> str:
@@ -43,6 +43,10 @@ def check(api: Api) -> Iterator[CheckStep]:
         yield CheckStep("reach", Result.PASSED)
         yield CheckStep("authenticate", Result.FAILED, detail=str(error), remedy="Make a new service key and set it as token.")
         return
+    except QuotaExhausted as error:
+        yield CheckStep("reach", Result.PASSED)
+        yield CheckStep("authenticate", Result.SKIPPED, detail=str(error))
+        return
     except ConnectorError as error:
         yield CheckStep("reach", Result.FAILED, detail=str(error), remedy="See whether api.hubapi.com answers from here.")
         return
@@ -70,6 +74,8 @@ def _step(name: str, ask: Callable[[], Json], remedy: str, *, needed: bool) -> C
         unknown = ask()
     except AuthError as error:
         return CheckStep(name, Result.FAILED if needed else Result.SKIPPED, detail=str(error), remedy=remedy)
+    except QuotaExhausted as error:
+        return CheckStep(name, Result.SKIPPED, detail=str(error))
     except ConnectorError as error:
         return CheckStep(name, Result.FAILED, detail=str(error), remedy="Try again; if it stays, see HubSpot's status page.")
     if unknown:

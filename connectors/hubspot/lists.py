@@ -104,13 +104,12 @@ class StaticList(Audience):
         Create contacts by upsert, a batch at a time. Neither a subscription nor an opt-out is stated for anybody.
 
         Returns:
-            DONE with the contact's id where the answer has it, REJECTED with the vendor's category where it names the
-            input, else RETRY.
+            DONE with the contact's id where the answer has it, REJECTED where the vendor refuses that person, else RETRY.
         """
         made: dict[str, Outcome] = {}
         unique = list({person.key.lower(): person for person in people}.values())  # one address twice sinks a whole batch
         for start in range(0, len(unique), vendor.BATCH):
-            made |= _upsert(api, unique[start : start + vendor.BATCH])
+            made |= _created(api, unique[start : start + vendor.BATCH])
         return [made[person.key.lower()] for person in people]
 
     def apply(self, api: Api, audience_id: str, adds: Sequence[Change], removes: Sequence[Ref]) -> Sequence[Outcome]:
@@ -179,6 +178,18 @@ def _addresses(result: Json) -> set[str]:
     properties = result.get("properties") or {}
     both = [*several(properties.get("email")), *several(properties.get("hs_additional_emails"))]
     return {address.lower() for address in both}
+
+
+def _created(api: Api, people: Sequence[Person]) -> dict[str, Outcome]:
+    """Return the outcome by address; a batch that is refused whole is halved here, since the core halves only `apply`."""
+    try:
+        return _upsert(api, people)
+    except RejectedError as error:
+        if len(people) == 1:
+            reason = error.code or f"status {error.status}"
+            return {people[0].key.lower(): Outcome(Ref(people[0].key), Verdict.REJECTED, reason=reason)}
+    middle = len(people) // 2
+    return _created(api, people[:middle]) | _created(api, people[middle:])
 
 
 def _upsert(api: Api, people: Sequence[Person]) -> dict[str, Outcome]:

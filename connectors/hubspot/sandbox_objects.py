@@ -74,13 +74,11 @@ class ObjectAnswers:
         ids, by = inputs(body), body.get("idProperty", "hs_object_id")
         if by not in ("hs_object_id", "email") or (by == "email" and of != "contacts"):
             raise invalid(f"{by} is not a unique property")
+        known = self.state.by_email(additional=self.secondary_emails) if by == "email" else self.state.objects[of]
         found: dict[str, Stored] = {}
         missing: list[str] = []
         for id_ in ids:
-            if by == "email":
-                stored = self.state.by_email(id_, additional=self.secondary_emails)
-            else:
-                stored = self.state.objects[of].get(id_)
+            stored = known.get(id_.lower())
             if stored is None or stored.archived_at is not None:
                 missing.append(id_)
             else:
@@ -95,16 +93,17 @@ class ObjectAnswers:
             raise invalid("Duplicate ids in the batch")
         if of != "contacts" or any(each.get("idProperty") != "email" for each in body["inputs"]):
             raise invalid("idProperty must be a unique property")
+        known = self.state.by_email(additional=True)
         results, errors = [], []
         for each in body["inputs"]:
             if "@" not in each["id"]:
                 context = {"ids": [each["id"]], "objectWriteTraceId": [each.get("objectWriteTraceId")]}
                 errors.append({"status": "error", "category": "VALIDATION_ERROR", "message": "invalid", "context": context})
                 continue
-            known = self.state.by_email(each["id"], additional=True)
-            id_ = known.id if known else self.state.serial()
-            stored = self.state.write(of, id_, each.get("properties", {}) | ({} if known else {"email": each["id"]}))
-            results.append({**self._object(of, stored, stored.properties, ["email"], []), "new": known is None})
+            there = known.get(each["id"].lower())
+            values = each.get("properties", {}) | ({} if there else {"email": each["id"]})
+            stored = self.state.write(of, there.id if there else self.state.serial(), values)
+            results.append({**self._object(of, stored, stored.properties, ["email"], []), "new": there is None})
         answer = {"status": "COMPLETE", "results": results}
         return Reply({**answer, "numErrors": len(errors), "errors": errors}, 207) if errors else Reply(answer)
 

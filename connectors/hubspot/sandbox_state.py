@@ -147,14 +147,13 @@ class State:
     def live(self, of: str) -> list[Stored]:
         return [stored for stored in self.objects[of].values() if stored.archived_at is None]
 
-    def by_email(self, address: str, *, additional: bool) -> Stored | None:
-        """Return the live contact with that address, in any letter case."""
-        for stored in self.live("contacts"):
-            own = (stored.properties.get("email") or "").lower()
-            more = (stored.properties.get("hs_additional_emails") or "").lower().split(";") if additional else []
-            if address.lower() in (own, *more):
-                return stored
-        return None
+    def by_email(self, *, additional: bool) -> dict[str, Stored]:
+        """Return the live contacts by address in lower case, the primary ones winning."""
+        found: dict[str, Stored] = {}
+        for name in ("hs_additional_emails", "email") if additional else ("email",):
+            for stored in self.live("contacts"):
+                found |= {each: stored for each in (stored.properties.get(name) or "").lower().split(";") if each}
+        return found
 
     def archive(self, of: str, ids: Iterable[str]) -> None:
         """Delete as the user interface does: the object is archived and leaves every list."""

@@ -66,7 +66,9 @@ def _show_person(person: Mapping[str, Any]) -> None:
 def _facts(row: Mapping[str, Any]) -> str:
     from core.cli.output import cell
 
-    return ", ".join(f"{name} {cell(value)}" for name, value in row.items() if name not in ("connection", "key") and value is not None)
+    return ", ".join(
+        f"{name} {cell(value)}" for name, value in row.items() if name not in ("connection", "key") and value is not None
+    )
 
 
 @verb("fields", "tagalong fields country")
@@ -101,5 +103,3 @@ def fields_command(app: App, text: str) -> int:
 def show_page(page: PageStored) -> str:
     """Return one line on how far a pull has got."""
     return f"{page.connection}.{page.stream}: {page.records:,} records, {page.changed:,} changed"
-
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ RECENT_RUNS = 10
 @as_of_option
 @click.pass_obj
 def segments_command(app: App, name: str | None, members: bool, as_of: datetime | None) -> int:
-    """Show how many people are in each segment and partition, or look into one; NAME is a segment, PARTITION or PARTITION.GROUP."""
+    """Show how many people are in each segment and partition, or look into one: a segment, PARTITION or PARTITION.GROUP."""
     from core.cli.definitions import definitions_of
     from core.segments.evaluate import evaluate
     from core.store import Store
@@ -47,7 +48,7 @@ def segments_command(app: App, name: str | None, members: bool, as_of: datetime 
             return _members(app, store, chosen[0], evaluation) if chosen[0] in evaluation.sets else code
         found = _sizes(config, store, evaluation, None if as_of is None else at)
         if app.as_json:
-            detail = {"detail": [_detail(store, definitions, one) for one in chosen]} if chosen else {}
+            detail: dict[str, Any] = {"detail": [_detail(store, definitions, one) for one in chosen]} if chosen else {}
             return app.answer({**found, **detail, "failed": evaluation.failed}, code)
         _tell_failures(app, evaluation)
         _show(found)
@@ -72,7 +73,9 @@ def _sets(name: str, config: Config) -> list[str]:
         return [f"segment.{name}"]
     partition, _, group = name.partition(".")
     if partition not in config.partitions:
-        raise click.UsageError(f"there is no segment or partition {name!r}; {suggest(name, [*config.segments, *config.partitions])}")
+        raise click.UsageError(
+            f"there is no segment or partition {name!r}; {suggest(name, [*config.segments, *config.partitions])}"
+        )
     groups = _groups(partition, config)
     if group and group not in groups:
         raise click.UsageError(f"the partition {partition} has no group {group!r}; {suggest(group, groups)}")
@@ -152,8 +155,8 @@ def _detail(store: Store, definitions: Definitions, name: str) -> dict[str, Any]
         for run, at, entered, left in history
     ]
     return {
-        "name": name, "title": one.title, "where": where.strip(), "rests_on": sorted(one.rests_on), "unseen": sorted(one.unseen),
-        "warnings": list(one.warnings), "changes": changes,
+        "name": name, "title": one.title, "where": where.strip(), "rests_on": sorted(one.rests_on),
+        "unseen": sorted(one.unseen), "warnings": list(one.warnings), "changes": changes,
     }  # fmt: skip
 
 
@@ -170,15 +173,17 @@ def _show_detail(detail: dict[str, Any]) -> None:
 
 def _members(app: App, store: Store, name: str, evaluation: Evaluation) -> int:
     """Print the members as they are read, so that a million of them take no memory."""
-    from core.cli.output import as_json, cell, plain
+    from core.cli.output import as_json, cell
 
     members = evaluation.sets[name]
     if not app.as_json:
         for profile_id, identifiers in _identified(store, members):
-            click.echo(f"{profile_id}\t" + "\t".join(cell(f"{kind}:{v}") for kind, values in identifiers.items() for v in values))
+            click.echo(
+                f"{profile_id}\t" + "\t".join(cell(f"{kind}:{v}") for kind, values in identifiers.items() for v in values)
+            )
         return 0
-    out = click.get_text_stream("stdout")
-    out.write(f'{{"ok": true, "as_of": "{plain(evaluation.as_of)}", "members": [')
+    out = sys.stdout
+    out.write(as_json({"ok": True, "as_of": evaluation.as_of}).removesuffix("}") + ', "members": [')
     for index, (profile_id, identifiers) in enumerate(_identified(store, members)):
         out.write(", " * bool(index) + as_json({"profile_id": profile_id, "identifiers": identifiers}))
     out.write("]}\n")
@@ -190,7 +195,8 @@ def _identified(store: Store, members: BitMap) -> Iterator[tuple[int, dict[str, 
         found: dict[int, dict[str, list[str]]] = {profile_id: {} for profile_id in chunk}
         marks = ", ".join("?" * len(chunk))
         for profile_id, kind, value in store.conn.execute(
-            f"SELECT profile_id, kind, value FROM identifiers WHERE profile_id IN ({marks}) ORDER BY profile_id, kind, value", chunk
+            f"SELECT profile_id, kind, value FROM identifiers WHERE profile_id IN ({marks}) ORDER BY profile_id, kind, value",
+            chunk,
         ):
             found[profile_id].setdefault(kind, []).append(value)
         yield from found.items()

@@ -17,7 +17,7 @@ SHOWN_RUNS = 20
 
 
 @verb("status", "tagalong status --check")
-@click.option("--check", is_flag=True, help="Say by the exit code whether all is well: 1 failed, 4 held, 3 dead letters or waiting.")
+@click.option("--check", is_flag=True, help="Say by the exit code whether all is well.")
 @click.pass_obj
 def status_command(app: App, check: bool) -> int:
     """Show how every connection and sync stands: last runs, what is due, held, paused, retired or given up on."""
@@ -138,5 +138,3 @@ def _letter(letter: Any, times: tuple[str, ...], from_us: Any) -> dict[str, Any]
     read: dict[str, Any] = plain(letter)
     stamps: dict[str, datetime | None] = {name: None if read[name] is None else from_us(read[name]) for name in times}
     return {**read, **stamps}
-
-

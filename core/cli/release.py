@@ -67,7 +67,9 @@ def _target(name: str | None, everything: bool, config: Config) -> str:
         there = {"sync": config.syncs, "connection": config.connections}.get(kind, {})
         if rest in there:
             return name
-        raise click.UsageError(f"there is no sync or connection {name!r}; {suggest(name, [*config.syncs, *config.connections])}")
+        raise click.UsageError(
+            f"there is no sync or connection {name!r}; {suggest(name, [*config.syncs, *config.connections])}"
+        )
     if len(found) > 1:
         raise click.UsageError(f"{name!r} is a sync and a connection; write {' or '.join(found)}")
     return found[0]
@@ -104,7 +106,7 @@ def retire_command(app: App) -> int:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def rebind_command(app: App, connection: str, yes: bool) -> int:
-    """Start a connection as new: drop what it brought, keep the ledger under the old account, take the next account it meets."""
+    """Start a connection as new: drop what it brought, and take the next account it meets; the old ledger is kept apart."""
     from core.cli.app import known_names
     from core.clock import utc_now
     from core.store import Store, leases

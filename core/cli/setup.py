@@ -118,7 +118,7 @@ def check_command(app: App, connection: tuple[str, ...]) -> int:
     config = app.config()
     known_names(connection, config.connections, "connection")
     warnings = _warnings(config)
-    tested = []
+    tested: list[dict[str, Any]] = []
     with progress("Testing") as say:
         for name, one in config.connections.items():
             if name in connection or (not connection and one.enabled):

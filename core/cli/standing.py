@@ -38,7 +38,9 @@ def read_standing(config: Config, now: datetime) -> dict[str, Any]:
             "as_of": now,
             "daemon": leases.is_held(conn, DAEMON, lambda: now),
             "paused": [{"target": target, "since": at} for target, at in stopped.items()],
-            "connections": [_connection(conn, config, name, due.get(f"pull.{name}"), stopped, now) for name in config.connections],
+            "connections": [
+                _connection(conn, config, name, due.get(f"pull.{name}"), stopped, now) for name in config.connections
+            ],
             "syncs": syncs,
             "holds": [_hold(one) for one in holds(conn)],
             "dead_letters": _dead_letters(conn),
@@ -51,9 +53,12 @@ def rests_on_connections(config: Config, store: Store) -> dict[str, frozenset[st
     sets = definitions_of(config, store).sets
     found = {}
     for sync in config.syncs.values():
-        whole = f"segment.{sync.segment}" if sync.segment is not None else f"partition.{sync.partition}."
-        streams = [s for name, one in sets.items() if name == whole or (sync.partition and name.startswith(whole)) for s in one.rests_on]
-        found[sync.name] = frozenset(stream.split(".", 1)[0] for stream in streams)
+        if sync.segment is not None:
+            names = [f"segment.{sync.segment}"]
+        else:
+            names = [name for name in sets if name.startswith(f"partition.{sync.partition}.")]
+        streams = {stream for name in names for stream in sets[name].rests_on}
+        found[sync.name] = frozenset(stream.split(".", 1)[0] for stream in streams) & config.connections.keys()
     return found
 
 
@@ -151,7 +156,8 @@ def _last(run: Run | None) -> dict[str, Any]:
 def _hold(hold: Any) -> dict[str, Any]:
     return {
         "target": hold.target, "kind": hold.kind, "reason": hold.reason, "since": from_us(hold.since),
-        "adds": len(hold.adds), "removes": len(hold.removes), "facts": {k: v for k, v in hold.facts.items() if k != "definition"},
+        "adds": len(hold.adds), "removes": len(hold.removes),
+        "facts": {name: fact for name, fact in hold.facts.items() if name != "definition"},
     }  # fmt: skip
 
 
@@ -166,7 +172,9 @@ def show_standing(found: Mapping[str, Any]) -> None:
     if any(one["target"] == ALL for one in found["paused"]):
         click.echo("Everything is paused; `tagalong resume --all` lets it go on.")
     click.echo()
-    table(("connection", "last pull", "status", "records", "next", "note"), [_connection_row(one) for one in found["connections"]])
+    table(
+        ("connection", "last pull", "status", "records", "next", "note"), [_connection_row(one) for one in found["connections"]]
+    )
     click.echo()
     table(("sync", "to", "last run", "status", "ours", "next", "note"), [_sync_row(one) for one in found["syncs"]])
     for hold in found["holds"]:

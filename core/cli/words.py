@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
+from core.cli.definitions import vocabulary_of
 from core.cli.output import cell
 from core.clock import from_us
-from core.cli.definitions import vocabulary_of
 from core.config.model import Config
 from core.contract import Kind
 from core.segments.vocabulary import BILLING_WORDS, COMPANY_FIELDS, PROFILE_FIELDS, SCORE_WORDS, StreamWords, Vocabulary
@@ -22,22 +22,18 @@ def read_words(config: Config, store: Store, text: str) -> dict[str, Any]:
     """Return the fields, events and questions whose names contain *text*, in any case."""
     vocabulary = vocabulary_of(config, store)
     wanted = text.casefold()
+    profile = {name: str(type_) for name, type_ in PROFILE_FIELDS.items() if vocabulary.feeding(Kind.PROFILE, name)}
+    company = {name: str(type_) for name, type_ in COMPANY_FIELDS.items() if vocabulary.feeding(Kind.COMPANY, name)}
     return {
         "fields": [
-            *_canonical(store, "", "profiles", {n: str(t) for n, t in PROFILE_FIELDS.items() if _fed(vocabulary, Kind.PROFILE, n)}, wanted),
-            *_canonical(
-                store, "company.", "companies", {n: str(t) for n, t in COMPANY_FIELDS.items() if _fed(vocabulary, Kind.COMPANY, n)}, wanted
-            ),
+            *_canonical(store, "", "profiles", profile, wanted),
+            *_canonical(store, "company.", "companies", company, wanted),
             *_words(vocabulary, wanted),
             *(field for stream in vocabulary.streams for field in _source(store, stream, wanted)),
         ],
         "events": _events(store, vocabulary, wanted),
         "questions": _questions(store, wanted),
-    }  # fmt: skip
-
-
-def _fed(vocabulary: Vocabulary, kind: Kind, name: str) -> bool:
-    return bool(vocabulary.feeding(kind, name))
+    }
 
 
 def _canonical(store: Store, prefix: str, table: str, types: Mapping[str, str], wanted: str) -> list[dict[str, Any]]:
@@ -66,7 +62,9 @@ def _spelled(stream: StreamWords, name: str) -> str:
     return f"{stream.connection}.{name}" if name.isidentifier() else f'field("{stream.connection}.{stream.name}", "{name}")'
 
 
-def _described(store: Store, table: str, live: str, columns: Mapping[str, str], types: Mapping[str, str]) -> list[dict[str, Any]]:
+def _described(
+    store: Store, table: str, live: str, columns: Mapping[str, str], types: Mapping[str, str]
+) -> list[dict[str, Any]]:
     if not columns:
         return []
     counts = ", ".join(f'count("{column}")' for column in columns.values())
@@ -84,14 +82,16 @@ def _described(store: Store, table: str, live: str, columns: Mapping[str, str], 
 
 def _samples(store: Store, table: str, live: str, column: str, type_: str) -> list[str]:
     rows = store.conn.execute(
-        f'SELECT DISTINCT v FROM (SELECT "{column}" AS v FROM "{table}" WHERE {live} AND "{column}" IS NOT NULL LIMIT ?) LIMIT ?',
+        f'SELECT DISTINCT v FROM (SELECT "{column}" AS v FROM "{table}" WHERE {live} AND "{column}" IS NOT NULL LIMIT ?)'
+        " LIMIT ?",
         (SAMPLED_ROWS, SAMPLES),
     )
     return [cell(from_us(value)) if type_ == "time" and isinstance(value, int) else cell(value) for (value,) in rows]
 
 
 def _events(store: Store, vocabulary: Vocabulary, wanted: str) -> list[dict[str, Any]]:
-    names = {name for name in vocabulary.events if wanted in name.casefold() or _any(wanted, vocabulary.properties.get(name, ()))}
+    known = {name: [name, *vocabulary.properties.get(name, ())] for name in vocabulary.events}
+    names = {name for name, words in known.items() if any(wanted in word.casefold() for word in words)}
     found = []
     for name_id, name in store.conn.execute("SELECT id, name FROM event_names ORDER BY name"):
         if name in names:
@@ -103,14 +103,10 @@ def _events(store: Store, vocabulary: Vocabulary, wanted: str) -> list[dict[str,
     return found
 
 
-def _any(wanted: str, names: Iterable[str]) -> bool:
-    return any(wanted in name.casefold() for name in names)
-
-
 def _questions(store: Store, wanted: str) -> list[dict[str, Any]]:
     found = []
     for survey, question, count in store.conn.execute(
-        "SELECT survey, question, count(*) FROM answers WHERE deleted_at IS NULL GROUP BY survey, question ORDER BY survey, question"
+        "SELECT survey, question, count(*) FROM answers WHERE deleted_at IS NULL GROUP BY survey, question ORDER BY 1, 2"
     ):
         if wanted in f"{survey} {question}".casefold():
             rows = store.conn.execute(

@@ -18,6 +18,7 @@ from contextlib import ExitStack
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -69,32 +70,28 @@ def open_api(
     base_url = (settings.base_url or manifest.base_url or "").rstrip("/") or None
     hosts = _hosts(connector, auth, base_url, connection)
     waiter = Waiter(stop=stop, sleep=sleep)
+    options: dict[str, Any] = {
+        "timeout": timeout,
+        "transport": transport,
+        "verify": _tls(),
+        "trust_env": not hosts.loopback,  # a proxy in the environment has no business with a sandbox
+        "follow_redirects": False,
+    }
+    headers = {"user-agent": f"tagalong/{_version()}", "accept": "application/json", **manifest.headers}
+    keeper = None
+    if isinstance(auth, OAuth2):
+        path = store_path.absolute().with_name(f"{store_path.name}.{connection}.token")
+        keeper = TokenKeeper(auth, path, check_host=hosts.check, check=waiter.check, now=waiter.now, client=options)
+        if auth.base_url_key is not None and settings.base_url is None:
+            base_url = None
     with ExitStack() as stack:
-        client = stack.enter_context(
-            httpx.Client(
-                headers={"user-agent": f"tagalong/{_version()}", "accept": "application/json", **manifest.headers},
-                timeout=timeout,
-                limits=CONNECTIONS,
-                transport=transport,
-                verify=_tls(),
-                trust_env=not hosts.loopback,  # a proxy in the environment has no business with a sandbox
-                follow_redirects=False,
-            )
-        )
-        keeper = None
-        if isinstance(auth, OAuth2):
-            path = store_path.absolute().with_name(f"{store_path.name}.{connection}.token")
-            keeper = TokenKeeper(
-                auth, path, check_host=hosts.check, check=waiter.check, transport=transport, timeout=timeout, now=waiter.now
-            )
-        from_token = isinstance(auth, OAuth2) and auth.base_url_key is not None and settings.base_url is None
         wire = Wire(
             connection=connection,
-            base_url=None if from_token else base_url,
+            base_url=base_url,
             hosts=hosts,
             signer=make_signer(auth, keeper),
             classify=connector.classify,
-            client=client,
+            client=stack.enter_context(httpx.Client(headers=headers, limits=CONNECTIONS, **options)),
             budget=stack.enter_context(shared_budget(store_path, connection, manifest.limits)),
             waiter=waiter,
             outage=Outage(store_path.absolute(), connection),
@@ -128,6 +125,7 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
+@lru_cache(maxsize=1)
 def _version() -> str:
     try:
         return version("tagalong")

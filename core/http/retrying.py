@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
@@ -30,10 +30,10 @@ class Repeater:
 
     def __init__(self, sleep: Callable[[float], None], rng: random.Random | None = None) -> None:
         self._rng = rng or random.Random()  # noqa: S311 - jitter
-        self._harmless = self._retrying(sleep, lambda error: isinstance(error, TransientError))
-        self._careful = self._retrying(sleep, lambda error: isinstance(error, TransientError) and not error.maybe_acted)
+        self._harmless = self._retrying(sleep, _soon)
+        self._careful = self._retrying(sleep, lambda error: _soon(error) and not error.maybe_acted)
 
-    def _retrying(self, sleep: Callable[[float], None], worth_it: Callable[[BaseException], bool]) -> Retrying:
+    def _retrying(self, sleep: Callable[[float], None], worth_it: Callable[[Any], bool]) -> Retrying:
         return Retrying(
             stop=stop_after_attempt(TRIES), retry=retry_if_exception(worth_it), wait=self._wait_s, sleep=sleep, reraise=True
         )
@@ -48,3 +48,7 @@ class Repeater:
             return error.retry_after_s  # exactly as long as the vendor asks
         ceiling = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**state.attempt_number)
         return self._rng.uniform(ceiling / 2, ceiling)
+
+
+def _soon(error: BaseException) -> bool:
+    return isinstance(error, TransientError) and (error.retry_after_s or 0) <= PATIENCE_S

@@ -22,7 +22,7 @@ from core.auth import Signer
 from core.budget import Budget
 from core.clock import Clock
 from core.contract import Answer
-from core.errors import ConfigError, ConnectorError, ProtocolError, QuotaExhausted, RateLimited, TransientError
+from core.errors import ConfigError, ConnectorError, ProtocolError, QuotaExhausted, TransientError
 from core.http.answers import FAILURES, Asked, Classify, Received, remaining_wait_s, to_answer, transport_error
 from core.http.encode import encode_json, encode_pairs
 from core.http.hosts import Hosts, host_of, is_private
@@ -205,30 +205,35 @@ class Wire:
         """Tell other processes what an answer means for them: patience, or a pause."""
         try:
             yield
-        except RateLimited as error:
-            wait_s = error.retry_after_s
-            if wait_s is not None and wait_s > PATIENCE_S:
-                resume_at = self.clock() + timedelta(seconds=wait_s)
-                self.budget.pause(resume_at)
-                raise QuotaExhausted(
-                    "the vendor asks for a long pause; the connection resumes by itself",
-                    resume_at=resume_at,
-                    status=error.status,
-                    request_id=error.request_id,
-                ) from error
-            if wait_s:
-                self.budget.hold_off(self.waiter.now() + wait_s)
+        except TransientError as error:
+            self._heed(error)
             raise
         except QuotaExhausted as error:
             self.budget.pause(error.resume_at)
-            raise
-        except TransientError:
             raise
         except ConnectorError:
             self.outage.ended()
             raise
         else:
             self.outage.ended()
+
+    def _heed(self, error: TransientError) -> None:
+        """Let every process wait as long as the vendor asks; for a long wait pause the connection instead."""
+        wait_s = error.retry_after_s
+        if not wait_s:
+            return
+        if wait_s <= PATIENCE_S:
+            self.budget.hold_off(self.waiter.now() + wait_s)
+            return
+        resume_at = self.clock() + timedelta(seconds=wait_s)
+        self.budget.pause(resume_at)
+        if not error.maybe_acted:  # else the caller has to know that the outcome is unknown
+            raise QuotaExhausted(
+                "the vendor asks for a long pause; the connection resumes by itself",
+                resume_at=resume_at,
+                status=error.status,
+                request_id=error.request_id,
+            ) from error
 
     # Without credentials
 

@@ -93,16 +93,15 @@ def _rows(events: EventSet, facts: Facts) -> Sql:
     name_id = facts.event_id(events.name)
     if name_id is None:
         return Sql("events WHERE 0")
-    window = inside(events.window, "time", facts.as_of_us)
+    small = _small(events.window, name_id, facts)
+    window = inside(events.window, "time" if small else dialect.not_led_by("time"), facts.as_of_us)
     where = [f"name_id = {name_id}", "profile_id IS NOT NULL", window.text]
     params = list(window.params)
-    table = "events"
     if events.filter is not None:
         filter_ = predicate(events.filter, lambda value: _property(value, facts), facts.as_of_us)
         where.append(filter_.text)
         params += filter_.params
-    elif _small(events.window, name_id, facts):
-        table = dialect.led_by_time(table)
+    table = dialect.led_by_time("events") if small else "events"
     where.append(_streams(events.source, facts))
     return Sql(f"{table} WHERE {' AND '.join(part for part in where if part)}", tuple(params))
 

@@ -143,6 +143,11 @@ def led_by_time(table: str) -> str:
     return f"{table} INDEXED BY events_window"
 
 
+def not_led_by(column: str) -> str:
+    """Return *column* so that no index is chosen for it: without statistics a wide range looks as good as an equality."""
+    return f"+{column}"
+
+
 # --- local days ----------------------------------------------------------------------------------------------------
 
 

@@ -221,7 +221,12 @@ def _claims(conn: sqlite3.Connection, graph: Graph) -> None:
 
 
 def _assign(conn: sqlite3.Connection, graph: Graph) -> None:
-    """`r_component`: each component's id. It keeps the smallest that it has had, unless a part with an older subject holds it."""
+    """
+    `r_component`: each component's id. It keeps the smallest that it has had, unless a part with an older subject holds it.
+
+    Only a person's own records (a company's, for companies) carry an id along when their identifiers change: a deal that is
+    given to somebody else, or an employee who goes, must not.
+    """
     node = graph.column
     script(
         conn,
@@ -231,8 +236,9 @@ def _assign(conn: sqlite3.Connection, graph: Graph) -> None:
             CROSS JOIN r_label l ON l.subject_id = e.subject_id;
         INSERT OR IGNORE INTO r_first SELECT identifier_id, -identifier_id FROM r_anonymous;
         CREATE TEMP TABLE r_had (component INTEGER, node INTEGER, rank INTEGER);
-        INSERT INTO r_had SELECT l.label, s.{node}, s.id FROM r_label l CROSS JOIN subjects s ON s.id = l.subject_id
-            WHERE s.{node} IS NOT NULL;
+        INSERT INTO r_had SELECT l.label, s.{node}, s.id FROM r_label l
+            CROSS JOIN r_subject r ON r.id = l.subject_id AND r.entity
+            CROSS JOIN subjects s ON s.id = l.subject_id WHERE s.{node} IS NOT NULL;
         INSERT INTO r_had SELECT f.component, i.{node}, {_LATER} + i.id FROM r_first f
             CROSS JOIN identifiers i ON i.id = f.identifier_id WHERE i.{node} IS NOT NULL;
         CREATE TEMP TABLE r_won (node INTEGER PRIMARY KEY, component INTEGER NOT NULL, rank INTEGER);

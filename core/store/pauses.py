@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from core.clock import from_us, to_us
+from core.errors import Stopped
 from core.store.db import Store
 
 ALL: Final = "all"
@@ -29,6 +30,13 @@ def resume(store: Store, target: str) -> bool:
 def pauses(conn: sqlite3.Connection) -> dict[str, datetime]:
     """Return what is paused, and since when."""
     return {target: from_us(at) for target, at in conn.execute("SELECT target, at FROM pauses ORDER BY target")}
+
+
+def refuse_paused(conn: sqlite3.Connection, *targets: str) -> None:
+    """Raise Stopped where one of *targets*, or everything, is paused."""
+    standing = paused(conn, *targets)
+    if standing is not None:
+        raise Stopped(f"{standing} is paused; `tagalong resume` lets it go on")
 
 
 def paused(conn: sqlite3.Connection, *targets: str) -> str | None:

@@ -19,7 +19,7 @@ from support import acme
 from core.budget import Budget, shared_budget
 from core.clock import to_us
 from core.contract import Limit
-from core.errors import QuotaExhausted, Stopped
+from core.errors import QuotaExhausted, Stopped, StoreError
 from core.http.waiting import Waiter
 from core.registry import Connector
 from core.store import Store
@@ -252,10 +252,45 @@ def test_no_more_requests_at_once_than_the_vendor_allows(sandbox_api):
 def test_waiting_for_a_place_ends_when_the_process_stops(budget):
     """Somebody else has the only one."""
     one = budget(Limit(float("inf"), concurrency=1))
-    stop = threading.Event()
+    stop, failures = threading.Event(), []
     stop.set()
-    with one.place("/x", lambda: None), pytest.raises(Stopped), one.place("/x", Waiter(stop=stop).check):
-        pass
+
+    def wait():
+        try:
+            with one.place("/x", Waiter(stop=stop).check):
+                pass
+        except Stopped as error:
+            failures.append(error)
+
+    with one.place("/x", lambda: None):
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        waiting.join(5)
+    assert len(failures) == 1
+    stop.clear()
+    wait()
+    assert len(failures) == 1
+
+
+def test_a_thread_does_not_wait_for_itself(sandbox_api):
+    """A connector may ask for something while it reads lines, also where the vendor allows one request at a time."""
+    api = sandbox_api(limited(Limit(float("inf"), concurrency=1)), Connector(acme).sandbox())
+    seen = [(line["n"], api.get("/account")["id"]) for line in api.lines("/lines", count=2)]
+    assert [(0, "acme-1"), (1, "acme-1")] == seen
+    api.get("/account")
+
+
+def test_patience_that_cannot_be_shared_does_not_spoil_an_answer(budget, monkeypatch):
+    """The store is locked or full just then: the answer in hand is what counts, and this process waits all the same."""
+    one = budget()
+
+    def broken():
+        raise StoreError("locked")
+
+    monkeypatch.setattr(one, "_store", broken)
+    one.hold_off(START + 30)
+    monkeypatch.undo()
+    assert one.take("/x", START, longest_wait_s=600) == 30
 
 
 def test_a_quota_that_ran_out_is_a_pause_for_everybody(respx_mock, fake_api, store, clock):

@@ -85,6 +85,17 @@ def test_a_very_long_wait_is_a_pause(respx_mock, fake_api, clock):
     assert api.get("/x") == {"ok": True}
 
 
+def test_a_long_wait_does_not_hide_an_unknown_outcome(respx_mock, fake_api):
+    """A write that was told 503 for an hour may have been carried out: the caller hears that, and the next one of the pause."""
+    write = respx_mock.post(f"{BASE}/x").mock(side_effect=[slow_down("3600", 503)])
+    api = fake_api(acme)
+    with pytest.raises(TransientError) as caught:
+        api.post("/x")
+    with pytest.raises(QuotaExhausted):
+        api.get("/y")
+    assert (True, 1, []) == (caught.value.maybe_acted, write.call_count, api.slept)
+
+
 def test_backoff_grows_is_jittered_and_ends(respx_mock, fake_api):
     """Five tries; each wait longer than the last one's least, none alike, then the error."""
     route = respx_mock.get(f"{BASE}/x").respond(502)

@@ -6,6 +6,7 @@ It reads the definition literally and shares nothing with `core.segments.compile
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -51,9 +52,9 @@ class Reference:
     def holds(self, node: Any, person: dict[str, Any]) -> bool:
         match node:
             case t.And():
-                return all([self.holds(item, person) for item in node.items])
+                return all(self.holds(item, person) for item in node.items)
             case t.Or():
-                return any([self.holds(item, person) for item in node.items])
+                return any(self.holds(item, person) for item in node.items)
             case t.Not():
                 return not self.holds(node.item, person)
             case t.InSegment():
@@ -169,9 +170,9 @@ class Reference:
     def passes(self, node: Any, properties: dict[str, Any]) -> bool:
         match node:
             case t.And():
-                return all([self.passes(item, properties) for item in node.items])
+                return all(self.passes(item, properties) for item in node.items)
             case t.Or():
-                return any([self.passes(item, properties) for item in node.items])
+                return any(self.passes(item, properties) for item in node.items)
             case t.Not():
                 return not self.passes(node.item, properties)
             case _:
@@ -257,7 +258,8 @@ class Reference:
                     return None
                 return sum(row["worth"] for row in in_force) * (12 if word == "arr" else 1) / 100
         ranks = ["active", "past_due", "trialing", "unpaid", "paused", "incomplete", "canceled"]
-        first = min(rows, key=lambda r: (ranks.index(r["status"]), -(r["worth"] or 0), -(r.get("started_at") or 0), r["id"]))
+        rank = {status: n for n, status in enumerate(ranks)}
+        first = min(rows, key=lambda r: (rank.get(r["status"], 99), -(r["worth"] or 0), -(r.get("started_at") or 0), r["id"]))
         if word == "canceled_at":
             return first["cancel_requested_at"] if first["cancel_requested_at"] is not None else first["ended_at"]
         return first[{"plan_interval": "interval", "subscription_status": "status", "seats": "quantity"}.get(word, word)]
@@ -293,7 +295,7 @@ class Reference:
                     yield next((g for g in given if g not in (None, "")), None)
                 case _:
                     yield a.get("text")
-                    yield from __import__("json").loads(a["choice"]) if a.get("choice") is not None else ()
+                    yield from json.loads(a["choice"]) if a.get("choice") is not None else ()
 
 
 def _compare(a: Any, op: t.Op, b: Any) -> bool:

@@ -234,3 +234,8 @@ def _response(recorded: dict[str, Any]) -> Any:
     import httpx
 
     return httpx.Response(recorded["status"], headers=recorded["headers"], json=recorded["body"])
+
+
+def test_check_during_a_pause_is_no_failure(portal: Callable[..., Any]) -> None:
+    assert _steps(portal(daily=0)) == {"reach": Result.PASSED, "authenticate": Result.SKIPPED}
+    assert set(_steps(portal(daily=3)).values()) == {Result.PASSED, Result.SKIPPED}

@@ -338,15 +338,26 @@ def test_somebody_whom_the_answer_leaves_out_is_asked_for_again(
     assert [outcome.verdict for outcome in audience.create_people(api, [Person("ann@example.com")])] == [Verdict.RETRY]
 
 
-def test_an_error_that_names_nobody_sinks_the_batch(
-    fake_api: Callable[..., Any], respx_mock: Any, audience: StaticList
+@pytest.mark.parametrize("status", [400, 207])
+def test_a_batch_refused_whole_is_halved_until_the_culprit_stands_alone(
+    fake_api: Callable[..., Any], respx_mock: Any, audience: StaticList, status: int
 ) -> None:
+    """A 400 for one bad address in a hundred, or a 207 whose error names nobody: the others are made all the same."""
     api = fake_api("hubspot", {"token": "pat-x"})
-    body = {"results": [], "numErrors": 1, "errors": [{"category": "VALIDATION_ERROR", "message": "something"}]}
-    respx_mock.post(f"{BASE}/crm/objects/2026-03/contacts/batch/upsert").respond(207, json=body)
 
-    with pytest.raises(RejectedError):
-        audience.create_people(api, [Person("ann@example.com"), Person("bo@example.com")])
+    def answer(request: httpx.Request) -> httpx.Response:
+        ids = [each["id"] for each in json.loads(request.content)["inputs"]]
+        error = {"status": "error", "category": "VALIDATION_ERROR", "message": "something"}
+        if "bad" in ids:
+            return httpx.Response(status, json=error if status == 400 else {"results": [], "errors": [error]})
+        return httpx.Response(200, json={"results": [{"id": "1" + each[1], "properties": {"email": each}} for each in ids]})
+
+    respx_mock.post(f"{BASE}/crm/objects/2026-03/contacts/batch/upsert").mock(side_effect=answer)
+
+    outcomes = audience.create_people(api, [Person(key) for key in ("p1@example.com", "bad", "p3@example.com")])
+
+    assert _verdicts(outcomes) == [("11", "done"), ("bad", "rejected"), ("13", "done")]
+    assert outcomes[1].reason
 
 
 def test_no_request_of_ours_touches_a_subscription(portal: Callable[..., Any], audience: StaticList) -> None:

@@ -1,0 +1,332 @@
+"""
+One sync from its sets to its audiences: bind, recover, plan, push, and the record of it.
+
+All audiences of a partition are planned together, so that who goes from one group to another goes once. What ends a sync is a
+status in its run.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from datetime import datetime
+
+from pyroaring import BitMap
+
+from core import bind, freshness, guards, targets
+from core.bind import Bound
+from core.clock import to_us
+from core.config.model import SyncConfig
+from core.contract import Api, Verdict
+from core.cost import priced
+from core.draft import Case, draft
+from core.errors import HubError, LeaseLost, QuotaExhausted, Stopped, StoreError
+from core.follow import changed_since, follow
+from core.guards import SIZE_GUARDS, SOURCE_GUARDS, Held, HeldKind, SizeGuard, SourceGuard
+from core.hub import Session
+from core.log import log
+from core.plan import Draft, Plan, hold, limit
+from core.push import PushReport, Sending, finish, push
+from core.record import Recorder
+from core.recover import recover
+from core.segments.definitions import Definitions
+from core.segments.evaluate import Evaluation
+from core.send import AudienceGone
+from core.store import Store, audiences, holds, leases, pauses, runs
+from core.store.holds import Hold
+from core.store.leases import Lease
+from core.store.runs import Status
+from core.targets import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What all syncs of one run share."""
+
+    session: Session
+    store: Store
+    definitions: Definitions
+    evaluation: Evaluation
+    _: KW_ONLY
+    attended: bool
+    trigger: str = "command"
+    limit: int | None = None
+    source_guards: Sequence[SourceGuard] = SOURCE_GUARDS
+    size_guards: Sequence[SizeGuard] = SIZE_GUARDS
+    on_batch: Callable[[str, int], None] | None = None
+
+    @property
+    def as_of(self) -> datetime:
+        return self.evaluation.as_of
+
+
+@dataclass(frozen=True, slots=True)
+class SyncRun:
+    """One run of one sync."""
+
+    name: str
+    status: Status
+    _: KW_ONLY
+    run_id: int
+    plans: list[Plan] = field(default_factory=list)
+    reports: dict[str, PushReport] = field(default_factory=dict)
+    """By label."""
+    error: Exception | None = None
+    resume_at: datetime | None = None
+    requests: int = 0
+
+    @property
+    def refused(self) -> int:
+        """Members that became dead letters."""
+        return sum(n for r in self.reports.values() for (_, verdict), n in r.verdicts.items() if verdict == Verdict.REJECTED)
+
+
+def deliver(delivery: Delivery, sync: SyncConfig) -> SyncRun:
+    """Run one sync under its lease."""
+    hub, store = delivery.session.hub, delivery.store
+    run_id = runs.start_run(
+        store, "sync", sync.name, at=hub.clock(), trigger=delivery.trigger, limited=delivery.limit is not None
+    )
+    plans: list[Plan] = []
+    reports: dict[str, PushReport] = {}
+    error: Exception | None = None
+    try:
+        pauses.refuse_paused(store.conn, f"sync.{sync.name}", f"connection.{sync.to}")
+        with leases.hold(hub.path, f"sync.{sync.name}", hub.clock) as lease:
+            plans += plans_of(delivery, sync, lease=lease, run_id=run_id)
+            for plan in plans:
+                reports[plan.label] = push(plan, _sending(delivery, sync, lease, run_id))
+                with store.atomic() as conn:
+                    finish(conn, plan, reports[plan.label])
+                if reports[plan.label].error is not None:
+                    error = reports[plan.label].error
+                    _note_gone(delivery, plan, error)
+                    break
+    except Exception as caught:
+        error = caught
+    if isinstance(error, StoreError):
+        raise error
+    status = _status(error, plans)
+    if status is Status.FAILED and not isinstance(error, HubError):
+        log.error("sync_broke", sync=sync.name, exc_info=error)
+    requests = delivery.session.taken()
+    result = SyncRun(
+        sync.name,
+        status,
+        run_id=run_id,
+        plans=plans,
+        reports=reports,
+        error=error,
+        resume_at=error.resume_at if isinstance(error, QuotaExhausted) else None,
+        requests=sum(sum(counts.values()) for counts in requests.values()),
+    )
+    message = None if error is None else str(error) or type(error).__name__
+    runs.finish_run(store, run_id, status, at=hub.clock(), summary=summary(result), error=message, requests=requests)
+    log.info("sync_ended", sync=sync.name, status=str(status), requests=result.requests)
+    return result
+
+
+def _status(error: Exception | None, plans: Sequence[Plan]) -> Status:
+    match error:
+        case QuotaExhausted():
+            return Status.WAITING
+        case Stopped() | LeaseLost():
+            return Status.STOPPED
+        case AudienceGone():
+            return Status.HELD
+        case None:
+            return Status.HELD if any(plan.held for plan in plans) else Status.DONE
+        case _:
+            return Status.FAILED
+
+
+def _sending(delivery: Delivery, sync: SyncConfig, lease: Lease, run_id: int) -> Sending:
+    hub = delivery.session.hub
+    return Sending(
+        delivery.store,
+        lambda: delivery.session.api(sync.to),
+        lease=lease,
+        run_id=run_id,
+        clock=hub.clock,
+        sleep=hub.sleep,
+        stopping=hub.stop.is_set,
+        on_batch=delivery.on_batch,
+    )
+
+
+def plans_of(
+    delivery: Delivery, sync: SyncConfig, *, lease: Lease | None = None, run_id: int | None = None, remember: bool = True
+) -> list[Plan]:
+    """
+    Return the plans of a sync; with a *lease* what earlier runs left open is settled first.
+
+    *remember* writes down what is held, which is what `approve` lets through.
+    """
+    hub, store = delivery.session.hub, delivery.store
+    connector = hub.connector(sync.to)
+    drafts = [
+        _draft(delivery, target, lease, run_id) for target in targets.targets_of(sync, delivery.definitions.config, connector)
+    ]
+    plans = limit(hold(drafts, attended=delivery.attended, size_guards=delivery.size_guards), delivery.limit)
+    if remember:
+        with store.atomic() as conn:
+            for plan in plans:
+                holds.replace_holds(conn, plan.label, _holds(plan, delivery))
+    return [priced(plan, connector.manifest) for plan in plans]
+
+
+def _draft(delivery: Delivery, target: Target, lease: Lease | None, run_id: int | None) -> Draft:
+    session, store = delivery.session, delivery.store
+    held = _held(delivery, target)
+
+    def api() -> Api:
+        return session.api(target.connection)
+
+    bound = _bind(delivery, target, api, quietly=bool(held))
+    first_run = not runs.has_completed(store.conn, target.sync.name) and (bound.row is None or bound.row.planned_at is None)
+    changed = BitMap()
+    if bound.row is not None:
+        changed = changed_since(store.conn, bound.row.planned_at)
+        follow(store, bound.row, target.audience, changed=changed)
+        if not held and bound.held is None:
+            if lease is not None and run_id is not None:
+                recover(_recorder(delivery, target, bound, lease, run_id, first_run), target.audience, api=api)
+            bound = bind.read_foreign(store, target, bound, api=api, at=delivery.as_of)
+    case = Case(
+        target,
+        bound,
+        as_of=delivery.as_of,
+        wanted=delivery.evaluation.sets.get(target.set_name, BitMap()),
+        changed=changed,
+        category=session.hub.connector(target.connection).manifest.category,
+        turnover=targets.turnover(delivery.definitions, target.set_name),
+        first_run=first_run,
+        held=(*held, *([bound.held] if bound.held else [])),
+    )
+    return draft(store, case, api=api)
+
+
+def _held(delivery: Delivery, target: Target) -> list[Held]:
+    """Return why all of a target is held before its audience is looked at: its sources and its words."""
+    conn, config = delivery.store.conn, delivery.definitions.config
+    definition = delivery.definitions.sets[target.set_name]
+    found = []
+    reason = delivery.evaluation.failed.get(target.set_name)
+    if reason is not None:
+        found.append(Held(HeldKind.SOURCE, f"{target.set_name} cannot be told: {reason}"))
+    names = definition.rests_on | freshness.everyones_streams(conn)
+    states = freshness.source_states(conn, names, config=config, now=delivery.as_of)
+    found += guards.sources_held(states, delivery.as_of, guards=delivery.source_guards)
+    if delivery.source_guards:
+        approved = holds.approved_text(conn, target.label, HeldKind.UNSEEN, definition.definition)
+        unseen = guards.unseen(sorted(definition.unseen), sync=target.sync.name, approved=approved)
+        found += [unseen] if unseen is not None else []
+    return found
+
+
+def _bind(delivery: Delivery, target: Target, api: Callable[[], Api], *, quietly: bool) -> Bound:
+    """Bind a target; *quietly* asks nobody, since nothing will be sent."""
+    store = delivery.store
+    account = _account(store, target.connection)
+    if quietly:
+        rows = [
+            r for r in audiences.bound_to(store.conn, target.label) if (r.connection, r.account) == (target.connection, account)
+        ]
+        return Bound(rows[0] if rows else None, account=account or "")
+    if account is None:
+        api()
+        account = _account(store, target.connection)
+    labels = _labels(delivery)
+    return bind.bind(store, target, account=str(account), api=api, labels=labels, at=delivery.as_of)
+
+
+def _account(store: Store, connection: str) -> str | None:
+    row = store.conn.execute("SELECT account FROM connections WHERE name = ?", (connection,)).fetchone()
+    return None if row is None else row[0]
+
+
+def _labels(delivery: Delivery) -> frozenset[str]:
+    config, hub = delivery.definitions.config, delivery.session.hub
+    return frozenset(
+        target.label for sync in config.syncs.values() for target in targets.targets_of(sync, config, hub.connector(sync.to))
+    )
+
+
+def _recorder(delivery: Delivery, target: Target, bound: Bound, lease: Lease, run_id: int, first_run: bool) -> Recorder:
+    if bound.row is None:
+        raise ValueError(target.label)
+    owned = len(audiences.standing(delivery.store.conn, bound.row.id).owned)
+    return Recorder(
+        delivery.store,
+        bound.row,
+        label=target.label,
+        run_id=run_id,
+        lease=lease,
+        clock=delivery.session.hub.clock,
+        owned_before=owned,
+        counts=not first_run,
+        began_at=to_us(delivery.as_of),
+    )
+
+
+def _holds(plan: Plan, delivery: Delivery) -> list[Hold]:
+    """Return what `status` shows and `approve` lets through: each reason with the members shown."""
+    definition = delivery.definitions.sets[plan.target.set_name].definition
+    texts = {HeldKind.RETARGET: plan.target.target, HeldKind.UNSEEN: definition}
+    merged: dict[HeldKind, list[Held]] = {}
+    for held in plan.held:
+        merged.setdefault(held.kind, []).append(held)
+    return [
+        Hold(
+            plan.label,
+            kind,
+            reason="; ".join(one.reason for one in several),
+            facts={**several[0].facts, "approve": [one.approve for one in several if one.approve]},
+            since=to_us(plan.as_of),
+            adds=plan.held_adds,
+            removes=plan.held_removes,
+            definition=texts.get(kind),
+        )
+        for kind, several in merged.items()
+    ]
+
+
+def _note_gone(delivery: Delivery, plan: Plan, error: Exception | None) -> None:
+    row = plan.draft.bound.row
+    if not isinstance(error, AudienceGone) or row is None:
+        return
+    reason = f"{targets.spoken(plan.target.target, plan.target.name)} is no longer there; approve makes it anew"
+    gone = Hold(
+        plan.label,
+        HeldKind.GONE,
+        reason=reason,
+        facts={"approve": [plan.target.sync.name]},
+        since=to_us(plan.as_of),
+        adds=BitMap(),
+        removes=BitMap(),
+        definition=row.remote_id,
+    )
+    with delivery.store.atomic() as conn:
+        holds.replace_holds(conn, plan.label, [gone])
+
+
+def summary(run: SyncRun) -> dict[str, object]:
+    """Return what `runs` shows of a sync's run."""
+    found: dict[str, object] = {}
+    for plan in run.plans:
+        report = run.reports.get(plan.label)
+        verdicts = report.verdicts if report is not None else Counter[tuple[str, str]]()
+        found[plan.label] = {
+            "wanted": len(plan.draft.wanted),
+            "adds": len(plan.adds) + len(plan.creates),
+            "removes": len(plan.removes),
+            "moves": len(plan.moves),
+            "updates": len(plan.updates),
+            "held_adds": len(plan.held_adds),
+            "held_removes": len(plan.held_removes),
+            "skips": {str(skip): len(profiles) for skip, profiles in plan.skips.items()},
+            "held": [str(held.kind) for held in plan.held],
+            "verdicts": {f"{op}.{verdict}": n for (op, verdict), n in sorted(verdicts.items())},
+        }
+    return found
