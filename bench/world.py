@@ -158,7 +158,8 @@ def make_store(path: Path, profiles: int, events: int, seed: int = 1) -> None:
                 ),
             )
             conn.executemany(
-                "INSERT INTO profiles (id, company_id, email, user_id, country, language, created_at, changed_at) VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
+                "INSERT INTO profiles (id, company_id, email, user_id, country, language, created_at, changed_at) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
                 _people(chance, profiles, companies, now),
             )
             conn.executemany(

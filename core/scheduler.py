@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.jobstores.base import JobLookupError
@@ -33,11 +33,19 @@ AGAIN_AFTER: Final = timedelta(seconds=30)
 """How long a job rests that failed, or could not run at all because somebody else held its lease."""
 
 
-class Work(Protocol):
-    """What the daemon has done. Both return how the run ended: done, failed, held, waiting, stopped."""
+class Ended(NamedTuple):
+    """How a run ended."""
 
-    def pull(self, connection: str) -> str: ...
-    def sync(self, name: str) -> str: ...
+    status: str
+    """done, failed, held, waiting, stopped."""
+    error: Exception | None = None
+
+
+class Work(Protocol):
+    """What the daemon has done."""
+
+    def pull(self, connection: str) -> Ended: ...
+    def sync(self, name: str) -> Ended: ...
 
 
 class Worker(ThreadPoolExecutor):  # type: ignore[misc]  # APScheduler has no types
@@ -132,10 +140,9 @@ class Daemon:
         try:
             if self.stop.is_set() or not self._still_due(job):
                 return
-            status = self.work.pull(job.name) if job.what is What.PULL else self.work.sync(job.name)
-            self._note(job, str(status), None)
+            self._note(job, self.work.pull(job.name) if job.what is What.PULL else self.work.sync(job.name))
         except Exception as error:  # whatever it is, the daemon goes on
-            self._note(job, "failed", error)
+            self._note(job, Ended("failed", error))
         finally:
             self.busy.discard(job.key)
 
@@ -148,14 +155,14 @@ class Daemon:
             conn.close()
         return at is not None and at <= self.clock()
 
-    def _note(self, job: Job, status: str, error: Exception | None) -> None:
-        now = self.clock()
+    def _note(self, job: Job, ended: Ended) -> None:
+        now, status = self.clock(), ended.status
         self.resting.pop(job.key, None)
         if status in ("failed", "stopped"):
             self.resting[job.key] = now + AGAIN_AFTER
         facts: dict[str, object] = {job.what.value: job.name}
         if status == "failed":
-            reason = _reason(error)
+            reason = _reason(ended.error)
             if job.key not in self.away:
                 self.away[job.key] = now
                 log.error("job_failed", **facts, **reason)

@@ -8,17 +8,24 @@ reads the feed for the types that touch its objects, and keeps its own checkpoin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from connectors.stripe.lists import PAGE_SIZE, Anchor, fetch, walk
-from core.contract import Api, BadRecord, Page
+from core.contract import Api, Page
 
 LOOKBACK = timedelta(minutes=10)  # events of one second can appear out of order; a clock may be off
 TRUSTED = timedelta(days=29)  # the feed keeps 30 days (docs.stripe.com/api/events); one day is for the pull itself
+_TOKEN = re.compile(r"(?P<began>\d+):(?P<at>\d+):(?:#\d+|(?P<id>\w.*))")
+"""When the pull began, the second that it got to, and the last row of a list or the number of a page of the feed."""
 MAX_TYPES = 20  # docs.stripe.com/api/events/list#list_events-types
+
+
+UNREADABLE = "unreadable"
+"""The status of a record that lacks what it cannot be completed without; no status of the vendor's."""
 
 
 class Touch(NamedTuple):
@@ -61,6 +68,10 @@ class Source:
     finisher: Callable[[Api, bool], Finisher] = lambda api, whole: Finisher()
     """Told whether the pull is of everything."""
 
+    def __post_init__(self) -> None:
+        if len(self.types) > MAX_TYPES:
+            raise ValueError(f"{self.path}: the feed takes {MAX_TYPES} types at most")
+
 
 def pull(source: Source, api: Api, cursor: datetime | None, resume: str | None) -> Iterator[Page]:
     """
@@ -68,14 +79,15 @@ def pull(source: Source, api: Api, cursor: datetime | None, resume: str | None) 
 
     The resume token holds the time at which the pull began: that is what the checkpoint becomes, however often it broke.
     """
-    how, began, *place = (resume or "").split(":", 3) if resume else ("", "")
-    if how == "list" and api.now - _time(began) < TRUSTED:
-        return _listed(source, api, _time(began), Anchor(place[1], int(place[0])))
+    token = _TOKEN.fullmatch(resume or "")
+    began = _time(token["began"]) if token else api.now
+    if api.now - began > TRUSTED:
+        token, began = None, api.now
+    if token and token["id"]:
+        return _listed(source, api, began, Anchor(token["id"], int(token["at"])))
     if cursor is None or api.now - cursor > TRUSTED:  # Quirk 3: a pull of everything is the only way back
-        return _listed(source, api, api.now, None)
-    if how == "feed" and api.now - _time(began) < TRUSTED:
-        return _changed(source, api, _time(began), _time(place[0]))
-    return _changed(source, api, api.now, cursor)
+        return _listed(source, api, began, None)
+    return _changed(source, api, began, _time(token["at"]) if token else cursor)
 
 
 def _listed(source: Source, api: Api, began: datetime, after: Anchor | None) -> Iterator[Page]:
@@ -87,9 +99,9 @@ def _listed(source: Source, api: Api, began: datetime, after: Anchor | None) -> 
         params["created[gte]"] = start
     finisher = source.finisher(api, True)
     for chunk in walk(api, source.path, params, after=after):
-        records, bad = _finished(finisher, chunk.rows)
-        token = f"list:{_seconds(began)}:{chunk.next.created}:{chunk.next.id}" if chunk.next else None
-        yield Page(records, cursor=began, resume=token, bad=bad, whole=True)
+        records = _finished(finisher, chunk.rows)
+        token = f"{_seconds(began)}:{chunk.next.created}:{chunk.next.id}" if chunk.next else None
+        yield Page(records, cursor=began, resume=token, whole=True)
 
 
 def _changed(source: Source, api: Api, began: datetime, since: datetime) -> Iterator[Page]:
@@ -97,10 +109,10 @@ def _changed(source: Source, api: Api, began: datetime, since: datetime) -> Iter
     for number, (at, ids) in enumerate(_batches(source, api, since)):
         found = {id: fetch(api, source.path, id, source.expand) for id in ids}
         live = [record for record in found.values() if record is not None]
-        records, bad = _finished(finisher, [record for record in live if _wanted(source, api, record)])
+        records = _finished(finisher, [record for record in live if _wanted(source, api, record)])
         gone = [id for id, record in found.items() if record is None]
         # numbered, so that no two pages have one token, however much rests on one touch
-        yield Page(records, cursor=began, resume=f"feed:{_seconds(began)}:{at}:{number}", deleted=gone, bad=bad)
+        yield Page(records, cursor=began, resume=f"{_seconds(began)}:{at}:#{number}", deleted=gone)
     yield Page([], cursor=began)
 
 
@@ -134,15 +146,21 @@ def _touches(source: Source, api: Api, since: datetime) -> list[tuple[Touch, int
     return sorted(latest.items(), key=lambda found: found[1])
 
 
-def _finished(finisher: Finisher, rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[BadRecord]]:
-    records, bad = [], []
+def _finished(finisher: Finisher, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """
+    Return the rows completed.
+
+    One that cannot be is given as a stub that the mapping refuses: so the core makes it a dead letter, and knows that the
+    object is still there.
+    """
+    records, stubs = [], []
     for row in rows:
         try:
             records.append(finisher.one(row))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            bad.append(BadRecord(row["id"], f"it lacks something: {type(error).__name__}"))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            stubs.append({"id": row["id"], "status": UNREADABLE})
     finisher.page(records)
-    return records, bad
+    return [*records, *stubs]
 
 
 def _wanted(source: Source, api: Api, record: Mapping[str, Any]) -> bool:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from core.clock import Clock, utc_now
 from core.errors import ConfigError, HubError, Problem
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class App:
     as_json: bool = False
     verbosity: int = 0
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    clock: Clock = utc_now
+    """The demo brings its own."""
 
     @property
     def path(self) -> Path:
@@ -54,7 +57,7 @@ class App:
         """Read the config and return what pulls and pushes by it; a context manager."""
         from core.hub import Hub
 
-        return Hub(self.config(level=level), environ=self.environ, **options)
+        return Hub(self.config(level=level), clock=self.clock, environ=self.environ, **options)
 
     def say(self, message: str) -> None:
         """Tell the person something that is not data."""
@@ -127,14 +130,12 @@ class Moment(click.ParamType[Any]):
 as_of_option = click.option("--as-of", type=Moment(), help="Answer as things were then.")
 
 
-def moment(as_of: datetime | None, config: Config) -> datetime:
+def moment(as_of: datetime | None, config: Config, clock: Clock) -> datetime:
     """Return *as_of* (or now) as aware UTC; a time without a zone is the workspace's."""
-    from core.clock import utc_now
-
     if as_of is None:
-        return utc_now()
+        return clock()
     local = as_of if as_of.tzinfo else as_of.replace(tzinfo=config.workspace.timezone)
-    if local > utc_now():
+    if local > clock():
         raise click.UsageError("--as-of lies ahead; it answers only from the past")
     return local.astimezone(UTC)
 

@@ -4,44 +4,177 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.cli.app import App, DurationText, as_of_option, known_names, verb
+from core.cli.app import FAILED, HELD, NEWS, App, DurationText, as_of_option, known_names, moment, verb
 
 if TYPE_CHECKING:
-    from core.config.model import Config
-    from core.hub import Hub
+    from core.run import Event, OnEvent, PullRun, SyncReport
 
 
 @verb("plan", "tagalong plan regulars")
 @click.argument("sync", nargs=-1)
+@click.option("--members", is_flag=True, help="List who would be sent, held or skipped.")
 @click.option("--fresh", type=DurationText(), help="First pull what is older than this.")
 @click.option("--full", is_flag=True, help="First pull everything again.")
+@click.option("--no-pull", is_flag=True, help="Pull nothing; so it is unless --fresh or --full say otherwise.")
 @as_of_option
 @click.pass_obj
-def plan_command(app: App, sync: tuple[str, ...], fresh: timedelta | None, full: bool, as_of: datetime | None) -> int:
+def plan_command(
+    app: App, sync: tuple[str, ...], members: bool, fresh: timedelta | None, full: bool, no_pull: bool, as_of: datetime | None
+) -> int:
     """Show exactly what sync would do; it sends nothing, and pulls nothing unless told to."""
-    raise NotImplementedError
+    from core.cli.plans import describe_members, describe_plan, describe_sources, show_plans
+    from core.run import chosen_syncs, connections_under, plan
+
+    if no_pull and (fresh or full):
+        raise click.UsageError("--no-pull, and --fresh or --full, contradict each other")
+    with app.hub() as hub, stopping(hub.stop), watching("Planning") as on_event, hub.store() as store:
+        known_names(sync, hub.config.syncs, "sync")
+        at = moment(as_of, hub.config, app.clock) if as_of else None
+        plans = plan(hub, names=sync, as_of=at, fresh=fresh, full=full, pull=bool(fresh or full), on_event=on_event)
+        under = connections_under(hub, hub.definitions(store), chosen_syncs(hub, sync))
+        described = [describe_plan(one) for one in plans]
+        sources = describe_sources(store, sorted(under), hub.clock())
+        if members:
+            for told, one in zip(described, plans, strict=True):
+                told["members"] = describe_members(store, one)
+        now = hub.clock()
+    code = HELD if any(told["held"] for told in described) else 0
+    if app.as_json:
+        return app.answer({"as_of": at or (plans[0].as_of if plans else now), "plans": described, "sources": sources}, code)
+    show_plans(described)
+    _show_sources(sources)
+    if members:
+        _show_members(described)
+    return code
+
+
+def _show_sources(sources: list[dict[str, Any]]) -> None:
+    from core.cli.output import clean
+    from core.durations import spell_duration
+
+    ages = [
+        f"{one['connection']} "
+        + ("never pulled" if one["age_s"] is None else f"{spell_duration(timedelta(seconds=round(one['age_s'])))} old")
+        for one in sources
+    ]
+    click.echo(clean(f"rests on: {', '.join(ages) or 'nothing'}"))
+
+
+def _show_members(plans: list[dict[str, Any]]) -> None:
+    from core.cli.output import table
+
+    click.echo()
+    columns = ("op", "profile_id", "email", "user_id", "note")
+    table(("sync", *columns), [[told["label"], *(m[c] for c in columns)] for told in plans for m in told["members"]])
 
 
 @verb("sync", "tagalong sync regulars --limit 5")
 @click.argument("sync", nargs=-1)
-@click.option("--limit", type=click.IntRange(1), help="Send no more than this many members of each audience.")
+@click.option("--limit", type=click.IntRange(1), help="Change no more than this many members of each audience.")
 @click.option("--fresh", type=DurationText(), help="Pull what is older than this, whatever the schedules say.")
 @click.option("--no-pull", is_flag=True, help="Rest on what is stored.")
 @click.option("--full", is_flag=True, help="Pull everything again.")
 @click.pass_obj
 def sync_command(app: App, sync: tuple[str, ...], limit: int | None, fresh: timedelta | None, no_pull: bool, full: bool) -> int:
     """Pull what is stale, see who is in which segment, and push the difference; once, then exit."""
-    raise NotImplementedError
+    from core.cli.plans import describe_report, show_report
+    from core.run import sync as run_sync
+
+    if no_pull and (fresh or full):
+        raise click.UsageError("--no-pull, and --fresh or --full, contradict each other")
+    with app.hub() as hub:
+        known_names(sync, hub.config.syncs, "sync")
+        with stopping(hub.stop), watching("Syncing") as on_event:
+            report = run_sync(hub, names=sync, limit=limit, fresh=fresh, pull=not no_pull, full=full, on_event=on_event)
+        code = FAILED if hub.stop.is_set() else report_code(report)
+    described = describe_report(report)
+    if app.as_json:
+        return app.answer(described, code)
+    show_report(described)
+    return code
+
+
+def report_code(report: SyncReport) -> int:
+    """Return the first exit code that applies: failed, held, new dead letters or waiting."""
+    from core.store.runs import Status
+
+    match report.status:
+        case Status.FAILED:
+            return FAILED
+        case Status.HELD:
+            return HELD
+        case Status.WAITING:
+            return NEWS
+        case _:
+            return NEWS if report.new_dead_letters or any(map(unreadable, report.pulls)) else 0
+
+
+def unreadable(run: PullRun) -> int:
+    """Return how many records of a pull could not be read."""
+    return 0 if run.report is None else sum(stream.bad for stream in run.report.streams)
 
 
 @verb("run", "tagalong run")
 @click.pass_obj
 def run_command(app: App) -> int:
     """Run as a daemon: every schedule in the config, until it is told to stop."""
-    raise NotImplementedError
+    from core.daemon import run_daemon
+
+    with app.hub(level="info") as hub, stopping(hub.stop):
+        ended = run_daemon(hub)
+    code = app.answer({"clean": ended}) if app.as_json else 0
+    if not ended:  # a vendor that hangs keeps its thread; what it was handed is an open intent, settled at the next start
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+@contextmanager
+def stopping(stop: threading.Event) -> Iterator[None]:
+    """Let SIGINT and SIGTERM end the work in hand cleanly; a second one ends the process."""
+
+    def ask(number: int, _frame: object) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def watching(what: str) -> Iterator[OnEvent]:
+    """Show on a terminal what is under way."""
+    from core.cli.output import progress
+
+    with progress(what) as say:
+        sent: dict[str, int] = {}
+
+        def on_event(event: Event) -> None:
+            match event.what:
+                case "page_stored":
+                    page = event.facts["page"]
+                    say(f"{event.name}: {page.records:,} records, {page.changed:,} changed")
+                case "batch_pushed":
+                    sent[event.name] = sent.get(event.name, 0) + int(event.facts["members"])
+                    say(f"{event.name}: {sent[event.name]:,} members sent")
+                case "pull_started" | "sync_started":
+                    say(event.name)
+
+        yield on_event

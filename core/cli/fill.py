@@ -7,10 +7,46 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.cli.app import FAILED, App, verb
+from core.cli.app import FAILED, HELD, NEWS, App, known_names, verb
 
 if TYPE_CHECKING:
-    from core.pull import PageStored
+    from core.run import PullRun
+
+
+@verb("pull", "tagalong pull crm billing")
+@click.argument("connection", nargs=-1)
+@click.option("--full", is_flag=True, help="Pull everything again, to see what vanished.")
+@click.pass_obj
+def pull_command(app: App, connection: tuple[str, ...], full: bool) -> int:
+    """Fill the store from every connection, or from those named, and find out who is who."""
+    from core.cli.definitions import definitions_of
+    from core.cli.deliver import stopping, watching
+    from core.cli.plans import describe_pull, show_pulls
+    from core.run import pull
+
+    with app.hub() as hub:
+        known_names(connection, hub.config.connections, "connection")
+        definitions_of(hub.config)  # a wrong expression is told before any request
+        with stopping(hub.stop), watching("Pulling") as on_event:
+            pulls = pull(hub, names=connection, full=full, on_event=on_event)
+        code = FAILED if hub.stop.is_set() else _pull_code(pulls)
+    described = [describe_pull(run) for run in pulls]
+    if app.as_json:
+        return app.answer({"pulls": described}, code)
+    show_pulls(described)
+    return code
+
+
+def _pull_code(pulls: list[PullRun]) -> int:
+    """Return the first exit code that applies: failed, held, unreadable records or a quota that ran out."""
+    from core.cli.deliver import unreadable
+    from core.store.runs import Status
+
+    if any(run.status is Status.FAILED for run in pulls):
+        return FAILED
+    if any(stream.held for run in pulls if run.report for stream in run.report.streams):
+        return HELD
+    return NEWS if any(run.status is Status.WAITING or unreadable(run) for run in pulls) else 0
 
 
 @verb("person", "tagalong person ann@example.com")
@@ -98,8 +134,3 @@ def fields_command(app: App, text: str) -> int:
     if not shown:
         app.say("nothing yet that contains it; `tagalong pull` fills the store")
     return 0
-
-
-def show_page(page: PageStored) -> str:
-    """Return one line on how far a pull has got."""
-    return f"{page.connection}.{page.stream}: {page.records:,} records, {page.changed:,} changed"

@@ -35,7 +35,7 @@ def segments_command(app: App, name: str | None, members: bool, as_of: datetime 
     from core.store import Store
 
     config = app.config()
-    at = moment(as_of, config)
+    at = moment(as_of, config, app.clock)
     chosen = _sets(name, config) if name else None
     if members and (chosen is None or len(chosen) > 1):
         raise click.UsageError("--members takes the name of one segment, or PARTITION.GROUP")

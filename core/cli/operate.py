@@ -22,10 +22,9 @@ SHOWN_RUNS = 20
 def status_command(app: App, check: bool) -> int:
     """Show how every connection and sync stands: last runs, what is due, held, paused, retired or given up on."""
     from core.cli.standing import read_standing, show_standing
-    from core.clock import utc_now
 
-    config = app.config()
-    standing = read_standing(config, utc_now())
+    with app.hub() as hub:
+        standing = read_standing(hub)
     code = _verdict(standing) if check else 0
     if app.as_json:
         return app.answer(standing, code)

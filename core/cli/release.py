@@ -12,20 +12,45 @@ if TYPE_CHECKING:
     from core.config.model import Config
 
 
+@verb("approve", "tagalong approve regulars")
+@click.argument("target")
+@click.option("--no-send", is_flag=True, help="Let the next runs send it, instead of sending it now.")
+@click.pass_obj
+def approve_command(app: App, target: str, no_send: bool) -> int:
+    """Let through what status shows as held of a sync, or accept what a source lost; TARGET is a sync or CONNECTION.STREAM."""
+    from core.approve import approve
+    from core.cli.deliver import report_code, stopping, watching
+    from core.cli.plans import describe_report, show_report
+
+    with app.hub() as hub, stopping(hub.stop), watching("Approving") as on_event:
+        approval = approve(hub, target, send=not no_send, on_event=on_event)
+    code = report_code(approval.report) if approval.report else 0
+    told = {"target": target, "adds": approval.adds, "removes": approval.removes, "deleted": approval.deleted}
+    report = describe_report(approval.report) if approval.report else None
+    if app.as_json:
+        return app.answer({**told, "report": report}, code)
+    if "." in target:
+        click.echo(f"{target}: {approval.deleted:,} rows deleted; what rests on it goes on as its own guards allow.")
+    else:
+        click.echo(f"{target}: {approval.adds:,} adds and {approval.removes:,} removals let through, for 24 hours.")
+    if report:
+        show_report(report)
+    return code
+
+
 @verb("pause", "tagalong pause mail")
 @click.argument("target", required=False)
 @click.option("--all", "everything", is_flag=True, help="Pause everything.")
 @click.pass_obj
 def pause_command(app: App, target: str | None, everything: bool) -> int:
     """Stop a sync, a connection or everything at once, also in a daemon that is running."""
-    from core.clock import utc_now
     from core.store import Store
     from core.store.pauses import pause
 
     config = app.config()
     what = _target(target, everything, config)
     with Store(config.workspace.database) as store:
-        pause(store, what, at=utc_now())
+        pause(store, what, at=app.clock())
     if app.as_json:
         return app.answer({"paused": what})
     click.echo(f"Paused {_spoken(what)}.")
@@ -108,7 +133,6 @@ def retire_command(app: App) -> int:
 def rebind_command(app: App, connection: str, yes: bool) -> int:
     """Start a connection as new: drop what it brought, and take the next account it meets; the old ledger is kept apart."""
     from core.cli.app import known_names
-    from core.clock import utc_now
     from core.store import Store, leases
     from core.store.sources import rebind
 
@@ -117,7 +141,7 @@ def rebind_command(app: App, connection: str, yes: bool) -> int:
     if not yes:
         click.confirm(f"Drop everything that {connection} brought?", abort=True, err=True)
     path = config.workspace.database
-    with leases.hold(path, f"connection.{connection}", utc_now), Store(path) as store:
+    with leases.hold(path, f"connection.{connection}", app.clock), Store(path) as store:
         rebind(store, connection)
     if app.as_json:
         return app.answer({"rebound": connection})

@@ -9,34 +9,33 @@ from typing import Any
 
 import click
 
-from core.cli.definitions import definitions_of
 from core.cli.output import clean, table
 from core.clock import from_us
 from core.config.model import Config
+from core.daemon import LEASE, rests_on
 from core.freshness import stale_at
-from core.store import Store, leases
+from core.hub import Hub
+from core.store import leases
 from core.store.audiences import AudienceRow, audiences, standing
 from core.store.holds import holds
 from core.store.pauses import ALL, pauses
 from core.store.runs import Run, last_finished
 from core.timetable import Timetable
 
-DAEMON = "daemon"
-"""The lease that `tagalong run` holds."""
 
-
-def read_standing(config: Config, now: datetime) -> dict[str, Any]:
+def read_standing(hub: Hub) -> dict[str, Any]:
     """Return how connections and syncs stand, what is held, retired, paused and given up on."""
-    with Store(config.workspace.database) as store:
+    config, now = hub.config, hub.clock()
+    with hub.store() as store:
         conn = store.conn
-        timetable = Timetable(config, rests_on_connections(config, store), now)
+        timetable = Timetable(config, rests_on(hub, store), now)
         due = timetable.due(conn, now)
         stopped = pauses(conn)
         rows = audiences(conn)
         syncs = [_sync(conn, config, name, rows, due.get(f"sync.{name}"), stopped) for name in config.syncs]
         return {
             "as_of": now,
-            "daemon": leases.is_held(conn, DAEMON, lambda: now),
+            "daemon": leases.is_held(conn, LEASE, hub.clock),
             "paused": [{"target": target, "since": at} for target, at in stopped.items()],
             "connections": [
                 _connection(conn, config, name, due.get(f"pull.{name}"), stopped, now) for name in config.connections
@@ -46,20 +45,6 @@ def read_standing(config: Config, now: datetime) -> dict[str, Any]:
             "dead_letters": _dead_letters(conn),
             "retired": retired(conn, config),
         }
-
-
-def rests_on_connections(config: Config, store: Store) -> dict[str, frozenset[str]]:
-    """Return the connections that each sync rests on."""
-    sets = definitions_of(config, store).sets
-    found = {}
-    for sync in config.syncs.values():
-        if sync.segment is not None:
-            names = [f"segment.{sync.segment}"]
-        else:
-            names = [name for name in sets if name.startswith(f"partition.{sync.partition}.")]
-        streams = {stream for name in names for stream in sets[name].rests_on}
-        found[sync.name] = frozenset(stream.split(".", 1)[0] for stream in streams) & config.connections.keys()
-    return found
 
 
 def retired(conn: sqlite3.Connection, config: Config) -> list[dict[str, Any]]:

@@ -7,16 +7,17 @@ are held against the truth; a difference ends the demo with exit code 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
 
 from core.cli import main as tagalong
 from core.cli.app import App
+from core.clock import from_us
 from core.config.load import load_config
 from core.demo.compare import Comparison, compare
 from core.demo.config import Role, demo_config
@@ -26,6 +27,7 @@ from core.demo.people.week import WEEK, live_a_week
 from core.demo.product import write_exports
 from core.demo.stage import DemoClock, Stage
 from core.hub import Hub
+from core.run import plan
 from core.sandbox import Served, as_settings, serve
 from core.store import Store
 
@@ -42,6 +44,7 @@ class Story:
     """One performance."""
 
     folder: Path
+    as_json: bool = False
     clock: DemoClock = field(default_factory=lambda: DemoClock(-(WEEK + 2 * HOUR)))
     served: Mapping[str, Served] = field(default_factory=dict)
     world: World = field(init=False)
@@ -163,24 +166,22 @@ class Story:
             "and every skip was reported"
         )
 
-    def compare(self, before: Lists) -> tuple[Comparison, object]:
+    def compare(self, before: Lists) -> tuple[Comparison, datetime]:
         """Hold lists and skips against the truth; skips are the ones that a plan reports now."""
-        from core.run import plan
-
         with Hub(load_config(self.config, {}), clock=self.clock) as hub:
             plans = plan(hub, names=())
             skips: dict[str, dict[str, set[str]]] = {}
-            with hub.open_store() as store:
+            with hub.store() as store:
                 for made in plans:
                     skips[made.label] = {
-                        str(reason): addresses(store, list(people)) for reason, people in made.skips.items() if reason in REPORTED
+                        str(reason): addresses(store, list(people))
+                        for reason, people in made.skips.items()
+                        if reason in REPORTED
                     }
         as_of = self._evaluated_at()
         return compare(self.world, as_of, self.lists(), before, skips), as_of
 
-    def _evaluated_at(self):  # type: ignore[no-untyped-def]
-        from core.clock import from_us
-
+    def _evaluated_at(self) -> datetime:
         with Store(self.config.parent / "tagalong.db", read_only=True) as store:
             return from_us(store.conn.execute("SELECT max(as_of) FROM member_sets").fetchone()[0])
 
@@ -208,6 +209,3 @@ def note(text: str) -> None:
 def good(text: str) -> None:
     """Tell that something is as it should be."""
     click.secho(f"  {text}", fg="green")
-
-
-Told = Callable[[str], None]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -25,7 +25,7 @@ import httpx
 from core.auth import make_signer
 from core.budget import shared_budget
 from core.clock import Clock, utc_now
-from core.contract import Auth, OAuth2, Settings
+from core.contract import Auth, Limit, OAuth2, Settings
 from core.errors import ConfigError
 from core.http.api import HttpApi
 from core.http.files import Folder
@@ -57,9 +57,12 @@ def open_api(
     rng: random.Random | None = None,
     timeout: httpx.Timeout | float = TIMEOUT,
     transport: httpx.BaseTransport | None = None,
+    limits: Sequence[Limit] | None = None,
 ) -> HttpApi:
     """
     Return the api of one connection; nothing is sent yet.
+
+    *limits* stand in for the manifest's: for a sandbox that keeps others.
 
     Raises:
         ConfigError: the base URL leads to a host that the manifest does not name.
@@ -92,7 +95,7 @@ def open_api(
             signer=make_signer(auth, keeper),
             classify=connector.classify,
             client=stack.enter_context(httpx.Client(headers=headers, limits=CONNECTIONS, **options)),
-            budget=stack.enter_context(shared_budget(store_path, connection, manifest.limits)),
+            budget=stack.enter_context(shared_budget(store_path, connection, manifest.limits if limits is None else limits)),
             waiter=waiter,
             outage=Outage(store_path.absolute(), connection),
             clock=clock,

@@ -9,7 +9,22 @@ from core.segments.dialect import Sql
 from core.segments.facts import Facts
 from core.segments.predicate import predicate
 from core.segments.relation import Relation
-from core.segments.tree import ZERO_WHEN_NONE, Aggregate, EventSet, Function, Property, Type, Value, Window
+from core.segments.tree import (
+    ZERO_WHEN_NONE,
+    Aggregate,
+    And,
+    Compare,
+    Condition,
+    EventSet,
+    Function,
+    In,
+    Op,
+    Property,
+    Type,
+    Value,
+    Window,
+    values_of,
+)
 
 SMALL_PART: Final = 0.05
 """Below this share of an event's whole span its index by time is the shorter way."""
@@ -95,15 +110,27 @@ def _rows(events: EventSet, facts: Facts) -> Sql:
         return Sql("events WHERE 0")
     small = _small(events.window, name_id, facts)
     window = inside(events.window, "time" if small else dialect.not_led_by("time"), facts.as_of_us)
-    where = [f"name_id = {name_id}", "profile_id IS NOT NULL", window.text]
+    where = [f"name_id = {name_id}", f"{dialect.not_led_by('profile_id')} IS NOT NULL", window.text]
     params = list(window.params)
     if events.filter is not None:
         filter_ = predicate(events.filter, lambda value: _property(value, facts), facts.as_of_us)
         where.append(filter_.text)
         params += filter_.params
-    table = dialect.led_by_time("events") if small else "events"
+    index = "events_window" if small else _side_index(events.filter, name_id, facts)
+    table = dialect.led_by("events", index) if index is not None else "events"
     where.append(_streams(events.source, facts))
     return Sql(f"{table} WHERE {' AND '.join(part for part in where if part)}", tuple(params))
+
+
+def _side_index(filter_: Condition | None, name_id: int, facts: Facts) -> str | None:
+    """Return the index by which the events that pass can be found: that of a property that must equal something."""
+    for node in filter_.items if isinstance(filter_, And) else (filter_,):
+        if isinstance(node, In) or (isinstance(node, Compare) and node.ops == (Op.EQ,)):
+            for value in values_of(node):
+                column = dialect.side_column(value.name, value.type) if isinstance(value, Property) else None
+                if column is not None and (index := dialect.side_index(name_id, column)) in facts.side_indexes:
+                    return index
+    return None
 
 
 def _small(window: Window, name_id: int, facts: Facts) -> bool:

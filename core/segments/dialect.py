@@ -22,6 +22,8 @@ from core.segments.types import compiled
 
 Param = str | int | float | None
 DAY_US: Final = 86_400_000_000
+SIDE_INDEX: Final = "events_side_"
+"""How the names of the indexes on side columns begin."""
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_ $.:/-]{1,200}")
 
 
@@ -119,6 +121,11 @@ def side_column(name: str, type_: Type) -> str | None:
     return f"{type_.value}_{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 
+def side_index(name_id: int, column: str) -> str:
+    """Return the name of the index of one event's rows by a side column."""
+    return f"{SIDE_INDEX}{name_id}_{hashlib.sha256(column.encode()).hexdigest()[:8]}"
+
+
 def property_of(name: str, type_: Type, properties: str = "properties") -> Sql:
     """Return a property of the event at hand if it has the type, else NULL; ANY is whatever it is."""
     if _PLAIN_PATH.fullmatch(name) is None:  # a path cannot spell every key; the items can
@@ -138,9 +145,9 @@ def property_of(name: str, type_: Type, properties: str = "properties") -> Sql:
 # --- plans ---------------------------------------------------------------------------------------------------------
 
 
-def led_by_time(table: str) -> str:
-    """Return *table* with the advice to find events by their time: right where the window is a small part of them."""
-    return f"{table} INDEXED BY events_window"
+def led_by(table: str, index: str) -> str:
+    """Return *table* with the order to find its rows by *index*: without statistics the planner cannot know better."""
+    return f"{table} INDEXED BY {index}"
 
 
 def not_led_by(column: str) -> str:

@@ -125,6 +125,12 @@ class Facts:
         return frozenset(row[0] for row in rows)
 
     @cached_property
+    def side_indexes(self) -> frozenset[str]:
+        """The indexes on those."""
+        rows = self.conn.execute("SELECT name FROM pragma_index_list('events') WHERE partial = 1")
+        return frozenset(row[0] for row in rows)
+
+    @cached_property
     def event_streams(self) -> frozenset[int]:
         """The ids of all streams that brought events."""
         return frozenset(r[0] for r in self.conn.execute("SELECT DISTINCT stream_id FROM event_sources WHERE what = 'event'"))

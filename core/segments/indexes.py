@@ -7,7 +7,6 @@ one event's rows only. Made when the definitions change, before anything is eval
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 
 from core.segments import dialect
@@ -15,8 +14,6 @@ from core.segments.definitions import Definitions
 from core.segments.rests import event_sets, values_in
 from core.segments.tree import Property
 from core.store import Store
-
-_PREFIX = "events_side_"
 
 
 def ensure_indexes(store: Store, definitions: Definitions) -> list[str]:
@@ -26,7 +23,7 @@ def ensure_indexes(store: Store, definitions: Definitions) -> list[str]:
     there = {
         row[0] for row in store.conn.execute("SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'events'")
     }
-    old = {name for name in there if name.startswith(_PREFIX)} - wanted.keys()
+    old = {name for name in there if name.startswith(dialect.SIDE_INDEX)} - wanted.keys()
     present = {row[0] for row in store.conn.execute("SELECT name FROM pragma_table_xinfo('events') WHERE hidden = 2")}
     new = [name for name in wanted if name not in there]
     if not old and not new and columns.keys() <= present:
@@ -61,5 +58,5 @@ def _wanted(store: Store, definitions: Definitions) -> Iterator[tuple[str, str]]
     ids = dict(store.conn.execute("SELECT name, id FROM event_names").fetchall())
     for event, _, column in _asked(definitions):
         if event in ids:
-            name = f"{_PREFIX}{ids[event]}_{hashlib.sha256(column.encode()).hexdigest()[:8]}"
+            name = dialect.side_index(ids[event], column)
             yield name, f"CREATE INDEX {name} ON events ({column}, profile_id, time) WHERE name_id = {ids[event]}"

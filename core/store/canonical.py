@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from core import normalise
 from core.contract import Kind, Money, Pick, Record, Row, Stream, Trust, pick
 from core.store.history import note_subscriptions, subscription_values
+from core.store.identity import plain
 from core.store.schema import CANONICAL, TABLES
 
 CONSENT_STATES: Final = frozenset({"granted", "denied", "unknown"})
@@ -64,28 +65,34 @@ class _Shape:
 _SHAPES: Final = {kind: _Shape(kind) for kind in Kind}
 
 
+def _put(shape: _Shape, kind: Kind, row: list[Any], column: str, value: object, currency: str | None) -> str | None:
+    """Write one value to its place, normalised; return the row's currency as far as it is known."""
+    at = shape.position.get(column)
+    if at is None:
+        raise Unreadable(f"{column}: no column of a {kind.value}")
+    convert = shape.convert[column]
+    if convert is not None:
+        try:
+            row[at] = convert(value)
+        except ValueError as error:
+            raise Unreadable(f"{column}: {error}") from None
+        return currency
+    if not isinstance(value, Money):
+        raise Unreadable(f"{column}: not an amount with its currency")
+    if currency not in {None, value.currency}:
+        raise Unreadable(f"{column}: another currency than the row's")
+    row[at] = value.minor
+    return value.currency
+
+
 def _values(kind: Kind, values: Mapping[str, object]) -> list[Any]:
     """Return *values* in order, normalised; Unreadable names the column that is wrong."""
     shape = _SHAPES[kind]
     row: list[Any] = [None] * len(shape.position)
     currency: str | None = None
     for column, value in values.items():
-        if value is None:
-            continue
-        at = shape.position.get(column)
-        if at is None:
-            raise Unreadable(f"{column}: no column of a {kind.value}")
-        if column in shape.money:
-            if not isinstance(value, Money):
-                raise Unreadable(f"{column}: not an amount with its currency")
-            if currency not in {None, value.currency}:
-                raise Unreadable(f"{column}: another currency than the row's")
-            row[at], currency = value.minor, value.currency
-            continue
-        try:
-            row[at] = shape.convert[column](value)  # type: ignore[misc]  # only money has no converter
-        except ValueError as error:
-            raise Unreadable(f"{column}: {error}") from None
+        if value is not None:
+            currency = _put(shape, kind, row, column, value, currency)
     if shape.money:
         _settle_currency(row, shape.position["currency"], currency)
     return row
@@ -105,18 +112,17 @@ class RowReader:
         self.kind = stream.kind
         self._rows = stream.rows
         self._sets_email = trust is Trust.KEY
-        own: list[tuple[str, Pick]] = []
-        company: list[tuple[str, Pick]] = []
+        self._own: list[tuple[str, Pick, str | None]] = []
+        self._company: list[tuple[str, Pick, str | None]] = []
         for column, where in stream.fields.items():
             if column.startswith("company.") and stream.kind is not Kind.COMPANY:
-                company.append((column.removeprefix("company."), where))
+                self._company.append((column.removeprefix("company."), where, plain(where)))
             else:
-                own.append((column, where))
-        self._own, self._company = own, company
-        self.kinds = tuple(TABLES) if stream.rows else (stream.kind, Kind.COMPANY) if company else (stream.kind,)
+                self._own.append((column, where, plain(where)))
+        self.kinds = tuple(TABLES) if stream.rows else (stream.kind, Kind.COMPANY) if self._company else (stream.kind,)
         """Kinds that the records may have rows of, and so stale ones."""
 
-    def read(self, record: Record, key: str, email: str | None) -> tuple[list[CanonicalRow], dict[str, object]]:
+    def read(self, record: Record, key: str, email: str | None) -> tuple[list[CanonicalRow], Mapping[str, object]]:
         """
         Return the record's rows, and the fields of the company that it describes.
 
@@ -124,15 +130,20 @@ class RowReader:
         """
         if self._rows is not None:
             return self._of_rows(record, email)
-        values = {column: _picked(record, where) for column, where in self._own}
-        company = {column: _picked(record, where) for column, where in self._company}
+        values = {column: record.get(name) if name is not None else pick(record, where) for column, where, name in self._own}
         rows = [self._row(self.kind, key, values, email)]
-        described = {column: value for column, value in company.items() if value not in (None, "")}
+        if self.kind is Kind.COMPANY:
+            return rows, values
+        described: dict[str, object] = {}
+        for column, where, name in self._company:
+            value = record.get(name) if name is not None else pick(record, where)
+            if value is not None and value != "":
+                described[column] = value
         if described:
             rows.append(CanonicalRow(Kind.COMPANY, key, tuple(_values(Kind.COMPANY, described))))
-        return rows, values if self.kind is Kind.COMPANY else described
+        return rows, described
 
-    def _of_rows(self, record: Record, email: str | None) -> tuple[list[CanonicalRow], dict[str, object]]:
+    def _of_rows(self, record: Record, email: str | None) -> tuple[list[CanonicalRow], Mapping[str, object]]:
         rows: list[CanonicalRow] = []
         described: dict[str, object] = {}
         assert self._rows is not None
@@ -157,10 +168,6 @@ class RowReader:
         elif kind is Kind.EVENT and (row[position["name"]] is None or row[position["time"]] is None):
             raise Unreadable("an event without a name or a time")
         return CanonicalRow(kind, key, tuple(row))
-
-
-def _picked(record: Record, where: Pick) -> object:
-    return record.get(where) if type(where) is str and "." not in where else pick(record, where)
 
 
 def _apart(row: Row) -> tuple[Mapping[str, object], dict[str, object]]:

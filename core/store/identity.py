@@ -68,30 +68,31 @@ class IdentifierReader:
     """Reads the identifiers of a stream's records, as its mapping says. A phone never joins, so it is none."""
 
     def __init__(self, connection: str, identifiers: Mapping[str, Pick]) -> None:
-        self.connection = connection
-        self._people: list[tuple[str, Pick, Callable[[object], str | None]]] = []
-        self._companies: dict[str, tuple[str, Pick, Callable[[object], str | None]]] = {}
+        self._people: list[tuple[str, Pick, str | None, Callable[[object], str | None]]] = []
+        stated: dict[str, tuple[str, Pick]] = {}
         for kind, where in identifiers.items():
             base = kind.rsplit(".", 1)[-1]
-            entry = (full_kind(connection, kind), where, _reader(kind))
             if base in COMPANY_KINDS:
-                self._companies[base] = entry
+                stated[base] = (full_kind(connection, kind), where)
             elif base != "phone":
-                self._people.append(entry)
+                self._people.append((full_kind(connection, kind), where, plain(where), _reader(kind)))
+        self._companies = [
+            (base, *stated.get(base, (full_kind(connection, base), None)), base.removeprefix("company_"), _reader(base))
+            for base in COMPANY_KINDS
+        ]
+        self._may_name_company = bool(stated)
 
     def people(self, record: Record) -> tuple[Identifier, ...]:
         """Return the identifiers that name a person, without repeats."""
         found: list[Identifier] = []
-        for kind, where, read in self._people:
-            value = record.get(where) if type(where) is str and "." not in where else pick(record, where)
+        for kind, where, key, read in self._people:
+            value = record.get(key) if key is not None else pick(record, where)
             if value is None:
                 continue
-            if isinstance(value, list | tuple):
+            if type(value) is list or type(value) is tuple:
                 found += [Identifier(kind, text) for text in map(read, value) if text is not None]
-            else:
-                text = read(value)
-                if text is not None:
-                    found.append(Identifier(kind, text))
+            elif (text := read(value)) is not None:
+                found.append(Identifier(kind, text))
         return tuple(found) if len(found) < 2 else tuple(dict.fromkeys(found))
 
     def companies(self, record: Record, described: Mapping[str, object], *, is_company: bool) -> tuple[Identifier, ...]:
@@ -101,18 +102,24 @@ class IdentifierReader:
         A company's own record links its domain and its id; anything else is known by the best one. A bare name counts only
         where there is nothing better, and only within its connection.
         """
+        if not described and not self._may_name_company:
+            return ()
         found: list[Identifier] = []
-        for base in COMPANY_KINDS:
-            entry = self._companies.get(base)
-            value = None if entry is None else pick(record, entry[1])
-            kind, read = (full_kind(self.connection, base), _reader(base)) if entry is None else (entry[0], entry[2])
+        for base, kind, where, field, read in self._companies:
+            value = None if where is None else pick(record, where)
             if value is None and base != "company_id":
-                value = described.get(base.removeprefix("company_"))
-            values = value if isinstance(value, list | tuple) else (value,)
-            found += [Identifier(kind, text) for text in map(read, values) if text is not None]
+                value = described.get(field)
+            if value is not None:
+                values = value if isinstance(value, list | tuple) else (value,)
+                found += [Identifier(kind, text) for text in map(read, values) if text is not None]
             if found and (not is_company or base == "company_id"):
                 break
         return tuple(dict.fromkeys(found)) if is_company else tuple(found[:1])
+
+
+def plain(where: Pick) -> str | None:
+    """Return the key of a field that is no path and no function: by far the most are, and `get` is fast."""
+    return where if isinstance(where, str) and "." not in where else None
 
 
 def event_ref(people: Iterable[Identifier], companies: Iterable[Identifier]) -> str:
@@ -170,14 +177,14 @@ def attach(
     return subjects
 
 
-def _identifier_ids(conn: sqlite3.Connection, seen: Sequence[Seen]) -> dict[Identifier, int]:
+def _identifier_ids(conn: sqlite3.Connection, seen: Sequence[Seen]) -> dict[tuple[str, str], int]:
     by_kind: dict[str, dict[str, bool]] = {}
     for _, people, companies in seen:
         for kind, value in people:
             by_kind.setdefault(kind, {})[value] = False
         for kind, value in companies:
             by_kind.setdefault(kind, {})[value] = True
-    ids: dict[Identifier, int] = {}
+    ids: dict[tuple[str, str], int] = {}
     next_id = conn.execute("SELECT coalesce(max(id), 0) FROM identifiers").fetchone()[0]
     made = []
     for kind, values in by_kind.items():
@@ -193,7 +200,7 @@ def _identifier_ids(conn: sqlite3.Connection, seen: Sequence[Seen]) -> dict[Iden
                 next_id += 1
                 id_ = next_id
                 made.append((id_, kind, value, is_company))
-            ids[Identifier(kind, value)] = id_
+            ids[kind, value] = id_
     if made:
         conn.executemany("INSERT INTO identifiers (id, kind, value, is_company) VALUES (?, ?, ?, ?)", made)
     return ids

@@ -46,6 +46,7 @@ class Landing:
         self._fields: dict[str, int] = {}
         self._columns: list[str] = []
         self._types: list[str] = []
+        self._expected: list[type | None] = []
         self._missing: set[str] = set()
         self._create(conn)
         for field, column, type_, missing in conn.execute(
@@ -70,6 +71,7 @@ class Landing:
         self._fields[field] = len(self._columns)
         self._columns.append(column)
         self._types.append(type_)
+        self._expected.append(_PYTHON.get(type_))
         return len(self._columns) - 1
 
     def known(self, conn: sqlite3.Connection, keys: Sequence[str]) -> dict[str, tuple[bytes | None, bool]]:
@@ -95,40 +97,39 @@ class Landing:
         (see `changes`), those read before one was added are short.
         """
         flat = self._columns_of(record)
-        fields, types = self._fields, self._types
-        row: list[Any] = [None] * len(types)
+        fields, expected = self._fields, self._expected
+        row: list[Any] = [None] * len(expected)
         rest: dict[str, object] = {}
         for field, value in flat.items():
             at = fields.get(field)
             if at is None:
-                if len(types) >= MAX_COLUMNS:
+                if len(expected) >= MAX_COLUMNS:
                     rest[field] = value
                     continue
                 at = self._add(conn, field, now)
                 row.append(None)
             if value is None:
                 continue
-            kind = types[at]
-            if type(value) is not _PYTHON.get(kind) or (kind == "integer" and not -_MAX_INTEGER <= value < _MAX_INTEGER):
-                row[at] = self._fit(conn, field, at, value, now)
-            else:
+            kind = type(value)
+            if kind is expected[at] and (kind is not int or -_MAX_INTEGER <= value < _MAX_INTEGER):  # type: ignore[operator]
                 row[at] = value
-        if self._missing or len(flat) > len(self._seen):
+            else:
+                row[at] = self._fit(conn, field, at, value, now)
+        if self._missing or not self._seen.issuperset(flat):
             self._note(conn, flat)
         row.insert(0, json.dumps(rest, default=str) if rest else None)
         return row
 
-    def write(self, conn: sqlite3.Connection, rows: Sequence[tuple[Any, ...]], slice_: str, run_id: int, now: int) -> None:
-        """Upsert rows of (key, subject id, content hash, more, *values*), short ones padded."""
-        width = 4 + len(self._columns)
-        head = ["key", "subject_id", "content_hash", "more"]
-        names = ", ".join(head + [_quoted(column) for column in self._columns])
-        updates = ", ".join(f"{name} = excluded.{name}" for name in head[1:] + [_quoted(c) for c in self._columns])
+    def write(self, conn: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Upsert rows of (slice, run, time, key, subject id, content hash, more, *values*); short ones are padded."""
+        head = ["slice", "seen_run", "changed_at", "key", "subject_id", "content_hash", "more"]
+        columns = [_quoted(column) for column in self._columns]
+        width = len(head) + len(columns)
+        updates = ", ".join(f"{name} = excluded.{name}" for name in [*head, *columns] if name != "key")
         conn.executemany(
-            f'INSERT INTO "{self.table}" ({names}, slice, seen_run, changed_at) VALUES ({"?, " * width}?, ?, ?) '
-            f"ON CONFLICT (key) DO UPDATE SET {updates}, slice = excluded.slice, seen_run = excluded.seen_run, "
-            "changed_at = excluded.changed_at, deleted_at = NULL",
-            [(*row, *(None,) * (width - len(row)), slice_, run_id, now) for row in rows],
+            f'INSERT INTO "{self.table}" ({", ".join(head + columns)}) VALUES ({", ".join("?" * width)}) '
+            f"ON CONFLICT (key) DO UPDATE SET {updates}, deleted_at = NULL",
+            [row if len(row) == width else (*row, *(None,) * (width - len(row))) for row in rows],
         )
 
     def mark_missing(self, conn: sqlite3.Connection, now: int) -> list[str]:
@@ -192,11 +193,14 @@ class Landing:
                 (new, None if old == "null" else now, self._stream_id, field),
             )
             self._types[at] = new
+            self._expected[at] = _PYTHON.get(new)
         return _as_type(value, new)
 
 
-def flatten(record: Record) -> dict[str, object]:
+def flatten(record: Record) -> Mapping[str, object]:
     """Return the record's fields, nested objects joined with a dot; lists stay what they are."""
+    if dict not in map(type, record.values()):
+        return record  # flat already, as most are
     flat: dict[str, object] = {}
     for field, value in record.items():
         if isinstance(value, dict):

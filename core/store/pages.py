@@ -113,10 +113,10 @@ class RecordStore:
         landing, rows = [], {}  # type: ignore[var-annotated]
         for key, (values, own, _) in read.items():
             subject_id = subjects[key].id
-            landing.append((key, subject_id, page.items[key][0], *values))
+            landing.append((slice_, run_id, now, key, subject_id, page.items[key][0], *values))
             for row in own:
                 rows.setdefault(row.kind, []).append((key, subject_id, row))
-        self.landing.write(conn, landing, slice_, run_id, now)
+        self.landing.write(conn, landing)
         old = [key for key in read if key in known]
         events = rows.pop(Kind.EVENT, [])
         if events or (old and Kind.EVENT in self._rows.kinds):

@@ -16,7 +16,7 @@ from test_timetable import connection, sync, timetable
 
 from core.clock import utc_now
 from core.config.model import Every
-from core.scheduler import Daemon
+from core.scheduler import Daemon, Ended
 from core.store import Store
 from core.store.pauses import pause, resume
 from core.store.runs import finish_run, start_run
@@ -34,13 +34,13 @@ class FakeWork:
         self.fate: dict[str, Callable[[], str]] = {}
         self.spans: list[tuple[str, datetime, datetime]] = []
 
-    def pull(self, connection: str) -> str:
+    def pull(self, connection: str) -> Ended:
         return self._run("pull", connection)
 
-    def sync(self, name: str) -> str:
+    def sync(self, name: str) -> Ended:
         return self._run("sync", name)
 
-    def _run(self, kind: str, name: str) -> str:
+    def _run(self, kind: str, name: str) -> Ended:
         key, began = f"{kind}.{name}", utc_now()
         with Store(self.path) as store:
             run_id = start_run(store, kind, name, at=began, trigger="schedule")
@@ -51,7 +51,7 @@ class FakeWork:
             finally:
                 finish_run(store, run_id, status, at=utc_now())
                 self.spans.append((key, began, utc_now()))
-        return status
+        return Ended(status)
 
     def count(self, key: str) -> int:
         return sum(span[0] == key for span in self.spans)

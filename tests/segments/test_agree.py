@@ -45,9 +45,13 @@ def worlds(draw: st.DrawFn) -> World:
     world = World()
     for n in range(draw(st.integers(1, 3))):
         world.companies.append(
-            {"id": n + 1, "live": draw(st.sampled_from((1, 1, 0))), "employees": draw(st.none() | st.integers(0, 12)),
-             "country": draw(st.sampled_from(("SE", "NO", None)))}
-        )  # fmt: skip
+            {
+                "id": n + 1,
+                "live": draw(st.sampled_from((1, 1, 0))),
+                "employees": draw(st.none() | st.integers(0, 12)),
+                "country": draw(st.sampled_from(("SE", "NO", None))),
+            }
+        )
     for n in range(draw(st.integers(1, 6))):
         world.person(
             email=draw(st.sampled_from((f"p{n}@example.com", "Å@example.com".lower(), None))),
@@ -71,15 +75,26 @@ def worlds(draw: st.DrawFn) -> World:
     subscription = st.fixed_dictionaries(
         {
             "status": st.sampled_from(("active", "active", "past_due", "trialing", "canceled", "paused")),
-            "plan": st.none() | TEXTS, "interval": st.sampled_from(("month", "year", None)), "currency": currency,
-            "quantity": st.none() | st.integers(0, 10), "mrr": st.none() | st.sampled_from((0, 900, 1000, 99_999)),
-            "started_at": MAYBE_TIME, "trial_ends_at": MAYBE_TIME, "cancel_requested_at": MAYBE_TIME, "ended_at": MAYBE_TIME,
+            "plan": st.none() | TEXTS,
+            "interval": st.sampled_from(("month", "year", None)),
+            "currency": currency,
+            "quantity": st.none() | st.integers(0, 10),
+            "mrr": st.none() | st.sampled_from((0, 900, 1000, 99_999)),
+            "started_at": MAYBE_TIME,
+            "trial_ends_at": MAYBE_TIME,
+            "cancel_requested_at": MAYBE_TIME,
+            "ended_at": MAYBE_TIME,
         }
-    )  # fmt: skip
+    )
     payment = st.fixed_dictionaries(
-        {"amount": st.sampled_from((100, 1000, 12_345)), "refunded": st.none() | st.just(100), "currency": currency,
-         "status": st.sampled_from(("paid", "open", None)), "paid_at": MAYBE_TIME}
-    )  # fmt: skip
+        {
+            "amount": st.sampled_from((100, 1000, 12_345)),
+            "refunded": st.none() | st.just(100),
+            "currency": currency,
+            "status": st.sampled_from(("paid", "open", None)),
+            "paid_at": MAYBE_TIME,
+        }
+    )
     world.subscriptions = [o | s for o, s in draw(st.lists(st.tuples(owner, subscription), max_size=5))]
     world.payments = [o | p for o, p in draw(st.lists(st.tuples(owner, payment), max_size=5))]
     questions = st.sampled_from(
@@ -93,22 +108,42 @@ def worlds(draw: st.DrawFn) -> World:
             draw(st.none() | st.integers(0, 10)) if kind == "score" else draw(st.integers(0, 1)) if kind == "boolean" else None
         )
         world.answers.append(
-            {"profile_id": profile_id, "survey": survey, "question": question, "kind": kind, "answered_at": at, "number": number,
-             "choice": None if choice is None else json.dumps(choice, ensure_ascii=False),
-             "text": draw(TEXTS) if kind == "text" else None, "deleted_at": draw(st.sampled_from((None, None, 5)))}
-        )  # fmt: skip
+            {
+                "profile_id": profile_id,
+                "survey": survey,
+                "question": question,
+                "kind": kind,
+                "answered_at": at,
+                "number": number,
+                "choice": None if choice is None else json.dumps(choice, ensure_ascii=False),
+                "text": draw(TEXTS) if kind == "text" else None,
+                "deleted_at": draw(st.sampled_from((None, None, 5))),
+            }
+        )
     contact = st.fixed_dictionaries(
-        {"profile_id": people, "stage": st.none() | TEXTS, "score": st.none() | st.integers(0, 12), "vip": st.none() | st.booleans(),
-         "seen_at": MAYBE_TIME, "tags": st.none() | st.lists(TEXTS | st.integers(0, 10) | st.none(), max_size=3), "$city": st.none() | TEXTS,
-         "iso": st.sampled_from(("2026-03-29T10:00:00Z", "2026-02-01", "soon", None)), "deleted_at": st.sampled_from((None, None, 5))}
-    )  # fmt: skip
+        {
+            "profile_id": people,
+            "stage": st.none() | TEXTS,
+            "score": st.none() | st.integers(0, 12),
+            "vip": st.none() | st.booleans(),
+            "seen_at": MAYBE_TIME,
+            "tags": st.none() | st.lists(TEXTS | st.integers(0, 10) | st.none(), max_size=3),
+            "$city": st.none() | TEXTS,
+            "iso": st.sampled_from(("2026-03-29T10:00:00Z", "2026-02-01", "soon", None)),
+            "deleted_at": st.sampled_from((None, None, 5)),
+        }
+    )
     world.contacts = draw(st.lists(contact, max_size=5))
     properties = st.dictionaries(
         st.sampled_from(("path", "ms", "trial", "$browser", "at", 'odd "name"')),
-        TEXTS | st.integers(0, 12) | st.floats(0, 12).map(lambda f: round(f, 1)) | st.booleans() | st.none()
+        TEXTS
+        | st.integers(0, 12)
+        | st.floats(0, 12).map(lambda f: round(f, 1))
+        | st.booleans()
+        | st.none()
         | st.sampled_from(("2026-03-29T10:00:00+02:00",)),
         max_size=4,
-    )  # fmt: skip
+    )
     for profile_id, name, at, stream, values in draw(
         st.lists(st.tuples(people, EVENTS, TIMES, st.sampled_from(("web.events", "app.events")), properties), max_size=14)
     ):
@@ -119,9 +154,13 @@ def worlds(draw: st.DrawFn) -> World:
 
 def history(world: World) -> st.SearchStrategy[list[tuple[str, int, str, Any, int]]]:
     """Return random changes of canonical fields; the newest one is what the row says."""
-    fields = (("profile", "country", st.sampled_from(("SE", "NO", None))), ("profile", "lifecycle_stage", st.none() | TEXTS),
-              ("company", "employees", st.none() | st.integers(0, 12)), ("subscription", "status", st.sampled_from(("active", "canceled"))),
-              ("subscription", "mrr", st.sampled_from((0, 1000))))  # fmt: skip
+    fields = (
+        ("profile", "country", st.sampled_from(("SE", "NO", None))),
+        ("profile", "lifecycle_stage", st.none() | TEXTS),
+        ("company", "employees", st.none() | st.integers(0, 12)),
+        ("subscription", "status", st.sampled_from(("active", "canceled"))),
+        ("subscription", "mrr", st.sampled_from((0, 1000))),
+    )
     counts = {"profile": len(world.profiles), "company": len(world.companies), "subscription": len(world.subscriptions)}
     changes = [
         st.tuples(st.just(of), st.integers(1, counts[of]), st.just(name), values, TIMES)
@@ -156,12 +195,26 @@ def _filters(draw: st.DrawFn) -> str:
     n, text = draw(NUMBERS), draw(TEXTS)
     return draw(
         st.sampled_from(
-            ("", "", f', path="{text}"', f", ms={n}", ", trial=True", f", where=ms > {n}", f', where=path.startswith("{text[:2]}")',
-             f', where=not (ms <= {n} or path == "{text}")', f', where=prop("$browser") != "{text}"', ", where=missing(path)",
-             f', where=path in ["{text}", "a"] and exists(ms)', ", where=trial", ', where=at > date("2026-03-29")',
-             f""", where=prop('odd "name"') == "{text}\"""", f", where=0 < ms < {n}", f', path="a", where=prop("ms") != {n}')
+            (
+                "",
+                "",
+                f', path="{text}"',
+                f", ms={n}",
+                ", trial=True",
+                f", where=ms > {n}",
+                f', where=path.startswith("{text[:2]}")',
+                f', where=not (ms <= {n} or path == "{text}")',
+                f', where=prop("$browser") != "{text}"',
+                ", where=missing(path)",
+                f', where=path in ["{text}", "a"] and exists(ms)',
+                ", where=trial",
+                ', where=at > date("2026-03-29")',
+                f""", where=prop('odd "name"') == "{text}\"""",
+                f", where=0 < ms < {n}",
+                f', path="a", where=prop("ms") != {n}',
+            )
         )
-    )  # fmt: skip
+    )
 
 
 @st.composite
@@ -177,10 +230,27 @@ def atoms(draw: st.DrawFn) -> str:
     )
     numbers = draw(
         st.sampled_from(
-            ("crm.score", "company.employees", "mrr", "arr", "ltv", "seats", "nps", "csat", f"count({events})", f"days_active({events})",
-             f"sum({of})", f"avg({of})", f"min({of})", f"max({of})", f"distinct({of})", 'answer("Onboarding", "size")', "crm.tags")
+            (
+                "crm.score",
+                "company.employees",
+                "mrr",
+                "arr",
+                "ltv",
+                "seats",
+                "nps",
+                "csat",
+                f"count({events})",
+                f"days_active({events})",
+                f"sum({of})",
+                f"avg({of})",
+                f"min({of})",
+                f"max({of})",
+                f"distinct({of})",
+                'answer("Onboarding", "size")',
+                "crm.tags",
+            )
         )
-    )  # fmt: skip
+    )
     times = draw(
         st.sampled_from(("created_at", "crm.seen_at", "crm.iso", "trial_ends_at", "canceled_at", f"first_time({events})"))
     )
@@ -189,23 +259,55 @@ def atoms(draw: st.DrawFn) -> str:
     return draw(
         st.sampled_from(
             (
-                f"did({events})", f"did({events})", f"{numbers} {order} {n}", f"{numbers} {order} {n}", f"{n} < {numbers} <= {m}",
-                f"count({events}) > count(\"Order\"{_windows(draw)})", f"mrr {order} crm.score", f"{n} != {numbers} < {m}",
-                f'{texts} {equal} "{text}"', f'{texts} in ["{text}", "a"]', f'{texts} not in ["{text}"]',
-                f'{texts}.contains("{text[:1]}"{case})', f'{texts}.startswith("{text}"{case})', f'{texts}.endswith("{text[-1:]}"{case})',
-                f'{texts}.matches("{text[:1]}.*[a-z]$"{case})', f"exists({texts})", f"missing({numbers})", f"exists({times})",
-                f'within_last({times}, "{days}d")', f'more_than_ago({times}, "{days}d")', f'within_next({times}, "{days}d")',
-                f'between_ago({times}, "{days + 1}d", "1d")', f'{times} {order} date("2026-03-{days % 28 + 1:02}")',
-                'country == "SE"', 'country != "NO"', 'country in ["SE", "NO"]', 'language == "sv"', 'company.country == "SE"',
-                "paying", "past_due", "not paying", 'subscription_status == "canceled"', f'plan_interval {equal} "year"',
+                f"did({events})",
+                f"did({events})",
+                f"{numbers} {order} {n}",
+                f"{numbers} {order} {n}",
+                f"{n} < {numbers} <= {m}",
+                f'count({events}) > count("Order"{_windows(draw)})',
+                f"mrr {order} crm.score",
+                f"{n} != {numbers} < {m}",
+                f'{texts} {equal} "{text}"',
+                f'{texts} in ["{text}", "a"]',
+                f'{texts} not in ["{text}"]',
+                f'{texts}.contains("{text[:1]}"{case})',
+                f'{texts}.startswith("{text}"{case})',
+                f'{texts}.endswith("{text[-1:]}"{case})',
+                f'{texts}.matches("{text[:1]}.*[a-z]$"{case})',
+                f"exists({texts})",
+                f"missing({numbers})",
+                f"exists({times})",
+                f'within_last({times}, "{days}d")',
+                f'more_than_ago({times}, "{days}d")',
+                f'within_next({times}, "{days}d")',
+                f'between_ago({times}, "{days + 1}d", "1d")',
+                f'{times} {order} date("2026-03-{days % 28 + 1:02}")',
+                'country == "SE"',
+                'country != "NO"',
+                'country in ["SE", "NO"]',
+                'language == "sv"',
+                'company.country == "SE"',
+                "paying",
+                "past_due",
+                "not paying",
+                'subscription_status == "canceled"',
+                f'plan_interval {equal} "year"',
                 f'answered("Onboarding"{_windows(draw, sources=False)})',
-                f'answer("Onboarding", "{question}"{any_}) {equal} "{text}"', f'answer("Onboarding", "size"{any_}) {order} {n}',
-                f'exists(answer("Onboarding", "{question}"{any_}))', 'answer("Onboarding", "role") == True',
-                "crm.vip", "crm.vip != True", 'segment("base")', 'segment("hidden")', f'partition("p") {equal} "high"', 'partition("p") in ["high", "rest"]',
-                f"first_time({events}) < created_at", f"crm.score {order} company.employees",
+                f'answer("Onboarding", "{question}"{any_}) {equal} "{text}"',
+                f'answer("Onboarding", "size"{any_}) {order} {n}',
+                f'exists(answer("Onboarding", "{question}"{any_}))',
+                'answer("Onboarding", "role") == True',
+                "crm.vip",
+                "crm.vip != True",
+                'segment("base")',
+                'segment("hidden")',
+                f'partition("p") {equal} "high"',
+                'partition("p") in ["high", "rest"]',
+                f"first_time({events}) < created_at",
+                f"crm.score {order} company.employees",
             )
         )
-    )  # fmt: skip
+    )
 
 
 def _joined(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:

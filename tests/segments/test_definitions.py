@@ -1,4 +1,4 @@
-"""What a config's segments rest on, doubt and hash to; what the vocabulary reads from connectors and the store; side columns."""
+"""What segments rest on, doubt and hash to; what the vocabulary reads from connectors and the store; side columns."""
 
 from __future__ import annotations
 
@@ -66,9 +66,11 @@ def test_what_no_complete_pull_has_shown_is_unseen_with_the_nearest_name() -> No
         properties={"Order": {"amount": frozenset({"number"})}},
     )
     segments = {
-        "s": 'segment("t") and did("Ordr")', "t": 'did("Half") or answered("Nope") or answer("NPS", "Scor") == "x"',
-        "u": 'did("Order", source="app")', "v": 'did("Order", source="web", amonut=3)',
-    }  # fmt: skip
+        "s": 'segment("t") and did("Ordr")',
+        "t": 'did("Half") or answered("Nope") or answer("NPS", "Scor") == "x"',
+        "u": 'did("Order", source="app")',
+        "v": 'did("Order", source="web", amonut=3)',
+    }
     sets = definitions(segments, words=words).sets
 
     assert {'event "Half"', 'survey "Nope"', 'question "NPS: Scor"'} == sets["segment.t"].unseen
@@ -115,9 +117,10 @@ def test_source_fields_are_checked_after_the_first_complete_pull() -> None:
         (_words("contacts", completed=True, stage="text", size="integer"), _words("leads", completed=True, size="integer"))
     )
     for text, said in (
-        ('crm.stag == "x"', "did you mean stage?"), ("crm.size > 1", "write crm.contacts.size or crm.leads.size"),
+        ('crm.stag == "x"', "did you mean stage?"),
+        ("crm.size > 1", "write crm.contacts.size or crm.leads.size"),
         ('crm.stage > date("2026-01-01") and crm.contacts.size == "x"', "is a text where a number is compared"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(ConfigError, match=said):
             definitions({"s": text}, words=late)
     assert definitions({"s": "crm.leads.size > 1"}, words=late).sets
@@ -209,8 +212,10 @@ def test_side_columns_are_made_used_and_dropped(store: Store) -> None:
     assert [person] == list(evaluate(store, defined, as_of=AS_OF).sets["segment.s"])
     world.event(person, "Order", ago(days=1), path="/pricing")
     with store.atomic() as conn:  # whoever writes events need not know of the columns
-        conn.execute("INSERT INTO events (stream_id, key, name_id, time, profile_id, properties) "
-                     "SELECT 6, 'new', name_id, time, profile_id, '{\"path\":\"/pricing\"}' FROM events LIMIT 1")  # fmt: skip
+        conn.execute(
+            "INSERT INTO events (stream_id, key, name_id, time, profile_id, properties) "
+            "SELECT 6, 'new', name_id, time, profile_id, '{\"path\":\"/pricing\"}' FROM events LIMIT 1"
+        )
     assert [] == list(evaluate(store, defined, as_of=AS_OF).sets["segment.s"])
 
     assert [] == ensure_indexes(store, definitions({"s": "exists(email)"}))

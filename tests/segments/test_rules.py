@@ -141,10 +141,12 @@ def test_a_source_field_matches_if_any_record_matches(shared: Store) -> None:
     world = World()
     both, wide, gone = world.person(), world.person(), world.person()
     world.contacts = [
-        {"profile_id": both, "stage": "lead", "score": 5}, {"profile_id": both, "stage": "customer", "score": 50},
-        {"profile_id": wide, "stage": "lead", "score": 0}, {"profile_id": wide, "score": 10},
+        {"profile_id": both, "stage": "lead", "score": 5},
+        {"profile_id": both, "stage": "customer", "score": 50},
+        {"profile_id": wide, "stage": "lead", "score": 0},
+        {"profile_id": wide, "score": 10},
         {"profile_id": gone, "stage": "customer", "score": 5, "deleted_at": 1},
-    ]  # fmt: skip
+    ]
 
     assert [both] == members(shared, world, 'crm.stage == "customer"')
     assert [wide, gone] == members(shared, world, 'crm.stage != "customer"')
@@ -233,7 +235,16 @@ def test_nps_is_the_latest_score_of_the_nps_question_only(shared: Store) -> None
         ("Q1", "How likely are you to recommend us?", 9, 5),
         ("CSAT", "Score", 1, 1),
     ):
-        world.answers.append({"profile_id": person, "survey": survey, "question": question, "kind": "score", "number": score, "answered_at": ago(days=days)})  # fmt: skip
+        world.answers.append(
+            {
+                "profile_id": person,
+                "survey": survey,
+                "question": question,
+                "kind": "score",
+                "number": score,
+                "answered_at": ago(days=days),
+            }
+        )
     assert [person] == members(shared, world, "nps == 9 and csat == 1")
 
 
@@ -351,10 +362,13 @@ def test_the_past_answers_from_history_and_lists_what_it_cannot_know(shared: Sto
     person = world.person(country="NO", created_at=ago(days=90))
     late = world.person(country="NO", created_at=ago(days=2))
     world.history = [
-        ("profile", person, "country", "SE", ago(days=50)), ("profile", person, "country", "NO", ago(days=5)),
-        ("profile", late, "country", "NO", ago(days=1)), ("subscription", 1, "status", "active", ago(days=50)),
-        ("subscription", 1, "status", "canceled", ago(days=5)), ("subscription", 1, "mrr", 900, ago(days=50)),
-    ]  # fmt: skip
+        ("profile", person, "country", "SE", ago(days=50)),
+        ("profile", person, "country", "NO", ago(days=5)),
+        ("profile", late, "country", "NO", ago(days=1)),
+        ("subscription", 1, "status", "active", ago(days=50)),
+        ("subscription", 1, "status", "canceled", ago(days=5)),
+        ("subscription", 1, "mrr", 900, ago(days=50)),
+    ]
     world.subscriptions = [{"profile_id": person, "status": "canceled", "mrr": 900, "started_at": ago(days=50)}]
     world.contacts = [{"profile_id": person, "stage": "lead"}]
     world.event(person, "Order", ago(days=3))

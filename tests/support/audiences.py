@@ -1,7 +1,7 @@
 """
 A made-up vendor in memory, for tests of delivery: a source of people and events, and five kinds of audience.
 
-`tag` (harmless to repeat), `list` (side effects and handles), `job` (settles later), `file` (written whole) and `field` (values).
+`tag` (harmless to repeat), `list` (side effects and handles), `job` (settles later), `file` (whole) and `field` (values).
 Everything that really moves is in `Vendor.log`; `Vendor.fault` is asked before and after each write.
 """
 

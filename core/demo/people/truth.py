@@ -10,11 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 from core.demo.people.model import Person, Subscription, World
 from core.demo.people.names import NORDIC, RATES
 
 MONTH = timedelta(days=30)
+ZONE = ZoneInfo("Europe/Stockholm")
+"""The workspace's: a day is a day there."""
 
 
 def mrr(bill: Subscription | None) -> Decimal:
@@ -58,7 +61,7 @@ SEGMENTS: dict[str, Callable[[Facts], bool]] = {
         bool(f.times("Payment Set Up")) and not f.times("Order Received") and f.person.country in NORDIC
     ),
     "paying_nordics": lambda f: f.mrr > 0 and f.person.country in NORDIC,
-    "expansion_ready": lambda f: f.mrr >= 100 and len({at.date() for at in f.times("Order Received", last=MONTH)}) >= 3,
+    "expansion_ready": lambda f: f.mrr >= 100 and len({at.astimezone(ZONE).date() for at in f.times("Order Received", last=MONTH)}) >= 3,
     "payment_failing": lambda f: f.has("past_due"),
 }
 PARTITIONS: dict[str, dict[str, Callable[[Facts], bool]]] = {

@@ -6,6 +6,7 @@ import gzip
 import json
 import tracemalloc
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -468,8 +469,8 @@ def test_a_file_written_to_while_it_is_read_is_not_complete(api: Any, tmp_path: 
 
 def test_no_file_is_held_in_memory(api: Any, tmp_path: Path) -> None:
     """A page at a time, whatever the file's size."""
-    count = 15_000
-    path = write(tmp_path, "data/accounts.csv", HEADER + "\n" + f"A,a@example.com,SE,{'n' * 100}\n" * count)
+    count = 25_000
+    path = write(tmp_path, "data/accounts.csv", HEADER + "\n" + f"A,a@example.com,SE,{'n' * 500}\n" * count)
     tracemalloc.start()
     try:
         assert count == sum(len(page.records) for page in stream_of(ACCOUNTS).pull(api, None, None, "data/accounts.csv"))
@@ -478,6 +479,16 @@ def test_no_file_is_held_in_memory(api: Any, tmp_path: Path) -> None:
         tracemalloc.stop()
 
     assert peak < path.stat().st_size / 2
+
+
+def test_a_thousand_rows_twice_are_no_page_twice(api: Any, tmp_path: Path) -> None:
+    """A file may repeat itself; the core would take the same page twice for paging that goes in circles."""
+    lines = "".join(f"A{i},a{i}@example.com,SE,n\n" for i in range(1000))
+    write(tmp_path, "data/accounts.csv", f"{HEADER}\n{lines * 3}")
+    pages = [page for page in pull(api, ACCOUNTS) if page.records]
+
+    assert 3000 == len(records(pages))
+    assert all(list(one.records) != list(two.records) for one, two in pairwise(pages))
 
 
 def test_event_without_a_time_or_name(api: Any, tmp_path: Path) -> None:

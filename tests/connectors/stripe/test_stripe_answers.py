@@ -95,6 +95,14 @@ def test_waits_longer_each_time_where_stripe_says_to_slow_down(
     assert len(waits) == 3
 
 
+def test_asks_ten_times_a_second(account: Any) -> None:
+    """A tenth of the account's allowance, and below what one endpoint permits."""
+    for _ in range(50):
+        account.get("/customers", limit=1)
+
+    assert 3.0 < sum(account.slept) <= 5.0
+
+
 def test_says_why_it_was_slowed_down() -> None:
     error = classify(view(429, coded("rate_limit"), stripe_rate_limited_reason="endpoint-concurrency"))
 

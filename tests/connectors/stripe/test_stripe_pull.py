@@ -75,6 +75,15 @@ def test_goes_on_where_it_broke_with_the_time_at_which_it_began(
     assert {page.cursor for page in rest} == {NOON}
 
 
+@pytest.mark.parametrize("token", ["list:1", "1:2", "x:2:cus_1", "1:2:", "#"])
+def test_a_resume_token_of_another_making_starts_over(account: Any, sandbox: Any, pulled: Pulled, token: str) -> None:
+    sandbox.load("customers", customers(2))
+
+    pages = pulled(account, "customers", None, token)
+
+    assert (ids(pages), {page.cursor for page in pages}) == (["cus_2", "cus_1"], {NOON})
+
+
 def test_a_resume_token_of_last_month_is_worth_nothing(
     account: Any, sandbox: Any, clock: Any, stream: Any, pulled: Pulled
 ) -> None:
@@ -139,15 +148,21 @@ def test_the_same_page_twice_stops_the_stream(account: Any, sandbox: Any, pulled
         pulled(account, "customers")
 
 
-def test_a_record_that_lacks_something_is_put_aside_and_the_rest_goes_on(account: Any, sandbox: Any, pulled: Pulled) -> None:
+def test_a_record_that_lacks_something_is_refused_and_the_rest_goes_on(
+    account: Any, sandbox: Any, stream: Any, pulled: Pulled
+) -> None:
     sandbox.load("customers", customers(3))
     sandbox.load("subscriptions", subscriptions(3))
     del sandbox.state.objects["subscriptions"]["sub_2"]["currency"]
 
     (page,) = pulled(account, "subscriptions")
 
-    assert [record["id"] for record in page.records] == ["sub_3", "sub_1"]
-    assert [bad.ref for bad in page.bad] == ["sub_2"]
+    assert [record["id"] for record in page.records] == ["sub_3", "sub_1", "sub_2"]
+    assert page.records[2] == {"id": "sub_2", "status": "unreadable"}
+    for name in ("subscriptions", "invoices"):
+        of = stream(account, name)
+        with pytest.raises(KeyError):
+            list(of.rows(page.records[2]))
 
 
 def test_start_bounds_what_happened_and_not_what_is(sandbox_api: Any, sandbox: Any, pulled: Pulled) -> None:

@@ -135,6 +135,18 @@ def test_a_permission_taken_away_ends_the_pull_and_loses_nothing(store: Store, s
     assert live(store, "payments", "key, refunded")[0] == ("in_1", 50)
 
 
+def test_a_revoked_key_ends_the_pull_until_there_is_a_new_one(store: Store, sandbox: Any, clock: Any, pull: Pull) -> None:
+    sandbox.load("customers", customers(2))
+    key, sandbox.key = sandbox.key, "rk_test_another"
+
+    with pytest.raises(AuthError, match="revoked"):
+        pull()
+    sandbox.key = key
+    pull()
+
+    assert len(live(store, "profile_rows", "key")) == 2
+
+
 def test_an_unreadable_subscription_is_a_dead_letter(store: Store, sandbox: Any, pull: Pull) -> None:
     """A tiered price that came without its tiers is not worth 0."""
     sandbox.load("customers", customers(2))
@@ -150,6 +162,22 @@ def test_an_unreadable_subscription_is_a_dead_letter(store: Store, sandbox: Any,
     ]
     assert live(store, "subscriptions", "key") == [("sub_2",)]
     assert store.conn.execute("SELECT key FROM dead_letters").fetchall() == [("sub_1",)]
+
+
+def test_a_subscription_that_becomes_unreadable_is_not_taken_for_gone(
+    store: Store, sandbox: Any, clock: Any, pull: Pull
+) -> None:
+    """A whole pull that cannot read it still saw it: what is known of it stays, beside the dead letter."""
+    sandbox.load("customers", customers(2))
+    sandbox.load("subscriptions", subscriptions(2))
+    pull()
+    clock.advance(timedelta(hours=1))
+    del sandbox.state.objects["subscriptions"]["sub_1"]["currency"]
+
+    report = pull(full=True)
+
+    assert [stream.bad for stream in report.streams] == [0, 1, 0]
+    assert live(store, "subscriptions", "key, mrr") == [("sub_1", 4500), ("sub_2", 4500)]
 
 
 def test_no_secret_is_in_the_store(store: Store, store_path: Path, sandbox: Any, pull: Pull) -> None:

@@ -1,0 +1,58 @@
+"""`tagalong run`: the scheduler's jobs are real pulls and syncs of the hub, one daemon a store."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from core.hub import Hub
+from core.run import connections_under, pull, sync
+from core.scheduler import Daemon, Ended
+from core.store import Store, leases
+from core.timetable import Timetable
+
+LEASE = "daemon"
+
+
+def rests_on(hub: Hub, store: Store) -> dict[str, frozenset[str]]:
+    """Return the connections that each sync rests on, as far as the config has them."""
+    definitions = hub.definitions(store)
+    configured = hub.config.connections.keys()
+    return {one.name: connections_under(hub, definitions, [one]) & configured for one in hub.config.syncs.values()}
+
+
+class HubWork:
+    """Has pulls and syncs done by the line of `core.run`, with nobody looking on."""
+
+    def __init__(self, hub: Hub, timetable: Timetable) -> None:
+        self.hub = hub
+        self.timetable = timetable
+
+    def pull(self, connection: str) -> Ended:
+        (run,) = pull(self.hub, names=[connection], trigger="schedule")
+        with self.hub.store() as store:  # a pull may have shown which stream brings what
+            self.timetable.rests_on = rests_on(self.hub, store)
+        return Ended(str(run.status), run.error)
+
+    def sync(self, name: str) -> Ended:
+        report = sync(self.hub, names=[name], pull=False, attended=False, trigger="schedule")
+        (run,) = report.syncs
+        return Ended(str(run.status), run.error)
+
+
+def run_daemon(hub: Hub) -> bool:
+    """
+    Run every schedule of the config until `hub.stop` is set; return whether all had ended within the grace.
+
+    Raises:
+        ConfigError: a segment is wrong.
+        LeaseLost: another daemon runs on this store.
+    """
+    with leases.hold(hub.path, LEASE, hub.clock):
+        with hub.store() as store:
+            hub.register(store)
+            timetable = Timetable(hub.config, rests_on(hub, store), hub.clock())
+
+        def connect() -> sqlite3.Connection:
+            return hub.store().conn
+
+        return Daemon(timetable, HubWork(hub, timetable), connect, stop=hub.stop, clock=hub.clock).run()
