@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -190,7 +191,7 @@ def _people(chance: random.Random, profiles: int, companies: int, now: int) -> I
         yield n, company, email, f"u{n}", chance.choice(_COUNTRIES), language, _ago(chance, now)
 
 
-def _billing(conn: object, chance: random.Random, companies: int, now: int) -> None:
+def _billing(conn: sqlite3.Connection, chance: random.Random, companies: int, now: int) -> None:
     subscriptions, payments = [], []
     for company in range(1, companies + 1):
         if chance.random() < 0.6:
@@ -207,20 +208,20 @@ def _billing(conn: object, chance: random.Random, companies: int, now: int) -> N
                 )
             )
             payments += [(f"{company}-{k}", company, mrr, _ago(chance, now)) for k in range(chance.randrange(12))]
-    conn.executemany(  # type: ignore[attr-defined]
+    conn.executemany(
         "INSERT INTO subscriptions (stream_id, key, record_key, company_id, status, plan, mrr, currency, quantity, started_at) "
         "SELECT 3, k, k, c, s, p, m, 'EUR', q, t FROM (SELECT ?1 k, ?2 c, ?3 s, ?4 p, ?5 m, ?6 q, ?7 t)",
         subscriptions,
     )
-    conn.executemany(  # type: ignore[attr-defined]
+    conn.executemany(
         "INSERT INTO payments (stream_id, key, record_key, company_id, amount, currency, status, paid_at) "
         "SELECT 4, k, k, c, a, 'EUR', 'paid', t FROM (SELECT ?1 k, ?2 c, ?3 a, ?4 t)",
         payments,
     )
 
 
-def _answers(conn: object, chance: random.Random, profiles: int, now: int) -> None:
-    rows = []
+def _answers(conn: sqlite3.Connection, chance: random.Random, profiles: int, now: int) -> None:
+    rows: list[tuple[object, ...]] = []
     for n in range(1, profiles + 1):
         if chance.random() < 0.3:
             rows.append(
@@ -239,7 +240,7 @@ def _answers(conn: object, chance: random.Random, profiles: int, now: int) -> No
             rows.append(
                 (f"o{n}", n, "Onboarding", "role", "choice", json.dumps([chance.choice(_ROLES)]), None, _ago(chance, now))
             )
-    conn.executemany(  # type: ignore[attr-defined]
+    conn.executemany(
         "INSERT INTO answers (stream_id, key, record_key, profile_id, survey, question, kind, choice, number, answered_at) "
         "SELECT 5, k, k, p, s, q, kind, c, n, t FROM (SELECT ?1 k, ?2 p, ?3 s, ?4 q, ?5 kind, ?6 c, ?7 n, ?8 t)",
         rows,

@@ -188,7 +188,7 @@ def _draft(delivery: Delivery, target: Target, lease: Lease | None, run_id: int 
     changed = BitMap()
     if bound.row is not None:
         changed = changed_since(store.conn, bound.row.planned_at)
-        follow(store, bound.row, target.audience, changed=changed)
+        changed = changed | follow(store, bound.row, target.audience, changed=changed)
         if not held and bound.held is None:
             if lease is not None and run_id is not None:
                 recover(_recorder(delivery, target, bound, lease, run_id, first_run), target.audience, api=api)

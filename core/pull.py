@@ -2,8 +2,8 @@
 Pull: asks a connection's streams for what changed and stores it page by page, each page with the checkpoint that follows it.
 
 The connector's generator does the asking and runs outside any transaction; a page's records and its checkpoint are one
-transaction. What may go wrong with a vendor's paging is caught here once, for every connector: pages that repeat, cursors in the
-future, resume tokens that expired. Who the records belong to is `core.resolve`'s business.
+transaction. What may go wrong with a vendor's paging is caught here once, for every connector: pages that repeat, cursors in
+the future, resume tokens that expired. Who the records belong to is `core.resolve`'s business.
 """
 
 from __future__ import annotations
@@ -193,9 +193,7 @@ class _StreamPull:
             every = FULL_EVERY
         began = self.clock()
         slices = [""] if self.stream.slices is None else list(dict.fromkeys(self._asked(self._slices)))
-        fulls = []
-        for slice_ in slices:
-            fulls.append(self._pull_slice(slice_, full=full, every=every))
+        fulls = [self._pull_slice(slice_, full=full, every=every) for slice_ in slices]
         with self._atomic() as conn:
             self._end(conn, slices, fulls, began)
 
@@ -289,11 +287,8 @@ class _StreamPull:
         tally.records += count
         tally.changed += changed
         if self.on_page is not None:
-            self.on_page(
-                PageStored(
-                    self.of.connection, self.of.stream, slice=slice_, pages=tally.pages, records=tally.records, changed=tally.changed
-                )
-            )  # fmt: skip
+            facts = {"pages": tally.pages, "records": tally.records, "changed": tally.changed}
+            self.on_page(PageStored(self.of.connection, self.of.stream, slice=slice_, **facts))
 
     def _end_slice(self, conn: sqlite3.Connection, slice_: str) -> bool:
         """At a slice's clean end: what a full pull did not see has vanished."""
@@ -349,7 +344,7 @@ class _StreamPull:
 
 
 class _Repeats:
-    """Sees that a vendor's paging goes in circles. Only what was yielded counts, so a resumed pull may repeat its token once."""
+    """Sees that a vendor's paging goes in circles. Only what was yielded counts: a resumed pull may repeat its token once."""
 
     def __init__(self) -> None:
         self._tokens: set[str] = set()

@@ -23,6 +23,7 @@ from core.clock import Clock, to_us
 from core.contract import Api, Change, Op, Outcome, Person, Ref, Unsupported, Verdict
 from core.draft import fields_setting
 from core.errors import NotFoundError, Stopped, TransientError
+from core.follow import forget_followed
 from core.plan import Plan, after
 from core.record import Recorder
 from core.send import Item, Sender, Sent
@@ -372,6 +373,7 @@ def finish(conn: sqlite3.Connection, plan: Plan, report: PushReport) -> None:
     if row is None or plan.limited or plan.held or not report.settled or audiences.standing(conn, row.id).waiting:
         return
     audiences.set_planned(conn, row.id, to_us(plan.as_of))
+    forget_followed(conn, row.id)
     fields = json.dumps(list(plan.target.audience.wanted_fields()))
     conn.execute("INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", (fields_setting(row.id), fields))
 

@@ -73,7 +73,7 @@ def _priority_changed(conn: sqlite3.Connection, priority: list[str]) -> bool:
 
 
 def _rank_sources(conn: sqlite3.Connection, priority: list[str]) -> None:
-    """`r_active`: the streams whose rows count, each with its place in the priorities; a connection's name beats its category."""
+    """`r_active`: the streams whose rows count, and their place in the priorities; a connection's name beats its category."""
     place = {name: at for at, name in enumerate(priority)}
     rows = conn.execute(
         "SELECT s.id, c.id, c.name, c.category, s.kind, c.name || '.' || s.name FROM streams s "
@@ -81,7 +81,8 @@ def _rank_sources(conn: sqlite3.Connection, priority: list[str]) -> None:
     ).fetchall()
     script(
         conn,
-        "CREATE TEMP TABLE r_active (stream_id INTEGER PRIMARY KEY, connection_id INTEGER, rank INTEGER, kind TEXT, name TEXT);",
+        "CREATE TEMP TABLE r_active "
+        "(stream_id INTEGER PRIMARY KEY, connection_id INTEGER, rank INTEGER, kind TEXT, name TEXT);",
     )
     conn.executemany(
         "INSERT INTO r_active VALUES (?, ?, ?, ?, ?)",

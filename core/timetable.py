@@ -76,7 +76,8 @@ class Timetable:
 
     def __post_init__(self) -> None:
         connections = self.config.connections
-        jobs = [Job(What.PULL, c.name, c.name, c.schedule) for c in connections.values() if c.enabled]
+        pulled = [c for c in connections.values() if c.enabled and c.streams != ()]
+        jobs = [Job(What.PULL, c.name, c.name, c.schedule) for c in pulled]
         jobs += [
             Job(What.SYNC, s.name, s.to, s.schedule)
             for s in self.config.syncs.values()
@@ -90,7 +91,7 @@ class Timetable:
         standing = {key: job for key, job in self.jobs.items() if not self._paused(job, state)}
         due = {key: self._own_due(job, state) for key, job in standing.items() if job.what is What.SYNC or job.schedule}
         for key, job in standing.items():
-            if job.what is What.PULL and job.schedule is None:
+            if key not in due:
                 waited_for = [due[sync] for sync in due if job.name in self._lacking(sync, due[sync], now, state)]
                 if waited_for:
                     due[key] = min(waited_for)
@@ -115,19 +116,25 @@ class Timetable:
         return [name for name in self.rests_on.get(sync, ()) if self.config.connections[name].schedule is not None]
 
     def _lacking(self, key: str, due_at: datetime, now: datetime, state: _State) -> list[str]:
-        """Return the connections without a schedule that are yet to be pulled before the sync *key* may run."""
+        """
+        Return the connections that are yet to be pulled before the sync *key*, due at *due_at*, may run.
+
+        Those without a schedule, and those whose own pull is due by now: else a sync that comes first after a night off would
+        be held for sources that are about to be fresh. One pull since *due_at* is enough, however it ended.
+        """
         job = self.jobs[key]
         if job.what is What.PULL or due_at > now:
             return []
-        lacking = []
-        for name in self.rests_on.get(job.name, ()):
-            pull = self.jobs.get(f"{What.PULL}.{name}")
-            if pull is None or pull.schedule is not None or self._paused(pull, state) or state.quota.get(name, now) > now:
-                continue  # it is not for us to pull now: whether the sync may rest on what is stored is the guards' question
-            last = state.last.get(pull.key)
-            if last is None or last.started_at < max(due_at, self.began_at):
-                lacking.append(name)
-        return lacking
+        return [name for name in self.rests_on.get(job.name, ()) if self._awaited(name, max(due_at, self.began_at), now, state)]
+
+    def _awaited(self, connection: str, since: datetime, now: datetime, state: _State) -> bool:
+        pull = self.jobs.get(f"{What.PULL}.{connection}")
+        if pull is None or self._paused(pull, state) or state.quota.get(connection, now) > now:
+            return False  # not for us to pull now: whether the sync may rest on what is stored is the guards' question
+        last = state.last.get(pull.key)
+        if last is not None and last.started_at >= since:
+            return False
+        return pull.schedule is None or self._own_due(pull, state) <= now
 
 
 def _look(conn: sqlite3.Connection, jobs: Iterable[Job]) -> _State:

@@ -70,10 +70,11 @@ class Settings(BaseSettings):
         centre = _data_centre(text) if isinstance(text, str) else None
         return {**values, "base_url": f"https://{centre}.api.mailchimp.com/3.0"} if centre else values
 
-    @field_validator("api_key")
+    @field_validator("api_key", mode="before")
     @classmethod
-    def _leads_somewhere(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
-        if not info.data.get("base_url"):
+    def _leads_somewhere(cls, value: object, info: ValidationInfo) -> object:
+        """Refuse a key without a data centre; the core's stand-in for a key that is not resolved yet comes as a SecretStr."""
+        if isinstance(value, str) and not info.data.get("base_url"):
             raise ValueError("the key does not end with a data centre such as -us19; copy the whole key, or set base_url")
         return value
 

@@ -59,7 +59,7 @@ class Tagalong(click.Group):
         except click.UsageError as error:
             from core.config.names import suggest
 
-            raise click.UsageError(f"{error.message} ({suggest(args[0], COMMANDS)})", ctx) from error
+            raise click.UsageError(f"there is no command {args[0]!r}; {suggest(args[0], COMMANDS)}", ctx) from error
 
     def main(
         self,

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 CONFIG_VARIABLE = "TAGALONG_CONFIG"
 DEFAULT_CONFIG = Path("tagalong.toml")
 FAILED, USAGE, NEWS, HELD = 1, 2, 3, 4
-INTERRUPTED = 130
 
 
 @dataclass(slots=True)
@@ -198,7 +197,7 @@ def _told(error: BaseException) -> tuple[int, list[Problem]]:
         case HubError():
             return FAILED, [Problem(str(error))]
         case click.Abort() | KeyboardInterrupt():
-            return INTERRUPTED, [Problem("interrupted; what was under way is finished by the next run")]
+            return FAILED, [Problem("interrupted; what was under way is finished by the next run")]
         case OSError():
             where = f"{error.filename}: " if error.filename else ""
             return FAILED, [Problem(f"{where}{error.strerror or type(error).__name__}")]

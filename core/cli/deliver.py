@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def plan_command(
     app: App, sync: tuple[str, ...], members: bool, fresh: timedelta | None, full: bool, no_pull: bool, as_of: datetime | None
 ) -> int:
-    """Show exactly what sync would do; it sends nothing, and pulls nothing unless told to."""
+    """Show exactly what sync would do, and send nothing."""
     from core.cli.plans import describe_members, describe_plan, describe_sources, show_plans
     from core.run import chosen_syncs, connections_under, plan
 
@@ -85,7 +85,7 @@ def _show_members(plans: list[dict[str, Any]]) -> None:
 @click.option("--full", is_flag=True, help="Pull everything again.")
 @click.pass_obj
 def sync_command(app: App, sync: tuple[str, ...], limit: int | None, fresh: timedelta | None, no_pull: bool, full: bool) -> int:
-    """Pull what is stale, see who is in which segment, and push the difference; once, then exit."""
+    """Pull what is stale and push what differs; once, then exit."""
     from core.cli.plans import describe_report, show_report
     from core.run import sync as run_sync
 
@@ -126,7 +126,7 @@ def unreadable(run: PullRun) -> int:
 @verb("run", "tagalong run")
 @click.pass_obj
 def run_command(app: App) -> int:
-    """Run as a daemon: every schedule in the config, until it is told to stop."""
+    """Run every schedule in the config until told to stop."""
     from core.daemon import run_daemon
 
     with app.hub(level="info") as hub, stopping(hub.stop):

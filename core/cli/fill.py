@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from core.run import PullRun
 
 
+BOOKKEEPING = ("id", "live", "changed_at")
+
+
 @verb("pull", "tagalong pull crm billing")
 @click.argument("connection", nargs=-1)
 @click.option("--full", is_flag=True, help="Pull everything again, to see what vanished.")
 @click.pass_obj
 def pull_command(app: App, connection: tuple[str, ...], full: bool) -> int:
-    """Fill the store from every connection, or from those named, and find out who is who."""
+    """Fill the store from the connections."""
     from core.cli.definitions import definitions_of
     from core.cli.deliver import stopping, watching
     from core.cli.plans import describe_pull, show_pulls
@@ -53,7 +56,11 @@ def _pull_code(pulls: list[PullRun]) -> int:
 @click.argument("who")
 @click.pass_obj
 def person_command(app: App, who: str) -> int:
-    """Show all that is known of one person; WHO is an address, a user id, a profile id or KIND:VALUE."""
+    """
+    Show all that is known of one person.
+
+    WHO is an address, a user id, a profile id or KIND:VALUE.
+    """
     from core.store import Store
     from core.store.people import describe_person, find_profiles
 
@@ -76,8 +83,9 @@ def _show_person(person: Mapping[str, Any]) -> None:
     state = "" if person["live"] else " (gone: every record of theirs is deleted)"
     joined = f", once {cell(person['joined'])}" if person["joined"] else ""
     click.echo(f"profile {person['profile_id']}{joined}{state}")
-    fields = {name: value for name, value in person["fields"].items() if value is not None}
-    company = {f"company.{name}": value for name, value in (person["company"] or {}).items() if value is not None}
+    fields = {name: value for name, value in person["fields"].items() if value is not None and name not in BOOKKEEPING}
+    described = (person["company"] or {}).items()
+    company = {f"company.{name}": value for name, value in described if value is not None and name not in BOOKKEEPING}
     identifiers = [(kind, value) for kind, values in person["identifiers"].items() for value in values]
     table(("field", "value"), [*({**fields, **company}).items()])
     click.echo()
@@ -111,7 +119,7 @@ def _facts(row: Mapping[str, Any]) -> str:
 @click.argument("text", required=False, default="")
 @click.pass_obj
 def fields_command(app: App, text: str) -> int:
-    """Show what segments can speak of, or of it what contains TEXT: fields, types, events, questions, samples, coverage."""
+    """Show what segments can speak of."""
     from core.cli.output import table
     from core.cli.words import read_words
     from core.store import Store

@@ -29,7 +29,11 @@ RECENT_RUNS = 10
 @as_of_option
 @click.pass_obj
 def segments_command(app: App, name: str | None, members: bool, as_of: datetime | None) -> int:
-    """Show how many people are in each segment and partition, or look into one: a segment, PARTITION or PARTITION.GROUP."""
+    """
+    Show how big segments are, what changed and who is in.
+
+    NAME is a segment, PARTITION or PARTITION.GROUP.
+    """
     from core.cli.definitions import definitions_of
     from core.segments.evaluate import evaluate
     from core.store import Store

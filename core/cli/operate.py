@@ -20,7 +20,7 @@ SHOWN_RUNS = 20
 @click.option("--check", is_flag=True, help="Say by the exit code whether all is well.")
 @click.pass_obj
 def status_command(app: App, check: bool) -> int:
-    """Show how every connection and sync stands: last runs, what is due, held, paused, retired or given up on."""
+    """Show how every connection and sync stands."""
     from core.cli.standing import read_standing, show_standing
 
     with app.hub() as hub:
@@ -39,7 +39,7 @@ def _verdict(standing: dict[str, Any]) -> int:
         return FAILED
     if standing["holds"]:
         return HELD
-    if standing["dead_letters"]["waiting"] or any(one["status"] == "waiting" for one in everything):
+    if standing["dead_letters"]["new"] or any(one["status"] == "waiting" for one in everything):
         return NEWS
     return 0
 
@@ -49,7 +49,7 @@ def _verdict(standing: dict[str, Any]) -> int:
 @click.option("--limit", type=click.IntRange(1), default=SHOWN_RUNS, show_default=True, help="How many, newest first.")
 @click.pass_obj
 def runs_command(app: App, name: str | None, limit: int) -> int:
-    """List what was run, newest first: of everything, or of one connection or sync."""
+    """List what was run, newest first."""
     from core.cli.output import table
     from core.store import Store
     from core.store.runs import requests_of, runs
@@ -95,7 +95,7 @@ def _run_row(run: Run, requests: dict[str, dict[str, int]]) -> list[object]:
 @click.argument("name", nargs=-1)
 @click.pass_obj
 def dead_letters_command(app: App, name: tuple[str, ...]) -> int:
-    """List what was given up on for now, and why: records that could not be read, members that a destination refused."""
+    """List what was given up on for now, and why."""
     from core.cli.output import table
     from core.clock import from_us
     from core.store import Store

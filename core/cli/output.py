@@ -37,11 +37,13 @@ def cell(value: object) -> str:
         case bool():
             return "yes" if value else "no"
         case datetime():
-            return value.strftime("%Y-%m-%d %H:%M:%SZ" if value.second else "%Y-%m-%d %H:%M")
+            return value.strftime("%Y-%m-%d %H:%M:%SZ")
         case float():
             return f"{value:,.2f}".rstrip("0").rstrip(".")
         case int():
             return f"{value:,}"
+        case Mapping():
+            return ", ".join(f"{cell(key)} {cell(inner)}" for key, inner in value.items())
         case list() | tuple() | set() | frozenset():
             return ", ".join(cell(inner) for inner in value)
         case _:

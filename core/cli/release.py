@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 @click.option("--no-send", is_flag=True, help="Let the next runs send it, instead of sending it now.")
 @click.pass_obj
 def approve_command(app: App, target: str, no_send: bool) -> int:
-    """Let through what status shows as held of a sync, or accept what a source lost; TARGET is a sync or CONNECTION.STREAM."""
+    """
+    Let through what is held of a sync or of a source.
+
+    TARGET is a sync or CONNECTION.STREAM, as `tagalong status` shows it.
+    """
     from core.approve import approve
     from core.cli.deliver import report_code, stopping, watching
     from core.cli.plans import describe_report, show_report
@@ -43,7 +47,7 @@ def approve_command(app: App, target: str, no_send: bool) -> int:
 @click.option("--all", "everything", is_flag=True, help="Pause everything.")
 @click.pass_obj
 def pause_command(app: App, target: str | None, everything: bool) -> int:
-    """Stop a sync, a connection or everything at once, also in a daemon that is running."""
+    """Stop a sync, a connection or everything at once."""
     from core.store import Store
     from core.store.pauses import pause
 
@@ -62,7 +66,7 @@ def pause_command(app: App, target: str | None, everything: bool) -> int:
 @click.option("--all", "everything", is_flag=True, help="Resume everything that is paused.")
 @click.pass_obj
 def resume_command(app: App, target: str | None, everything: bool) -> int:
-    """Let a paused sync or connection, or everything, go on."""
+    """Let what is paused go on."""
     from core.store import Store
     from core.store.pauses import resume
 
@@ -108,7 +112,7 @@ def _spoken(target: str) -> str:
 @verb("retire", "tagalong retire")
 @click.pass_obj
 def retire_command(app: App) -> int:
-    """List the audiences that still hold members of ours though no sync fills them any more."""
+    """List audiences that no sync fills any more."""
     from core.cli.output import table
     from core.cli.standing import retired
     from core.store import Store
@@ -131,7 +135,7 @@ def retire_command(app: App) -> int:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def rebind_command(app: App, connection: str, yes: bool) -> int:
-    """Start a connection as new: drop what it brought, and take the next account it meets; the old ledger is kept apart."""
+    """Start a connection as new, with another account."""
     from core.cli.app import known_names
     from core.store import Store, leases
     from core.store.sources import rebind

@@ -24,7 +24,7 @@ MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped"}
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of the config file instead, for an editor.")
 @click.pass_obj
 def init_command(app: App, schema: bool) -> int:
-    """Write a commented config to start from; never over one that is there."""
+    """Write a commented config to start from."""
     if schema:
         return _print_schema(app)
     text = STARTING_CONFIG.read_bytes()
@@ -53,7 +53,7 @@ def _print_schema(app: App) -> int:
 @verb("connectors", "tagalong connectors")
 @click.pass_obj
 def connectors_command(app: App) -> int:
-    """List the connectors there are, what they pull and where they push."""
+    """List the connectors there are."""
     from core.cli.output import table
     from core.registry import connector_names, load_connector
 
@@ -111,7 +111,7 @@ def _tier(module: Path) -> str:
 @click.argument("connection", nargs=-1)
 @click.pass_obj
 def check_command(app: App, connection: tuple[str, ...]) -> int:
-    """Read the config and test every connection (or those named): reach it, sign in, see what the key may do."""
+    """Read the config and test every connection."""
     from core.cli.app import known_names
     from core.cli.output import progress
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
 
 from core.cli.output import clean, table
-from core.clock import from_us
+from core.clock import from_us, to_us
 from core.config.model import Config
 from core.daemon import LEASE, rests_on
 from core.freshness import stale_at
@@ -21,6 +21,9 @@ from core.store.holds import holds
 from core.store.pauses import ALL, pauses
 from core.store.runs import Run, last_finished
 from core.timetable import Timetable
+
+NEW_FOR = timedelta(hours=24)
+"""How long a dead letter is news to `status --check`."""
 
 
 def read_standing(hub: Hub) -> dict[str, Any]:
@@ -42,7 +45,7 @@ def read_standing(hub: Hub) -> dict[str, Any]:
             ],
             "syncs": syncs,
             "holds": [_hold(one) for one in holds(conn)],
-            "dead_letters": _dead_letters(conn),
+            "dead_letters": _dead_letters(conn, now),
             "retired": retired(conn, config),
         }
 
@@ -146,9 +149,13 @@ def _hold(hold: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _dead_letters(conn: sqlite3.Connection) -> dict[str, int]:
-    given_up, waiting = conn.execute("SELECT count(given_up_at), count(*) - count(given_up_at) FROM dead_letters").fetchone()
-    return {"waiting": waiting, "given_up": given_up}
+def _dead_letters(conn: sqlite3.Connection, now: datetime) -> dict[str, int]:
+    records, members, given_up, new = conn.execute(
+        "SELECT count(*) FILTER (WHERE what = 'record'), count(*) FILTER (WHERE what = 'member' AND given_up_at IS NULL),"
+        " count(given_up_at), count(*) FILTER (WHERE first_at > ?) FROM dead_letters",
+        (to_us(now - NEW_FOR),),
+    ).fetchone()
+    return {"records": records, "members": members, "given_up": given_up, "new": new}
 
 
 def show_standing(found: Mapping[str, Any]) -> None:
@@ -170,7 +177,8 @@ def show_standing(found: Mapping[str, Any]) -> None:
         click.echo(clean(f"\nretired: {one['ours']} of ours stay in the {one['kind']} {one['name']!r} at {one['connection']}"))
     letters = found["dead_letters"]
     if any(letters.values()):
-        told = f"{letters['waiting']} to be tried again, {letters['given_up']} given up"
+        told = f"{letters['records']:,} unreadable records, {letters['members']:,} members to be tried again,"
+        told += f" {letters['given_up']:,} given up"
         click.echo(f"\ndead letters: {told} (`tagalong dead-letters`)")
 
 

@@ -110,10 +110,11 @@ def _payments(facts: Facts) -> Sql:
 def _worth(amount: str, when: str, facts: Facts, *, at: tuple[int, ...] = ()) -> Sql:
     """Return *amount* in minor units of the workspace's currency, NULL without a rate; no currency is the workspace's."""
     money = facts.money
-    parts, params = ["WHEN coalesce(currency, ?) = ? THEN " + amount], [money.currency, money.currency]
+    parts = ["WHEN coalesce(currency, ?) = ? THEN " + amount]
+    params: list[Param] = [money.currency, money.currency]
     for currency, start, factor in money.factors():
         parts.append(f"WHEN currency = ? AND {when} >= ? THEN round({amount} * ?)")
-        params += [currency, *at, start, factor]  # type: ignore[list-item]
+        params += [currency, *at, start, factor]
     return Sql(f"CASE {' '.join(parts)} END", tuple(params))
 
 

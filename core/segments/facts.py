@@ -108,7 +108,9 @@ class Facts:
         return self._spans[name_id]
 
     def changed_since(self, of: str, name: str) -> bool:
-        """Return whether a canonical field of anybody changed after the run's clock."""
+        """Return whether a canonical field of anybody changed after the run's clock; looked up only if that may be."""
+        if not self.past:
+            return False
         if (of, name) not in self._changed:
             self._changed[of, name] = bool(
                 self.conn.execute(

@@ -134,7 +134,7 @@ def _syntax(flat: str, offset: int) -> ast.expr:
             return ast.parse(flat, mode="eval").body
     except SyntaxError as error:
         column = offset + max(0, min((error.offset or 1) - 1, len(flat)))
-        remedy = "to compare, write ==" if "'=='" in (error.msg or "") else None
+        remedy = "to compare, write ==" if re.match(r"\s*=(?!=)", flat[column - offset :]) else None
         if re.search(r"&&|\|\||(?<![=!<>])!(?!=)", flat):
             remedy = "write and, or, not"
         raise ExpressionError(f"cannot be read: {_plain(error.msg)}", column, remedy) from error
@@ -167,6 +167,8 @@ def _check(parsed: Parsed) -> None:
 
 
 def _form(node: ast.AST) -> str:
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitAnd | ast.BitOr):
+        return "`&` or `|` for `and` or `or`"
     if isinstance(node, ast.Is | ast.IsNot):
         return "`is`; write ==, exists(x) or missing(x):"
     return _FORMS.get(type(node), f"`{type(node).__name__.lower()}`")

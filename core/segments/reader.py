@@ -1,5 +1,5 @@
 """
-Checked syntax to typed tree: names, comparisons and boolean operators. What each called word means is in `words`.
+Checked syntax to typed tree: names and boolean operators. Comparisons are in `comparisons`, called words in `words`.
 
 The reader knows one expression and the `Scope` it stands in; inside `where=` the scope is an event and bare names are its
 properties.
@@ -15,20 +15,17 @@ from zoneinfo import ZoneInfo
 
 from core.config.names import suggest
 from core.segments import types
+from core.segments.comparisons import comparison
 from core.segments.language import ExpressionError, Parsed, parse
 from core.segments.tree import (
     TEXT_LIKE,
-    Ago,
     And,
     Compare,
     Condition,
     Constant,
     How,
-    In,
-    InGroup,
     Literal,
     Matches,
-    Moment,
     Not,
     Op,
     Or,
@@ -37,13 +34,9 @@ from core.segments.tree import (
     Type,
     Value,
 )  # fmt: skip
+from core.segments.types import Groups, Read
 from core.segments.vocabulary import Vocabulary
 
-_OPS: Final[dict[type[ast.cmpop], Op]] = {
-    ast.Eq: Op.EQ, ast.NotEq: Op.EQ, ast.Lt: Op.LT, ast.LtE: Op.LE, ast.Gt: Op.GT, ast.GtE: Op.GE,
-}  # fmt: skip
-_CONSTANT = (Literal, Moment, Ago)
-_VALUE = types.VALUES
 NOT_YET: Final = frozenset({
     "regularly", "stopped", "restarted", "sequence", "without", "last_event", "median", "percentile", "top", "bucket",
     "in_list", "sql", "any_user", "all_users", "no_user", "during", "this", "previous", "changed", "round", "coalesce",
@@ -61,17 +54,6 @@ class Scope:
     partitions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     event: str | None = None
     """Inside `where=`: the event whose properties bare names are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Groups:
-    """`partition("p")` while it waits to be compared."""
-
-    partition: str
-    names: tuple[str, ...]
-
-
-Read = Condition | Value | Constant | Groups
 
 
 def read(text: str, scope: Scope) -> Condition:
@@ -101,13 +83,13 @@ class Reader:
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return Not(self.condition(operand))
             case ast.Compare():
-                return self._comparison(node)
+                return comparison(self, node)
         found = self.read(node)
         if isinstance(found, Groups):
             raise self.error(node, "a partition is compared with a group", f'write partition("{found.partition}") == "..."')
-        if isinstance(found, _CONSTANT):
+        if isinstance(found, types.CONSTANTS):
             raise self.error(node, "says nothing about anybody", "compare it with a field")
-        if isinstance(found, _VALUE):
+        if isinstance(found, types.VALUES):
             if found.type not in (Type.BOOLEAN, Type.ANY):
                 raise self.error(node, f"is a {found.type}, not true or false", "compare it: == > < in, or exists(...)")
             return Compare((types.settled(found, Type.BOOLEAN), Literal(True, Type.BOOLEAN)), (Op.EQ,))
@@ -132,14 +114,14 @@ class Reader:
     def term(self, node: ast.expr) -> Term:
         """Read *node* as a value or a constant."""
         found = self.read(node)
-        if isinstance(found, _CONSTANT + _VALUE):
+        if isinstance(found, types.CONSTANTS + types.VALUES):
             return found
         raise self.error(node, "is true or false, not a value to compare")
 
     def value(self, node: ast.expr) -> Value:
         """Read *node* as a value that people (or events) have."""
         found = self.read(node)
-        if isinstance(found, _VALUE):
+        if isinstance(found, types.VALUES):
             return found
         raise self.error(node, "a field or another value is needed here")
 
@@ -150,7 +132,7 @@ class Reader:
         found = []
         for item in node.elts:
             constant = self.read(item)
-            if not isinstance(constant, _CONSTANT):
+            if not isinstance(constant, types.CONSTANTS):
                 raise self.error(item, "only texts, numbers and dates can stand in a list")
             found.append(constant)
         if not found:
@@ -247,81 +229,6 @@ class Reader:
         elif not text:
             raise self.error(call.argument(0, "the text to look for"), "an empty text is in every text", "write exists(...)")
         return Matches(types.settled(value, Type.TEXT), how, text, case)
-
-    # --- comparisons -----------------------------------------------------------------------------------------------
-
-    def _comparison(self, node: ast.Compare) -> Condition:
-        nodes = [node.left, *node.comparators]
-        read = [None if isinstance(n, ast.List | ast.Tuple) else self.read(n) for n in nodes]
-        parts: list[Condition] = []
-        at = 0
-        while at < len(node.ops):
-            op = node.ops[at]
-            left, right = read[at], read[at + 1]
-            if left is None:
-                raise self.error(nodes[at], "a list stands only after `in`")
-            if isinstance(left, Groups) or isinstance(op, ast.In | ast.NotIn) or isinstance(right, Groups):
-                parts.append(self._member(nodes[at : at + 2], op, left, right))
-                at += 1
-                continue
-            if isinstance(op, ast.NotEq):
-                parts.append(Not(self._run(nodes[at : at + 2], [left, right], [Op.EQ])))
-                at += 1
-                continue
-            end = at + 1
-            while end < len(node.ops) and isinstance(node.ops[end], ast.Eq | ast.Lt | ast.LtE | ast.Gt | ast.GtE):
-                end += 1
-            parts.append(self._run(nodes[at : end + 1], read[at : end + 1], [_OPS[type(o)] for o in node.ops[at:end]]))
-            at = end
-        return parts[0] if len(parts) == 1 else And(tuple(parts))
-
-    def _member(self, nodes: list[ast.expr], op: ast.cmpop, left: Read, right: Read | None) -> Condition:
-        """Read `x in [...]`, and every comparison of a partition."""
-        negative = isinstance(op, ast.NotIn | ast.NotEq)
-        found: Condition
-        if isinstance(right, Groups) and not isinstance(left, Groups):
-            nodes, left, right = [nodes[1], nodes[0]], right, left
-        if isinstance(left, Groups):
-            if not isinstance(op, ast.Eq | ast.NotEq | ast.In | ast.NotIn):
-                raise self.error(nodes[0], "groups have no order", "write == or in")
-            options = self.literals(nodes[1]) if right is None else (right,)
-            found = InGroup(left.partition, tuple(self._group(nodes[1], left, option) for option in options))
-        elif right is not None:
-            self.literals(nodes[1])
-            raise AssertionError("a list was read as a term")
-        elif isinstance(left, _VALUE):
-            constants = self.literals(nodes[1])
-            terms, _ = types.agree(self, [nodes[0], *[nodes[1]] * len(constants)], [left, *constants], ordered=False)
-            found = In(types.as_value(terms[0]), tuple(types.as_constant(term) for term in terms[1:]))
-        else:
-            raise self.error(nodes[0], "a field or another value is needed before `in`")
-        return Not(found) if negative else found
-
-    def _group(self, node: ast.expr, groups: Groups, option: object) -> str:
-        if not isinstance(option, Literal) or not isinstance(option.value, str):
-            raise self.error(node, "a partition is compared with the name of a group")
-        if option.value not in groups.names:
-            raise self.error(node, f"{groups.partition} has no group {option.value}", suggest(option.value, groups.names))
-        return option.value
-
-    def _run(self, nodes: list[ast.expr], read: list[Read | None], ops: list[Op]) -> Condition:
-        """Read `a < b <= c`: one condition, so that one and the same record must satisfy it."""
-        for node, item in zip(nodes, read, strict=True):
-            if item is None:
-                raise self.error(node, "a list stands only after `in`", "write x in [...]")
-            if isinstance(item, Groups):
-                raise self.error(node, "a partition is compared with a group only")
-        if len(read) == 2 and ops == [Op.EQ]:  # did(...) == True
-            for cond, flag in ((read[0], read[1]), (read[1], read[0])):
-                if not isinstance(cond, _VALUE + _CONSTANT) and isinstance(flag, Literal) and isinstance(flag.value, bool):
-                    return cond if flag.value else Not(cond)  # type: ignore[return-value,arg-type]  # neither value nor group
-        terms: list[Term] = []
-        for node, item in zip(nodes, read, strict=True):
-            if not isinstance(item, _VALUE + _CONSTANT):
-                raise self.error(node, "is true or false, not a value to compare")
-            terms.append(item)
-        agreed, _ = types.agree(self, nodes, terms, ordered=any(op is not Op.EQ for op in ops))
-        return Compare(agreed, tuple(ops))
 
 
 def inside(reader: Reader, event: str) -> Reader:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
@@ -19,6 +19,7 @@ from core.segments.tree import (
     Answer,
     Billing,
     CompanyField,
+    Condition,
     Constant,
     Literal,
     Moment,
@@ -32,8 +33,21 @@ from core.segments.tree import (
 )  # fmt: skip
 
 VALUES: Final = (ProfileField, CompanyField, SourceField, Aggregate, Billing, Score, Answer, Property)
+CONSTANTS: Final = (Literal, Moment, Ago)
 MAX_PATTERN: Final = 1_000
 _TEXTS: Final = frozenset({Type.TEXT, Type.COUNTRY, Type.LANGUAGE})
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """`partition("p")` while it waits to be compared."""
+
+    partition: str
+    names: tuple[str, ...]
+
+
+Read = Condition | Value | Constant | Groups
+"""Whatever a piece of text can be."""
 
 
 class Points(Protocol):

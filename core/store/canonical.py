@@ -1,8 +1,8 @@
 """
 Canonical rows: what a record means, whichever vendor it came from.
 
-`RowReader` turns a record into rows of plain, normalised values and touches no database; `write_rows` puts them into their tables.
-A value that cannot be read makes its record unreadable (`Unreadable`), for a guess would move somebody into a wrong segment.
+`RowReader` turns a record into rows of plain, normalised values and touches no database; `write_rows` puts them into their
+tables. A value that cannot be read makes its record unreadable, for a guess would move somebody into a wrong segment.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from core.store.schema import CANONICAL, TABLES
 CONSENT_STATES: Final = frozenset({"granted", "denied", "unknown"})
 
 
-class Unreadable(ValueError):
+class UnreadableError(ValueError):
     """A record that cannot be stored; the message names the field and holds none of its content."""
 
 
@@ -69,24 +69,24 @@ def _put(shape: _Shape, kind: Kind, row: list[Any], column: str, value: object, 
     """Write one value to its place, normalised; return the row's currency as far as it is known."""
     at = shape.position.get(column)
     if at is None:
-        raise Unreadable(f"{column}: no column of a {kind.value}")
+        raise UnreadableError(f"{column}: no column of a {kind.value}")
     convert = shape.convert[column]
     if convert is not None:
         try:
             row[at] = convert(value)
         except ValueError as error:
-            raise Unreadable(f"{column}: {error}") from None
+            raise UnreadableError(f"{column}: {error}") from None
         return currency
     if not isinstance(value, Money):
-        raise Unreadable(f"{column}: not an amount with its currency")
+        raise UnreadableError(f"{column}: not an amount with its currency")
     if currency not in {None, value.currency}:
-        raise Unreadable(f"{column}: another currency than the row's")
+        raise UnreadableError(f"{column}: another currency than the row's")
     row[at] = value.minor
     return value.currency
 
 
 def _values(kind: Kind, values: Mapping[str, object]) -> list[Any]:
-    """Return *values* in order, normalised; Unreadable names the column that is wrong."""
+    """Return *values* in order, normalised; UnreadableError names the column that is wrong."""
     shape = _SHAPES[kind]
     row: list[Any] = [None] * len(shape.position)
     currency: str | None = None
@@ -101,7 +101,7 @@ def _values(kind: Kind, values: Mapping[str, object]) -> list[Any]:
 def _settle_currency(row: list[Any], at: int, currency: str | None) -> None:
     stated = row[at].upper() if row[at] else None
     if stated and currency and stated != currency:
-        raise Unreadable("currency: another one than the amount's")
+        raise UnreadableError("currency: another one than the amount's")
     row[at] = currency or stated
 
 
@@ -166,7 +166,7 @@ class RowReader:
         elif kind is Kind.CONSENT:
             _check_consent(row, position)
         elif kind is Kind.EVENT and (row[position["name"]] is None or row[position["time"]] is None):
-            raise Unreadable("an event without a name or a time")
+            raise UnreadableError("an event without a name or a time")
         return CanonicalRow(kind, key, tuple(row))
 
 
@@ -181,7 +181,7 @@ def _apart(row: Row) -> tuple[Mapping[str, object], dict[str, object]]:
 def _check_consent(row: list[Any], position: Mapping[str, int]) -> None:
     row[position["channel"]] = (row[position["channel"]] or "email").lower()
     if row[position["state"]] not in CONSENT_STATES:
-        raise Unreadable("state: none of granted, denied, unknown")
+        raise UnreadableError("state: none of granted, denied, unknown")
 
 
 def write_rows(

@@ -12,7 +12,7 @@ import json
 import sqlite3
 from dataclasses import KW_ONLY, dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from core.clock import from_us, to_us
 from core.contract import Page, Range, Stream
@@ -64,21 +64,22 @@ def begin(
     conn: sqlite3.Connection, stream: Stream, stream_id: int, slice_: str, *, full: bool, run_id: int, now: datetime
 ) -> Start:
     """Return where a pull of the slice starts, and note that it is under way. *full* asks for everything."""
-    row = conn.execute(
+    row: tuple[Any, ...] | None = conn.execute(
         "SELECT cursor, resume, began, began_run, full, began_at, replacing FROM checkpoints WHERE stream_id = ? AND slice = ?",
         (stream_id, slice_),
     ).fetchone()
-    cursor, resume, began, began_run, was_full, began_at, replacing = row or (None, None, None, None, 0, None, None)
-    under_way = began_run is not None and (was_full or not full)
-    if under_way and resume is not None:
+    cursor, resume, began, began_run, was_full, began_at, replacing = row or (None, None, None, None, 0, 0, None)
+    if began_run is None or (full and not was_full):
+        began_run = None  # nothing to go on with
+    if began_run is not None and resume is not None:
         return Start(
             decode(began), resume, full=bool(was_full), began_run=began_run, began_at=began_at, replacing=_range(replacing)
         )
-    if under_way and was_full and stream.order == "asc" and cursor is not None:
+    if began_run is not None and was_full and stream.order == "asc" and cursor is not None:
         # its cursor moved page by page: what was seen before the kill stays seen
         start = Start(_handed(cursor, stream, now), None, full=True, began_run=began_run, began_at=began_at)
     else:
-        full = full or bool(under_way and was_full)
+        full = full or (began_run is not None and bool(was_full))
         handed = None if full else _handed(cursor, stream, now)
         start = Start(handed, None, full=full or handed is None, began_run=run_id, began_at=to_us(now))
         if start.full and stream.order == "asc":

@@ -69,6 +69,7 @@ def block(conn: sqlite3.Connection, now: int) -> int:
         CREATE TEMP TABLE r_hub (id INTEGER PRIMARY KEY);
         INSERT INTO r_hub SELECT c.id FROM r_candidate c CROSS JOIN subject_identifiers l ON l.identifier_id = c.id
             GROUP BY c.id HAVING count(*) > 2;
+        DELETE FROM r_hub WHERE (SELECT i.is_company FROM identifiers i WHERE i.id = r_hub.id);
         CREATE TEMP TABLE r_blocked (id INTEGER PRIMARY KEY);
         """,
     )
@@ -85,7 +86,7 @@ def block(conn: sqlite3.Connection, now: int) -> int:
                 SELECT 1 FROM subject_identifiers f JOIN identifiers e ON e.id = f.identifier_id
                 WHERE f.subject_id = s.id AND f.position < o.position AND e.kind = i.kind)
             GROUP BY h.id, a.connection_id, i.kind
-        ) found JOIN identifiers me ON me.id = hub AND me.is_company = 0
+        ) found
         WHERE (found.kind = 'email' AND n > ?) OR (found.kind = 'user_id' AND n > ?)
         """,
         (MAX_EMAILS, MAX_USER_IDS),
@@ -112,7 +113,7 @@ def block(conn: sqlite3.Connection, now: int) -> int:
 
 def regroup(conn: sqlite3.Connection, graph: Graph) -> int:
     """
-    Make the components anew around `r_dirty`, write them to identifiers and subjects, and return how many old ones were joined away.
+    Make the components anew around `r_dirty` and write them to identifiers and subjects; return how many were joined away.
 
     Leaves `r_touch_NAME` (components that changed or may have), `r_alias_NAME` (old id, new id) and `r_moved_NAME` (subjects
     whose component is another).
@@ -126,7 +127,7 @@ def regroup(conn: sqlite3.Connection, graph: Graph) -> int:
 
 
 def _affected(conn: sqlite3.Connection, graph: Graph) -> None:
-    """`r_node`: old components concerned; `r_ident`: their identifiers; `r_subject`: live key subjects; `r_edge`: who holds what."""
+    """`r_node`: old components concerned; `r_ident`: their identifiers; `r_subject`: live key subjects; `r_edge`: its links."""
     node, company = graph.column, graph.is_company
     script(
         conn,
@@ -147,7 +148,8 @@ def _affected(conn: sqlite3.Connection, graph: Graph) -> None:
         CREATE TEMP TABLE r_subject (id INTEGER PRIMARY KEY, entity INTEGER NOT NULL);
         INSERT INTO r_subject SELECT s.id, a.kind = '{graph.name}' FROM r_concerned c CROSS JOIN subjects s ON s.id = c.id
             CROSS JOIN r_active a ON a.stream_id = s.stream_id WHERE s.trust = 'key' AND s.live = 1;
-        CREATE TEMP TABLE r_edge (identifier_id INTEGER, subject_id INTEGER, PRIMARY KEY (identifier_id, subject_id)) WITHOUT ROWID;
+        CREATE TEMP TABLE r_edge (identifier_id INTEGER, subject_id INTEGER,
+            PRIMARY KEY (identifier_id, subject_id)) WITHOUT ROWID;
         INSERT INTO r_edge SELECT l.identifier_id, l.subject_id FROM r_subject s
             CROSS JOIN subject_identifiers l ON l.subject_id = s.id
             CROSS JOIN identifiers i ON i.id = l.identifier_id AND i.is_company = {company} AND i.blocked_at IS NULL;
@@ -168,7 +170,8 @@ def _label(conn: sqlite3.Connection) -> None:
         """
         CREATE TEMP TABLE r_label (subject_id INTEGER PRIMARY KEY, label INTEGER NOT NULL);
         INSERT INTO r_label SELECT id, id FROM r_subject WHERE entity OR id IN (SELECT subject_id FROM r_edge);
-        CREATE TEMP TABLE r_shared (subject_id INTEGER, identifier_id INTEGER, PRIMARY KEY (subject_id, identifier_id)) WITHOUT ROWID;
+        CREATE TEMP TABLE r_shared (subject_id INTEGER, identifier_id INTEGER,
+            PRIMARY KEY (subject_id, identifier_id)) WITHOUT ROWID;
         INSERT INTO r_shared SELECT e.subject_id, e.identifier_id FROM
             (SELECT identifier_id FROM r_edge GROUP BY identifier_id HAVING count(*) > 1) h
             CROSS JOIN r_edge e ON e.identifier_id = h.identifier_id;

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,7 +50,7 @@ class Store:
             self.conn.execute("PRAGMA mmap_size = 268435456")
             self.db = Database(self.conn)
             if not read_only:
-                self.conn.execute("PRAGMA journal_mode = WAL")
+                self._enter_wal()
                 self.conn.execute("PRAGMA synchronous = NORMAL")
                 self.conn.execute("PRAGMA wal_autocheckpoint = 8000")
                 self._migrate()
@@ -57,6 +58,19 @@ class Store:
             raise _translated(error, path) from error
         except OSError as error:
             raise StoreError(f"{path}: cannot be opened ({error.strerror}); check the folder and its permissions") from error
+
+    def _enter_wal(self) -> None:
+        # SQLite does not wait here as it does elsewhere when another process is doing the same to a new file
+        deadline = time.monotonic() + BUSY_TIMEOUT_S
+        while True:
+            try:
+                self.conn.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if "BUSY" not in getattr(error, "sqlite_errorname", "") or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
 
     def _migrate(self) -> None:
         if not self._pending():

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from core import normalise
 from core.contract import BadRecord, Kind, Record, Stream, pick
-from core.store.canonical import Unreadable
+from core.store.canonical import UnreadableError
 from core.store.catalogue import Catalogue
 from core.store.identity import IdentifierReader, Seen, attach, event_ref, known_subjects
 from core.store.landing import flatten
@@ -21,6 +21,9 @@ from core.store.reading import Prepared, Stored, fingerprint, reason, record_key
 from core.store.sources import Source
 
 _ENCODE: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str, check_circular=False).encode
+
+
+_NOBODY: Final[tuple[None, None, None]] = (None, None, None)
 
 
 class EventRow(NamedTuple):
@@ -68,9 +71,8 @@ class EventStore:
                 bad.append(key._replace(ref=f"record {at} of a page"))
                 continue
             try:
-                for row_key, event in self._read(record, key):
-                    found[row_key] = event
-            except Exception as error:  # noqa: BLE001 - the mapping is the connector's; one record must not stop the rest
+                found.update(self._read(record, key))
+            except Exception as error:  # the mapping is the connector's; one record must not stop the rest
                 bad.append(BadRecord(key, reason(error)))
         return Prepared(found, bad, len(records), fingerprint(key.encode() for key in found))
 
@@ -83,7 +85,7 @@ class EventStore:
         rows = []
         for row in self._stream.rows(record):
             if row.kind is not Kind.EVENT:
-                raise Unreadable(f"a {row.kind.value} in a stream of events")
+                raise UnreadableError(f"a {row.kind.value} in a stream of events")
             rows.append((row.key, self._parsed(seen, row.values)))
         return rows
 
@@ -102,13 +104,13 @@ class EventStore:
         try:
             time = normalise.time_us(values.get("time"))
         except ValueError as error:
-            raise Unreadable(f"time: {error}") from None
+            raise UnreadableError(f"time: {error}") from None
         if not isinstance(name, str) or not name or time is None:
-            raise Unreadable("an event without a name or a time")
+            raise UnreadableError("an event without a name or a time")
         if properties is None:
             properties = {}
         elif not isinstance(properties, Mapping):
-            raise Unreadable("properties: not an object")
+            raise UnreadableError("properties: not an object")
         text = _ENCODE(properties)
         if not text.isascii():
             text.encode()  # a lone surrogate cannot be stored
@@ -127,14 +129,12 @@ class EventStore:
         for key, (name, time, seen, properties, text) in page.items.items():
             name_id = self._catalogue.name_id(conn, name, now)
             self._catalogue.note_properties(conn, name_id, properties, now)
-            rows.append(EventRow(key, name_id, time, *subjects.get(seen.ref, _NOBODY), text))
+            subject_id, profile_id, company_id = subjects.get(seen.ref) or _NOBODY
+            rows.append(EventRow(key, name_id, time, subject_id, profile_id, company_id, text))
         added, changed = write_events(conn, self._source.id, rows, slice_=slice_, run_id=run_id)
         if added:
             conn.execute("UPDATE streams SET live_count = live_count + ? WHERE id = ?", (added, self._source.id))
         return Stored(added + changed, [])
-
-
-_NOBODY: Final = (None, None, None)
 
 
 def write_events(

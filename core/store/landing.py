@@ -18,7 +18,10 @@ from core.contract import Record, Stream
 from core.normalise import time_us
 
 SYSTEM: Final = frozenset(
-    {"key", "subject_id", "profile_id", "company_id", "slice", "content_hash", "changed_at", "seen_run", "deleted_at", "more", "rowid"}
+    {
+        "key", "subject_id", "profile_id", "company_id", "slice", "content_hash", "changed_at", "seen_run", "deleted_at",
+        "more", "rowid",
+    }
 )  # fmt: skip
 """Column names that no field may take."""
 MAX_COLUMNS: Final = 1000
@@ -77,7 +80,8 @@ class Landing:
     def known(self, conn: sqlite3.Connection, keys: Sequence[str]) -> dict[str, tuple[bytes | None, bool]]:
         """Return the content hash and liveness of those of *keys* that are stored."""
         rows = conn.execute(
-            f'SELECT l.key, l.content_hash, l.deleted_at IS NULL FROM json_each(?) j CROSS JOIN "{self.table}" l ON l.key = j.value',
+            "SELECT l.key, l.content_hash, l.deleted_at IS NULL FROM json_each(?) j "
+            f'CROSS JOIN "{self.table}" l ON l.key = j.value',
             (json.dumps(keys),),
         )
         return {key: (digest, bool(live)) for key, digest, live in rows}

@@ -69,7 +69,8 @@ class RecordStore:
         if not page.items:
             return Stored(0, [])
         known = self.landing.known(conn, list(page.items))
-        seen, changed = [], []
+        seen: list[str] = []
+        changed: list[str] = []
         for key, (digest, _) in page.items.items():
             (seen if known.get(key) == (digest, True) else changed).append(key)
         bad: list[BadRecord] = []
@@ -80,7 +81,7 @@ class RecordStore:
         if seen:
             self.landing.touch(conn, seen, slice_, run_id)
         gone = {key for key, _ in bad}
-        added = sum(1 for key in changed if key not in gone and (key not in known or not known[key][1]))
+        added = len([key for key in changed if key not in gone and not (key in known and known[key][1])])
         if added:
             conn.execute("UPDATE streams SET live_count = live_count + ? WHERE id = ?", (added, self._source.id))
         return Stored(len(changed) - len(bad), bad)
@@ -102,7 +103,7 @@ class RecordStore:
         for key in keys:
             try:
                 read[key] = self._read(conn, key, page.items[key][1], now)
-            except Exception as error:  # noqa: BLE001 - the mapping is the connector's; one record must not stop the rest
+            except Exception as error:  # the mapping is the connector's; one record must not stop the rest
                 bad.append(BadRecord(key, reason(error)))
         if len(self.landing.changes) != widened:  # rows of this page read before a column was widened have the old type
             read = {k: (self.landing.read(conn, page.items[k][1], now), *rest) for k, (_, *rest) in read.items()}  # type: ignore[misc]
@@ -147,7 +148,8 @@ class RecordStore:
         """Events that a record of another kind gives: its own, and those it no longer gives go."""
         kept = json.dumps([row.key for _, _, row in events])
         conn.execute(
-            "DELETE FROM events WHERE subject_id IN (SELECT value FROM json_each(?)) AND key NOT IN (SELECT value FROM json_each(?))",
+            "DELETE FROM events WHERE subject_id IN (SELECT value FROM json_each(?)) "
+            "AND key NOT IN (SELECT value FROM json_each(?))",
             (json.dumps(old), kept),
         )
         rows = []

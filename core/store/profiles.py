@@ -49,8 +49,8 @@ def rewrite_rows(conn: sqlite3.Connection) -> None:
         INSERT OR IGNORE INTO r_target SELECT s.id FROM r_touch_profile t CROSS JOIN profiles p ON p.id = t.id
             LEFT JOIN r_employer e ON e.id = t.id CROSS JOIN subjects s ON s.profile_id = t.id
             WHERE p.company_id IS NOT e.company_id;
-        CREATE TEMP TABLE r_row (stream_id INTEGER, ref TEXT, subject_id INTEGER, profile_id INTEGER, own INTEGER, company_id INTEGER,
-            PRIMARY KEY (stream_id, ref)) WITHOUT ROWID;
+        CREATE TEMP TABLE r_row (stream_id INTEGER, ref TEXT, subject_id INTEGER, profile_id INTEGER, own INTEGER,
+            company_id INTEGER, PRIMARY KEY (stream_id, ref)) WITHOUT ROWID;
         INSERT INTO r_row SELECT s.stream_id, s.ref, s.id, s.profile_id, s.company_id,
             coalesce(s.company_id, e.company_id, CASE WHEN t.id IS NULL THEN p.company_id END)
             FROM r_target r CROSS JOIN subjects s ON s.id = r.subject_id LEFT JOIN r_employer e ON e.id = s.profile_id
@@ -62,7 +62,8 @@ def rewrite_rows(conn: sqlite3.Connection) -> None:
         if landing and conn.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (landing,)).fetchone():
             conn.execute(
                 f'UPDATE "{landing}" AS t SET profile_id = x.profile_id, company_id = x.company_id FROM r_row x '
-                "WHERE x.stream_id = ? AND x.ref = t.key AND (t.profile_id IS NOT x.profile_id OR t.company_id IS NOT x.company_id)",
+                "WHERE x.stream_id = ? AND x.ref = t.key "
+                "AND (t.profile_id IS NOT x.profile_id OR t.company_id IS NOT x.company_id)",
                 (stream_id,),
             )
         for kind, table in TABLES.items():
@@ -78,8 +79,8 @@ def rewrite_rows(conn: sqlite3.Connection) -> None:
                 )
     if conn.execute("SELECT 1 FROM events LIMIT 1").fetchone():
         conn.execute(
-            "UPDATE events SET profile_id = x.profile_id, company_id = x.own FROM r_row x WHERE events.subject_id = x.subject_id "
-            "AND (events.profile_id IS NOT x.profile_id OR events.company_id IS NOT x.own)"
+            "UPDATE events SET profile_id = x.profile_id, company_id = x.own FROM r_row x "
+            "WHERE events.subject_id = x.subject_id AND (events.profile_id IS NOT x.profile_id OR events.company_id IS NOT x.own)"
         )
 
 
@@ -129,8 +130,8 @@ def _collect(conn: sqlite3.Connection, graph: Graph, columns: list[str]) -> None
         INSERT INTO r_several SELECT id FROM {touch} WHERE id NOT IN (SELECT id FROM r_merged);
         INSERT INTO r_merged (id) SELECT id FROM r_several;
         CREATE TEMP TABLE r_ranked (id INTEGER, n INTEGER, {names}, PRIMARY KEY (id, n)) WITHOUT ROWID;
-        INSERT INTO r_ranked SELECT r.{node}, row_number() OVER (PARTITION BY r.{node} ORDER BY a.rank, a.kind <> '{kind.value}',
-                r.changed_at DESC, a.name, r.record_key, r.key), {own}
+        INSERT INTO r_ranked SELECT r.{node}, row_number() OVER (PARTITION BY r.{node} ORDER BY a.rank,
+                a.kind <> '{kind.value}', r.changed_at DESC, a.name, r.record_key, r.key), {own}
             FROM r_several t CROSS JOIN {rows} r ON r.{node} = t.id AND r.deleted_at IS NULL
             CROSS JOIN r_active a ON a.stream_id = r.stream_id;
         UPDATE r_merged SET {best} WHERE id IN (SELECT id FROM r_ranked);

@@ -10,14 +10,14 @@ from hashlib import blake2b
 from typing import Generic, TypeVar
 
 from core.contract import BadRecord, Record, Stream, pick
-from core.store.canonical import Unreadable
+from core.store.canonical import UnreadableError
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared(Generic[T]):
-    """A page read but not stored: what it holds by key (the last of a key), what was unreadable, and how many records it had."""
+    """A page read but not stored: what it holds by key (the last of a key), what was unreadable, how many records it had."""
 
     items: dict[str, T]
     bad: list[BadRecord]
@@ -44,7 +44,7 @@ def record_key(stream: Stream, record: Record) -> str | BadRecord:
     where = stream.key
     try:
         value = record.get(where) if type(where) is str and "." not in where else pick(record, where)
-    except Exception as error:  # noqa: BLE001 - the connector's function
+    except Exception as error:  # the connector's function
         return BadRecord("", reason(error))
     if type(value) is str and value:
         return value
@@ -55,4 +55,4 @@ def record_key(stream: Stream, record: Record) -> str | BadRecord:
 
 def reason(error: Exception) -> str:
     """Say why a record is unreadable without saying what is in it."""
-    return str(error) if isinstance(error, Unreadable) else f"could not be read ({type(error).__name__})"
+    return str(error) if isinstance(error, UnreadableError) else f"could not be read ({type(error).__name__})"

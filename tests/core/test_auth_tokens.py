@@ -103,12 +103,12 @@ def _renew(url, store_path, rounds, failures):
 
 
 def test_processes_never_renew_at_once(server, store_path):
-    """Four of them, each in a hurry: the server never sees two, and never an old refresh token."""
+    """Three of them, each in a hurry: the server never sees two, and never an old refresh token."""
     server.took_s = 0.02
     context = multiprocessing.get_context("spawn")
     with context.Manager() as manager:
         failures = manager.list()
-        workers = [context.Process(target=_renew, args=(server.url, store_path, 5, failures)) for _ in range(4)]
+        workers = [context.Process(target=_renew, args=(server.url, store_path, 5, failures)) for _ in range(3)]
         for worker in workers:
             worker.start()
         for worker in workers:
@@ -116,7 +116,7 @@ def test_processes_never_renew_at_once(server, store_path):
         assert list(failures) == []
     assert server.most_at_once == 1
     assert not server.stolen
-    assert 5 <= len(server.asked) <= 21
+    assert 5 <= len(server.asked) <= 16
     kept = json.loads(store_path.with_name("tagalong.db.mail.token").read_text())
     assert server.refresh_token == kept["refresh_token"]
 

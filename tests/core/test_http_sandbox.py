@@ -89,7 +89,7 @@ def test_nobody_there_is_a_connection_that_was_never_made(fake_api):
 def test_a_late_answer_is_an_unknown_outcome(fake_api):
     """A write that timed out may have been carried out."""
     with serve({"acme": AcmeSandbox()}) as served:
-        served["acme"].faults = lambda method, path, number: Delayed(1.0)
+        served["acme"].faults = lambda method, path, number: Delayed(0.4)
         with pytest.raises(TransientError) as caught:
             fake_api(acme, as_settings(served["acme"]), timeout=0.1).post("/lists", json={"name": "x"})
     assert caught.value.maybe_acted

@@ -61,7 +61,9 @@ def test_stores_records_fields_rows_and_identifiers(path: Path) -> None:
     row = world.one('SELECT name, "address.country", tags, score, big FROM crm__contacts')
     assert ("Ann", "Sverige", '["a"]', 7, str(2**70)) == row
     assert ("ann@example.com", "Ann", "SE") == world.one("SELECT email, first_name, country FROM profile_rows")
-    assert [("crm.contact_id", "1"), ("email", "ann@example.com")] == world.rows("SELECT kind, value FROM identifiers ORDER BY 1")
+    assert [("crm.contact_id", "1"), ("email", "ann@example.com")] == world.rows(
+        "SELECT kind, value FROM identifiers ORDER BY 1"
+    )
     types = dict(world.rows("SELECT field, type FROM catalogue"))
     assert {"address.country": "text", "score": "integer", "tags": "json", "big": "text"}.items() <= types.items()
 
@@ -69,7 +71,9 @@ def test_stores_records_fields_rows_and_identifiers(path: Path) -> None:
 def test_an_unchanged_record_moves_nothing_but_seen_run(path: Path) -> None:
     """The second pull of the same records leaves every other column and table as it was; key order does not matter."""
     records = people(5, name="Ann")
-    world = crm(path, stream("contacts", lambda: records, deletions=Deletions.ABSENCE, fields={"first_name": "name"}, **CONTACT))
+    world = crm(
+        path, stream("contacts", lambda: records, deletions=Deletions.ABSENCE, fields={"first_name": "name"}, **CONTACT)
+    )
     world.pull("crm")
     world.resolve()
     before = [world.rows(sql) for sql in DUMP]
@@ -166,7 +170,9 @@ def test_a_bad_record_is_a_dead_letter_and_the_rest_goes_on(path: Path, record: 
 def test_a_record_that_turns_bad_is_still_there(path: Path) -> None:
     """What was stored of it stays, and a full pull does not take it for gone."""
     records = [contact(1, born="2025-01-01")]
-    world = crm(path, stream("contacts", lambda: records, fields={"created_at": "born"}, deletions=Deletions.ABSENCE, **CONTACT))
+    world = crm(
+        path, stream("contacts", lambda: records, fields={"created_at": "born"}, deletions=Deletions.ABSENCE, **CONTACT)
+    )
     world.pull("crm")
     records = [contact(1, born="soon")]
     report = world.pull("crm", full=True).streams[0]
@@ -536,7 +542,9 @@ def test_rows_of_one_record_follow_it(path: Path) -> None:
     def rows(record: Any) -> Iterator[Row]:
         for number, (amount, plan) in enumerate(record["items"]):
             money = Money(amount, "EUR")
-            yield Row(Kind.SUBSCRIPTION, f"{record['id']}/{number}", {"plan": plan, "amount": money, "mrr": money, "status": "active"})
+            yield Row(
+                Kind.SUBSCRIPTION, f"{record['id']}/{number}", {"plan": plan, "amount": money, "mrr": money, "status": "active"}
+            )
 
     records = [record]
     options: dict[str, Any] = {"identifiers": {"customer_id": "customer"}, "rows": rows}
@@ -549,7 +557,9 @@ def test_rows_of_one_record_follow_it(path: Path) -> None:
     records[0] = record | {"items": [(900, "pro")]}
     world.pull("billing")
     assert [("pro", 900)] == world.rows("SELECT plan, mrr FROM subscriptions")
-    assert [500, 900] == [v for (v,) in world.rows("SELECT value FROM field_history WHERE field = 'mrr' AND of_id = 1 ORDER BY from_at")]
+    assert [500, 900] == [
+        v for (v,) in world.rows("SELECT value FROM field_history WHERE field = 'mrr' AND of_id = 1 ORDER BY from_at")
+    ]
 
 
 @pytest.mark.parametrize(

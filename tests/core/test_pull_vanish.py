@@ -246,7 +246,13 @@ def test_events_never_vanish_by_absence(tmp_path: Path) -> None:
         yield Page([{"id": slice_, "n": "Seen", "t": "2026-01-01"}])
 
     made = stream(
-        "log", (), Kind.EVENT, pull=pull, slices=lambda api: slices, deletions=Deletions.ABSENCE, fields={"name": "n", "time": "t"}
+        "log",
+        (),
+        Kind.EVENT,
+        pull=pull,
+        slices=lambda api: slices,
+        deletions=Deletions.ABSENCE,
+        fields={"name": "n", "time": "t"},
     )
     world = World(tmp_path / "store.db", web=(Category.ANALYTICS, [made]))
     world.pull("web")

@@ -61,7 +61,9 @@ class Tools(World):
             if exists:
                 sql = f"SELECT count(*) FROM {table} t JOIN subjects s ON s.ref = t.{key} AND {where} WHERE t.profile_id IS NOT s.profile_id"
                 assert 0 == self.one(sql), table
-        assert 0 == self.one("SELECT count(*) FROM events e JOIN subjects s ON s.id = e.subject_id WHERE e.profile_id IS NOT s.profile_id")
+        assert 0 == self.one(
+            "SELECT count(*) FROM events e JOIN subjects s ON s.id = e.subject_id WHERE e.profile_id IS NOT s.profile_id"
+        )
         assert 0 == self.one("SELECT count(*) FROM subjects WHERE dirty = 1")
         assert [] == self.rows(
             "SELECT l.identifier_id FROM subject_identifiers l JOIN subjects s ON s.id = l.subject_id AND s.live = 1 "
@@ -176,7 +178,9 @@ def test_a_value_that_would_join_too_many_is_blocked(tools: Tools, together: boo
         blocked += tools.everything().blocked
         tools.check()
     assert (1, 6) == (blocked, len(tools.groups()))
-    assert [("user_id", "shared", None)] == tools.rows("SELECT kind, value, profile_id FROM identifiers WHERE blocked_at IS NOT NULL")
+    assert [("user_id", "shared", None)] == tools.rows(
+        "SELECT kind, value, profile_id FROM identifiers WHERE blocked_at IS NOT NULL"
+    )
     assert {None} == {user for (user,) in tools.rows("SELECT user_id FROM profiles")}
 
     tools.customers[5] = contact(5, "p5@example.com", user="own")
@@ -200,7 +204,9 @@ def test_one_persons_many_addresses_block_nothing(tmp_path: Path) -> None:
     """A merged contact may hold ten, and be named by other records."""
     record = {"id": "1", "emails": [f"a{i}@example.com" for i in range(10)]}
     contacts = stream("contacts", [record], identifiers={"contact_id": "id", "email": "emails"})
-    deals = stream("deals", [{"id": f"d{i}", "contact": "1"} for i in range(4)], Kind.DEAL, identifiers={"contact_id": "contact"})
+    deals = stream(
+        "deals", [{"id": f"d{i}", "contact": "1"} for i in range(4)], Kind.DEAL, identifiers={"contact_id": "contact"}
+    )
     world = World(tmp_path / "store.db", crm=(Category.CRM, [contacts, deals]))
     assert 0 == world.everything().blocked
     assert 1 == len(world.groups())
@@ -208,7 +214,10 @@ def test_one_persons_many_addresses_block_nothing(tmp_path: Path) -> None:
 
 def test_fields_come_from_the_best_source_then_the_latest(tools: Tools) -> None:
     """Field by field, empty values never win; a changed priority rearranges what is stored."""
-    tools.contacts = [contact(1, "a@example.com", name="Ann", owner=None), contact(2, "a@example.com", name="Anna", country="SE")]
+    tools.contacts = [
+        contact(1, "a@example.com", name="Ann", owner=None),
+        contact(2, "a@example.com", name="Anna", country="SE"),
+    ]
     tools.customers = [contact(7, "a@example.com", name="A. Svensson", country="Finland", owner="Bo")]
     tools.everything()
     tools.later(hours=1)
@@ -302,7 +311,9 @@ def test_rows_of_a_person_have_the_persons_company(tmp_path: Path) -> None:
         ),
     )
     world.everything()
-    company = {value: id_ for value, id_ in world.rows("SELECT value, company_id FROM identifiers WHERE kind = 'crm.company_id'")}
+    company = {
+        value: id_ for value, id_ in world.rows("SELECT value, company_id FROM identifiers WHERE kind = 'crm.company_id'")
+    }
     assert [company["c1"], company["c9"]] == [c for (c,) in world.rows("SELECT company_id FROM deals ORDER BY key")]
     contacts[0] = contact(1, "a@example.com", company="c2")
     world.everything()
@@ -325,7 +336,9 @@ def test_a_deal_that_is_given_to_somebody_else_takes_nobody_along(tmp_path: Path
     contacts.append(contact(2, "b@example.com"))
     world.everything()
     assert before == world.one("SELECT profile_id FROM crm__contacts WHERE key = '1'")
-    assert world.one("SELECT profile_id FROM deals") == world.one("SELECT profile_id FROM crm__contacts WHERE key = '2'") != before
+    assert (
+        world.one("SELECT profile_id FROM deals") == world.one("SELECT profile_id FROM crm__contacts WHERE key = '2'") != before
+    )
 
 
 def test_a_person_is_found_and_described(tools: Tools) -> None:
@@ -338,7 +351,15 @@ def test_a_person_is_found_and_described(tools: Tools) -> None:
     tools.everything()
     profile = tools.profile("contacts:1")
     (old,) = [row[0] for row in tools.rows("SELECT old_id FROM profile_aliases")]
-    for who in ("ANN@example.com", "u1", "crm.contact_id:1", "email:Ann@Example.com", str(profile), str(old), " bo@example.com"):
+    for who in (
+        "ANN@example.com",
+        "u1",
+        "crm.contact_id:1",
+        "email:Ann@Example.com",
+        str(profile),
+        str(old),
+        " bo@example.com",
+    ):
         assert [profile] == find_profiles(tools.store, who), who
     assert [] == find_profiles(tools.store, "nobody@example.com")
     found = describe_person(tools.store, profile)  # type: ignore[arg-type]
@@ -440,7 +461,9 @@ def test_resolving_changes_equals_resolving_anew(tmp_path_factory: Any, before: 
     changed.check()
     _filled(fresh, *after)
     fresh.everything()
-    keyed = [sorted(sorted(name for name in group if "web." not in name) for group in world.groups()) for world in (fresh, changed)]
+    keyed = [
+        sorted(sorted(name for name in group if "web." not in name) for group in world.groups()) for world in (fresh, changed)
+    ]
     assert [g for g in keyed[0] if g] == [g for g in keyed[1] if g]
     events = "SELECT e.key, p.email, p.user_id FROM events e LEFT JOIN profiles p ON p.id = e.profile_id ORDER BY e.key"
     assert fresh.rows(events) == changed.rows(events)

@@ -69,7 +69,7 @@ def _open(path: Path, ready: object, failed: object) -> None:
     try:
         with Store(path) as store:
             store.conn.execute("SELECT count(*) FROM settings").fetchone()
-    except BaseException as error:  # noqa: BLE001 - told to the parent
+    except BaseException as error:
         failed.put(repr(error))  # type: ignore[attr-defined]
 
 
@@ -89,7 +89,9 @@ def test_processes_that_open_a_new_file_at_once_take_turns(tmp_path: Path) -> No
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     """An old program must not write what it does not understand."""
     with Store(tmp_path / "a.db") as store, store.atomic() as conn:
-        conn.execute("INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('tagalong', 'm999_future', 'later')")
+        conn.execute(
+            "INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('tagalong', 'm999_future', 'later')"
+        )
     with pytest.raises(StoreError, match="newer tagalong"):
         Store(tmp_path / "a.db")
 

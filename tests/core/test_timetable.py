@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -113,7 +114,7 @@ def test_cron_is_read_in_the_zone_of_the_workspace(store: Store, ran: Ran) -> No
 )
 def test_what_is_paused_is_not_due(store: Store, target: str, left: set[str]) -> None:
     """A sync, a connection with what is pushed to it, or everything; until it is resumed."""
-    table = timetable([connection("crm", QUARTER), connection("mail", QUARTER)], [sync("s", QUARTER)], s={"crm"})
+    table = timetable([connection("crm", QUARTER), connection("mail", QUARTER)], [sync("s", QUARTER)])
     everything = {"pull.crm", "pull.mail", "sync.s"}
 
     pause(store, target, at=NOON)
@@ -165,6 +166,26 @@ def test_a_connection_without_a_schedule_is_pulled_before_a_sync_that_rests_on_i
     assert {"pull.files"} == set(table.due(store.conn, NOON + 18 * MINUTE)) - {"pull.mail"}
 
 
+def test_a_sync_waits_for_a_pull_that_is_due_before_it(store: Store, ran: Ran) -> None:
+    """After a night off both are due; the sync would otherwise be held for a source that is about to be fresh."""
+    table = timetable([connection("crm", QUARTER), connection("mail", QUARTER)], [sync("s", QUARTER)], s={"crm"})
+    ran("pull", "crm", NOON - timedelta(hours=9), NOON - timedelta(hours=9))
+    ran("pull", "mail", NOON, NOON)
+    ran("sync", "s", NOON - timedelta(hours=9), NOON - timedelta(hours=9))
+    assert {"pull.crm"} == {key for key, at in table.due(store.conn, NOON).items() if at <= NOON}
+
+    ran("pull", "crm", NOON + MINUTE, NOON + 40 * MINUTE)  # so slow that it is due again when it ends
+    due = table.due(store.conn, NOON + 41 * MINUTE)
+    assert {"pull.crm", "pull.mail", "sync.s"} == {key for key, at in due.items() if at <= NOON + 41 * MINUTE}
+
+
+def test_a_connection_that_is_only_pushed_to_is_not_pulled(store: Store) -> None:
+    """`streams = []` says so."""
+    table = timetable([replace(connection("mail", QUARTER), streams=())], [sync("s", QUARTER)])
+
+    assert {"sync.s": NOON} == table.due(store.conn, NOON)
+
+
 def test_two_syncs_without_schedules_on_one_such_connection_do_not_chase_each_other(store: Store, ran: Ran) -> None:
     """The pull made for one of them makes the other no sooner due: both are hourly."""
     table = timetable(
@@ -195,6 +216,6 @@ def test_a_quota_that_ran_out_puts_everything_of_the_connection_off(store: Store
             "INSERT INTO connections (name, connector, category, resume_at) VALUES ('mail', 'acme', 'email', ?)",
             (to_us(until),),
         )
-    table = timetable([connection("crm", QUARTER), connection("mail", QUARTER)], [sync("s", QUARTER)], s={"crm"})
+    table = timetable([connection("crm", QUARTER), connection("mail", QUARTER)], [sync("s", QUARTER)])
 
     assert {"pull.crm": NOON, "pull.mail": until, "sync.s": until} == table.due(store.conn, NOON)

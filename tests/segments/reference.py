@@ -123,7 +123,7 @@ class Reference:
     def then(self, of: str, row: dict[str, Any], name: str) -> Any:
         """Return a canonical field as it was."""
         changes = [(from_at, value) for o, i, f, value, from_at in self.world.history if (o, i, f) == (of, row["id"], name)]
-        if not any(from_at > self.now for from_at, _ in changes):
+        if not self.past or not any(from_at > self.now for from_at, _ in changes):
             return row.get(name)
         known = any(o == of and i == row["id"] and from_at <= self.now for o, i, _, _, from_at in self.world.history)
         if known:

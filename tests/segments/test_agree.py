@@ -288,6 +288,7 @@ def atoms(draw: st.DrawFn) -> str:
                 'language == "sv"',
                 'company.country == "SE"',
                 "paying",
+                "paying == False",
                 "past_due",
                 "not paying",
                 'subscription_status == "canceled"',

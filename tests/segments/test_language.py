@@ -151,7 +151,11 @@ def test_hostile_texts_are_refused_quickly(text: str) -> None:
     ("text", "said", "at"),
     [
         ("paying and contry == 'SE'", "contry is not a known word", "contry"),
-        ("country = 'SE'", "cannot be read", None),
+        ("country = 'SE'", "cannot be read", "="),
+        ("within_last(email, '3d')", "is a text, not a time", "email"),
+        ("within_last(crm.score, '3d')", "is a time where a number is compared", "crm"),
+        ("paying & past_due", "for `and` or `or` is not in the language", "paying"),
+        ("paying > 1", "is true or false, not a value", "paying"),
         ("country == 5", "is a number where a text is compared", "5"),
         ("created_at > '2026-01-01'", "is a text where a time is compared", "'2026"),
         ("country > 'SE'", "has no order", "country"),

@@ -1,7 +1,7 @@
 """
-A made-up vendor in memory, for tests of delivery: a source of people and events, and five kinds of audience.
+A made-up vendor in memory, for tests of delivery: a source of people and events, and six kinds of audience.
 
-`tag` (harmless to repeat), `list` (side effects and handles), `job` (settles later), `file` (whole) and `field` (values).
+`tag` (harmless to repeat), `mail` (addresses), `list` (side effects and handles), `job` (settles later), `file` (whole) and `field` (values).
 Everything that really moves is in `Vendor.log`; `Vendor.fault` is asked before and after each write.
 """
 
@@ -72,8 +72,8 @@ class Vendor:
     jobs: dict[str, list[tuple[Op, str]]] = field(default_factory=dict)
     jobs_done: bool = False
     account: str = "acc-1"
-    knows_by_key: bool = True
-    """Whether `find` knows people by their address without their being in `people`."""
+    unknown: set[str] = field(default_factory=set)
+    """Addresses that the `mail` audience does not know."""
 
     def audience(self, name: str) -> set[str]:
         """Return the remote ids in an audience."""
@@ -158,7 +158,7 @@ class _Base(Audience):
         found: dict[str, list[Ref]] = {}
         for key in keys:
             ids = [id_ for id_, person in api.vendor.people.items() if key in (person.get("email"), *person.get("also", ()))]
-            found[key] = [Ref(id_) for id_ in ids] or ([Ref(key)] if api.vendor.knows_by_key else [])
+            found[key] = [Ref(id_) for id_ in ids]
         return found
 
     def apply(self, api: Any, audience_id: str, adds: Sequence[Change], removes: Sequence[Ref]) -> Sequence[Outcome]:
@@ -212,6 +212,19 @@ class Tag(_Base):
             api.vendor.people[id_] = {"email": person.key, **person.values}
             outcomes.append(Outcome(Ref(id_), Verdict.DONE))
         return outcomes
+
+
+@AUDIENCES.add("mail")
+class MailTag(Tag):
+    """People are their addresses."""
+
+    ids_from = None
+
+    def find(self, api: Any, keys: Sequence[str]) -> Mapping[str, Sequence[Ref]]:
+        api.requests["GET"] += 1
+        api.vendor.reads += 1
+        api.vendor.finds += keys
+        return {key: [Ref(key)] for key in keys if key not in api.vendor.unknown}
 
 
 @AUDIENCES.add("list")

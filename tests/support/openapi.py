@@ -17,9 +17,11 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
-from jsonschema import Draft4Validator, Draft202012Validator, FormatChecker, ValidationError, validators
+from jsonschema import Draft4Validator, Draft202012Validator, FormatChecker
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT4, DRAFT202012
+
+from support.request_schema import request_validator
 
 SPECS = Path(__file__).resolve().parents[2].parent / "shared" / "specs"
 Query = Mapping[str, object] | Sequence[tuple[str, object]]
@@ -95,7 +97,7 @@ class _Spec:
         modern = str(document.get("openapi", "")).startswith("3.1")
         resource = Resource(contents=document, specification=DRAFT202012 if modern else DRAFT4)
         self.registry = Registry().with_resource("urn:document", resource)
-        self.validator = _request_validator(Draft202012Validator if modern else Draft4Validator, strict=strict)
+        self.validator = request_validator(Draft202012Validator if modern else Draft4Validator, strict=strict)
 
     def at(self, pointer: str) -> Any:
         node: Any = self.document
@@ -294,40 +296,3 @@ def _nested(form: object) -> Any:
         else:
             node[steps[-1]] = _text(value)
     return made
-
-
-@lru_cache
-def _request_validator(base: Any, *, strict: bool) -> Any:
-    """Return *base* with what OpenAPI says of requests: nullable, readOnly, and (strict) nothing that is not named."""
-
-    def kind(checker: Any, types: Any, instance: object, schema: Mapping[str, Any]) -> Iterator[ValidationError]:
-        if instance is None and (schema.get("nullable") or schema.get("x-nullable")):
-            return
-        if types != "file":
-            yield from base.VALIDATORS["type"](checker, types, instance, schema)
-
-    def enum(checker: Any, values: Any, instance: object, schema: Mapping[str, Any]) -> Iterator[ValidationError]:
-        if not (instance is None and (schema.get("nullable") or schema.get("x-nullable"))):
-            yield from base.VALIDATORS["enum"](checker, values, instance, schema)
-
-    def required(checker: Any, names: Any, instance: object, schema: Mapping[str, Any]) -> Iterator[ValidationError]:
-        if not isinstance(names, list):
-            return
-        properties = schema.get("properties", {})
-        asked = [name for name in names if not properties.get(name, {}).get("readOnly")]
-        yield from base.VALIDATORS["required"](checker, asked, instance, schema)
-
-    def read_only(checker: Any, flag: Any, instance: object, schema: Mapping[str, Any]) -> Iterator[ValidationError]:
-        if flag:
-            yield ValidationError("is read-only")
-
-    def properties(checker: Any, named: Any, instance: object, schema: Mapping[str, Any]) -> Iterator[ValidationError]:
-        yield from base.VALIDATORS["properties"](checker, named, instance, schema)
-        combined = schema.keys() & {"additionalProperties", "patternProperties", "allOf", "anyOf", "oneOf"}
-        if strict and named and not combined and isinstance(instance, Mapping):
-            yield from (ValidationError(f"{name!r} is not in the schema") for name in instance if name not in named)
-
-    return validators.extend(
-        base,
-        {"type": kind, "enum": enum, "required": required, "readOnly": read_only, "properties": properties},
-    )

@@ -61,7 +61,9 @@ SEGMENTS: dict[str, Callable[[Facts], bool]] = {
         bool(f.times("Payment Set Up")) and not f.times("Order Received") and f.person.country in NORDIC
     ),
     "paying_nordics": lambda f: f.mrr > 0 and f.person.country in NORDIC,
-    "expansion_ready": lambda f: f.mrr >= 100 and len({at.astimezone(ZONE).date() for at in f.times("Order Received", last=MONTH)}) >= 3,
+    "expansion_ready": lambda f: (
+        f.mrr >= 100 and len({at.astimezone(ZONE).date() for at in f.times("Order Received", last=MONTH)}) >= 3
+    ),
     "payment_failing": lambda f: f.has("past_due"),
 }
 PARTITIONS: dict[str, dict[str, Callable[[Facts], bool]]] = {

@@ -107,21 +107,22 @@ def _move(world: World, random: Random, everyone: list[Person]) -> list[tuple[Pe
 
 
 def _merge(world: World, random: Random, everyone: list[Person]) -> list[tuple[Person, str]]:
-    twins = [p for p in everyone if p.contact_id and not p.user_id and not p.customer_id and not p.other_emails]
-    plain = [p for p in twins if p.member_status == "subscribed" and (p.member_email in (None, p.email))]
-    losers = random.sample(plain, 7)
-    taken = {p.number for p in losers}
-    winners = [
-        p
-        for p in everyone
-        if p.contact_id and p.shop and p.number not in taken and p.email.startswith(p.first_name[:1].lower())
-    ]
+    """The CRM finds that two of a shop's contacts are one human: only it knew the loser, but perhaps for the e-mail tool."""
+    pairs: list[tuple[Person, Person]] = []
+    for loser in everyone:
+        if loser.user_id or loser.customer_id or loser.other_emails or not loser.contact_id or loser.nps is not None:
+            continue
+        if loser.member_status != "subscribed" or loser.member_email not in (None, loser.email):
+            continue
+        winner = next((p for p in everyone if p.shop is loser.shop and p.contact_id and p is not loser and p.user_id), None)
+        if winner and all(winner is not other and winner is not gone for other, gone in pairs):
+            pairs.append((winner, loser))
     merged: list[tuple[Person, str]] = []
-    for loser, winner in zip(losers, random.sample(winners, 7), strict=True):
-        assert loser.contact_id is not None
-        merged.append((winner, loser.contact_id))
+    for winner, loser in random.sample(pairs, 7):
+        contact_id = str(loser.contact_id)
+        merged.append((winner, contact_id))
         winner.other_emails.append(loser.email)
-        winner.merged_contacts.append(loser.contact_id)
+        winner.merged_contacts.append(contact_id)
         if not winner.member_email and loser.member_email:
             winner.member_email, winner.member_status = loser.member_email, loser.member_status
         loser.contact_id = loser.member_email = None

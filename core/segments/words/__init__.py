@@ -12,7 +12,8 @@ from core.segments.vocabulary import BILLING_WORDS, PROFILE_FIELDS, SCORE_WORDS
 from core.segments.words import billing, events, fields, sets, surveys, time
 
 if TYPE_CHECKING:
-    from core.segments.reader import Read, Reader
+    from core.segments.reader import Reader
+    from core.segments.types import Read
     from core.segments.words.call import Call
 
 NAMES: Final[dict[str, Callable[[Reader, ast.expr, str], Read]]] = {

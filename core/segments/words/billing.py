@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from core.contract import Kind
-from core.segments.tree import Billing
+from core.segments.tree import Billing, Compare, Literal, Op, Type
 from core.segments.vocabulary import BILLING_WORDS
 
 if TYPE_CHECKING:
@@ -18,10 +18,11 @@ def kind_of(word: str) -> Kind:
     return Kind.PAYMENT if word == "ltv" else Kind.SUBSCRIPTION
 
 
-def billing_word(reader: Reader, node: ast.expr, word: str) -> Billing:
-    """`paying`, `mrr`, `plan`."""
+def billing_word(reader: Reader, node: ast.expr, word: str) -> Billing | Compare:
+    """`mrr`, `plan`; `paying` and `past_due` are conditions, so that nobody lacks them: `paying == False` is `not paying`."""
     if not reader.scope.vocabulary.feeding(kind_of(word)):
         raise reader.error(
             node, f"no configured stream brings {kind_of(word)}s, which {word} is made of", "add a billing connection"
         )
-    return Billing(word, BILLING_WORDS[word])
+    value = Billing(word, BILLING_WORDS[word])
+    return value if value.type is not Type.BOOLEAN else Compare((value, Literal(True, Type.BOOLEAN)), (Op.EQ,))

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from core.config.names import suggest
 from core.segments.tree import InSegment
+from core.segments.types import Groups
 
 if TYPE_CHECKING:
-    from core.segments.reader import Groups
     from core.segments.words.call import Call
 
 
@@ -23,8 +23,6 @@ def segment(call: Call) -> InSegment:
 
 def partition(call: Call) -> Groups:
     """`partition("lifecycle") == "at_risk"`."""
-    from core.segments.reader import Groups
-
     name = call.text(0, "the name of a partition")
     call.end(1)
     if name not in call.reader.scope.partitions:

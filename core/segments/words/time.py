@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from core.clock import to_us
 from core.segments import types
-from core.segments.tree import Ago, Compare, Moment, Op, Term, Type, Value
+from core.segments.tree import Ago, Compare, Moment, Op, SourceField, Term, Type, Value
 
 if TYPE_CHECKING:
     from core.segments.words.call import Call
@@ -75,8 +75,8 @@ def _compare(terms: tuple[Term, ...], ops: tuple[Op, ...]) -> Compare:
 def _time(call: Call) -> Value:
     """Return the first argument, which must be a time."""
     node = call.argument(0, "a time, as created_at")
-    terms, _ = types.agree(call, [node, node], [call.reader.value(node), NOW], ordered=True)
-    value = types.as_value(terms[0])
-    if value.type is not Type.TIME:
+    value = call.reader.value(node)
+    if value.type not in (Type.TIME, Type.ANY) and not isinstance(value, SourceField):
         raise call.error(node, f"is a {value.type}, not a time")
-    return value
+    terms, _ = types.agree(call, [node, node], [value, NOW], ordered=True)
+    return types.as_value(terms[0])

@@ -1,4 +1,4 @@
-"""Files through the core's pull and resolve: what vanishes, what doubles, who is linked, and what a bad file leaves standing."""
+"""Files through the core's pull and resolve: what vanishes, what doubles, who is linked, what a bad file leaves standing."""
 
 from __future__ import annotations
 
@@ -191,8 +191,10 @@ def test_claims_join_nobody(exports: Any, tmp_path: Path) -> None:
     """Two people in one row of a form stay two; the form's address sets no e-mail."""
     write(tmp_path, "data/accounts.csv", accounts("a1", "a2"))
     write(tmp_path, "data/nps.csv", "id,user,mail,score\nr1,a1,a2@example.com,9\nr2,,zed@example.com,3\n")
-    nps = {"path": "data/nps.csv", "kind": "answer", "key": "id", "identifiers": {"user_id": "user", "email": "mail"}, "trust": "claim",
-           "fields": {"number": "score"}, "constants": {"survey": "NPS", "question": "q", "kind": "score"}}  # fmt: skip
+    nps = {"path": "data/nps.csv", "kind": "answer", "key": "id", "trust": "claim",
+           "identifiers": {"user_id": "user", "email": "mail"},
+           "fields": {"number": "score"},
+           "constants": {"survey": "NPS", "question": "q", "kind": "score"}}  # fmt: skip
     it = exports(accounts=ACCOUNTS, nps=nps)
     it.pull()
 

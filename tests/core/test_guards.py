@@ -1,0 +1,157 @@
+"""The guards as pure functions: each at its threshold and one beyond it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from core.config.model import Guard
+from core.guards import HeldKind, Holds, Sizes, SourceState, retarget, sizes_held, sources_held, unseen
+from support.story import NOON
+
+DAY = timedelta(days=1)
+
+
+def kinds(sizes: Sizes) -> list[HeldKind]:
+    """Return what is held."""
+    return [held.kind for held in sizes_held(sizes)]
+
+
+def sizes(owned: int, wanted: int | None = None, **more: Any) -> Sizes:
+    """Return sizes with nothing else going on."""
+    more.setdefault("adds", 0)
+    more.setdefault("removes", 0)
+    return Sizes(owned, owned - more["removes"] + more["adds"] if wanted is None else wanted, **more)
+
+
+@pytest.mark.parametrize(
+    ("fine", "too_much"),
+    [
+        pytest.param(sizes(10_000, removes=500), sizes(10_000, removes=501), id="5 percent of a large one"),
+        pytest.param(sizes(400, removes=50), sizes(400, removes=51), id="50 of a middling one"),
+        pytest.param(sizes(40, removes=20), sizes(40, removes=21), id="half of a small one"),
+        pytest.param(sizes(9, removes=8), sizes(10, removes=6), id="half counts from ten members on"),
+        pytest.param(sizes(2, removes=2), sizes(3, removes=3), id="nobody wanted, from three on"),
+        pytest.param(
+            sizes(970, removes=20, removes_24h=30, most_owned_24h=1000),
+            sizes(970, removes=21, removes_24h=30, most_owned_24h=1000),
+            id="summed over 24 hours, of the most in them",
+        ),
+        pytest.param(
+            sizes(1000, removes=200, limits=Guard(removals_share=0.2)),
+            sizes(1000, removes=201, limits=Guard(removals_share=0.2)),
+            id="a share of its own",
+        ),
+        pytest.param(
+            sizes(1000, removes=300, limits=Guard(removals_count=300)),
+            sizes(1000, removes=301, limits=Guard(removals_count=300)),
+            id="a count of its own",
+        ),
+    ],
+)
+def test_removals_are_held_above_their_limit(fine: Sizes, too_much: Sizes) -> None:
+    """At the limit they go, one beyond it they are held, and the adds go all the same."""
+    assert [] == kinds(fine)
+    assert [HeldKind.REMOVALS] == kinds(too_much)
+    assert [Holds.REMOVES] == [held.holds for held in sizes_held(too_much)]
+
+
+@pytest.mark.parametrize(
+    ("fine", "too_much"),
+    [
+        pytest.param(sizes(10, adds=100), sizes(10, adds=101), id="a hundred"),
+        pytest.param(sizes(1000, adds=200), sizes(1000, adds=201), id="a fifth of ours"),
+        pytest.param(sizes(10, adds=50, adds_24h=50), sizes(10, adds=51, adds_24h=50), id="summed over 24 hours"),
+        pytest.param(
+            sizes(10, adds=600, largest_adds_day=200), sizes(10, adds=601, largest_adds_day=200), id="three times the busiest day"
+        ),
+        pytest.param(
+            sizes(10, adds=500, limits=Guard(adds_count=500)), sizes(10, adds=501, limits=Guard(adds_count=500)), id="a count"
+        ),
+    ],
+)
+def test_adds_are_held_above_their_limit(fine: Sizes, too_much: Sizes) -> None:
+    """At the limit they go, one beyond it they are held, and the removals go all the same."""
+    assert [] == kinds(fine)
+    assert [HeldKind.ADDS] == kinds(too_much)
+    assert [Holds.ADDS] == [held.holds for held in sizes_held(too_much)]
+
+
+def test_a_first_run_is_held_only_with_nobody_looking_on() -> None:
+    """`tagalong sync` may begin with any number, `tagalong run` with a hundred."""
+    first = sizes(0, adds=5000, first_run=True)
+
+    assert [] == kinds(first)
+    assert [HeldKind.BASELINE] == kinds(replace(first, attended=False))
+    assert [] == kinds(replace(first, attended=False, adds=100))
+
+
+def test_a_moving_window_may_exchange_its_members() -> None:
+    """The clock alone takes everybody out of a `last="24h"` segment within a day; half of it at once is another story."""
+    day = sizes(1000, 990, removes=110, adds=100, removes_24h=800, adds_24h=800, turnover=1.0)
+
+    assert [] == kinds(day)
+    assert [HeldKind.REMOVALS, HeldKind.ADDS] == kinds(replace(day, turnover=0.0))
+    assert [HeldKind.REMOVALS] == kinds(replace(day, wanted=400, removes=600, removes_24h=0))
+
+
+FRESH = SourceState("crm.contacts", completed_at=NOON - DAY, stale_at=NOON + DAY, accepted_count=100, live_count=100)
+APPROVED = NOON - timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("state", "kind"),
+    [
+        pytest.param(replace(FRESH, completed_at=None), HeldKind.SOURCE, id="never completed"),
+        pytest.param(replace(FRESH, error="500"), HeldKind.SOURCE, id="failed"),
+        pytest.param(replace(FRESH, stale_at=NOON - timedelta(seconds=1)), HeldKind.SOURCE, id="stale"),
+        pytest.param(replace(FRESH, newest_at=NOON - timedelta(hours=49), busy_days=5), HeldKind.SOURCE, id="gone quiet"),
+        pytest.param(replace(FRESH, vanished=30, vanished_held=True), HeldKind.VANISHED, id="vanished rows wait"),
+        pytest.param(replace(FRESH, live_count=49), HeldKind.VANISHED, id="lost more than half"),
+        pytest.param(replace(FRESH, removed=True, vanished_held=True), HeldKind.VANISHED, id="taken out of the config"),
+    ],
+)
+def test_a_partial_source_holds_everything(state: SourceState, kind: HeldKind) -> None:
+    """Both ways: a partial source makes `not did(...)` add everybody."""
+    held = sources_held([FRESH, state], NOON)
+
+    assert [kind] == [one.kind for one in held]
+    assert [Holds.BOTH] == [one.holds for one in held]
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        pytest.param(replace(FRESH, stale_at=NOON), id="due this very moment"),
+        pytest.param(replace(FRESH, live_count=50), id="lost just half"),
+        pytest.param(replace(FRESH, newest_at=NOON - timedelta(hours=49), busy_days=4), id="quiet, but never busy"),
+        pytest.param(replace(FRESH, newest_at=NOON - timedelta(hours=48), busy_days=7), id="quiet for 48 hours"),
+        pytest.param(replace(FRESH, live_count=0, accepted_count=0), id="empty"),
+        pytest.param(replace(FRESH, removed=True, live_count=5), id="a few rows taken out"),
+        pytest.param(replace(FRESH, error="500", approved_at=APPROVED), id="failed, and let be"),
+        pytest.param(replace(FRESH, stale_at=NOON - DAY, approved_at=APPROVED), id="stale, and let be"),
+    ],
+)
+def test_a_whole_source_holds_nothing(state: SourceState) -> None:
+    """Nothing new, an empty stream and an unchanged one are complete and fresh."""
+    assert [] == sources_held([state], NOON)
+
+
+def test_an_approval_is_of_what_was_stored_then() -> None:
+    """A pull that completed since, and then failed, is another story; what was never complete cannot be let be."""
+    later = replace(FRESH, error="500", approved_at=APPROVED, completed_at=APPROVED + timedelta(minutes=1))
+
+    assert 1 == len(sources_held([later], NOON))
+    assert 1 == len(sources_held([replace(FRESH, completed_at=None, approved_at=APPROVED)], NOON))
+
+
+def test_words_and_targets_are_held_until_approved() -> None:
+    """A name nobody has seen, and an audience that is another by now."""
+    assert unseen(['event "Sigend Up"'], sync="s", approved=False) is not None
+    assert unseen(['event "Sigend Up"'], sync="s", approved=True) is None
+    assert unseen([], sync="s", approved=False) is None
+    assert retarget("the tag 'a'", "the tag 'b'", sync="s", approved=False) is not None
+    assert retarget("the tag 'a'", "the tag 'b'", sync="s", approved=True) is None

@@ -1,0 +1,78 @@
+"""One owner at a time, and an owner who is gone is replaced at once."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.clock import to_us
+from core.errors import LeaseLost
+from core.store import Store
+from core.store.leases import EXPIRES_S, hold, is_held, process_started
+
+
+def _owner(store: Store, host: str, pid: int, started: str, at: int) -> None:
+    with store.atomic() as conn:
+        conn.execute("INSERT OR REPLACE INTO leases VALUES ('sync.a', 'other', ?, ?, ?, ?, ?)", (host, pid, started, at, at))
+
+
+def test_a_second_owner_is_refused_until_the_first_lets_go(store: Store, store_path: Path, clock: Any) -> None:
+    """Also inside one process: the daemon's threads are owners like any other."""
+    with hold(store_path, "sync.a", clock):
+        assert is_held(store.conn, "sync.a", clock)
+        with pytest.raises(LeaseLost, match="is at it"), hold(store_path, "sync.a", clock):
+            pytest.fail("two owners")
+        with hold(store_path, "sync.b", clock) as other:
+            assert "sync.b" == other.name
+    assert not is_held(store.conn, "sync.a", clock)
+    with hold(store_path, "sync.a", clock):
+        pass
+
+
+def test_an_owner_who_is_gone_is_replaced_at_once(store: Store, store_path: Path, clock: Any) -> None:
+    """A process that was killed left its lease; another process of the same number is not it."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for pid, started in ((gone.pid, "1"), (os.getpid(), "an earlier process of this number")):
+        _owner(store, socket.gethostname(), pid, started, to_us(clock()))
+        with hold(store_path, "sync.a", clock):
+            pass
+
+
+def test_a_living_process_of_this_host_keeps_it_however_silent(store: Store, store_path: Path, clock: Any) -> None:
+    """It may be busy for long; it is there."""
+    long_ago = to_us(clock() - timedelta(days=1))
+    _owner(store, socket.gethostname(), os.getpid(), process_started(os.getpid()) or "", long_ago)
+
+    with pytest.raises(LeaseLost), hold(store_path, "sync.a", clock):
+        pytest.fail("two owners")
+
+
+def test_an_owner_on_another_host_is_replaced_when_it_has_been_silent(store: Store, store_path: Path, clock: Any) -> None:
+    """Nobody can look at its processes."""
+    _owner(store, "elsewhere", 1, "1", to_us(clock() - timedelta(seconds=EXPIRES_S)))
+    with pytest.raises(LeaseLost), hold(store_path, "sync.a", clock):
+        pytest.fail("two owners")
+    clock.advance(timedelta(seconds=1))
+    with hold(store_path, "sync.a", clock):
+        pass
+
+
+def test_a_lease_that_was_taken_over_stops_the_next_write(store: Store, store_path: Path, clock: Any) -> None:
+    """A process that slept through it changes nothing more."""
+    with hold(store_path, "sync.a", clock) as lease:
+        with store.atomic() as conn:
+            lease.check(conn)
+        _owner(store, "elsewhere", 1, "1", to_us(clock()))
+        with pytest.raises(LeaseLost), store.atomic() as conn:
+            conn.execute("INSERT INTO settings VALUES ('x', 'y')")
+            lease.check(conn)
+    assert [] == store.conn.execute("SELECT * FROM settings WHERE key = 'x'").fetchall()
+    assert is_held(store.conn, "sync.a", clock)
