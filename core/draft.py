@@ -248,12 +248,17 @@ class _Drafting:
         going = BitMap()
         for part in _parts(removes):
             rows = ledger.of_profiles(self.conn, self.id, part)
-            entries = [e for entries in rows.values() for e in entries if e.state in ledger.OURS]
+            entries = self._as_merged([e for entries in rows.values() for e in entries if e.state in ledger.OURS])
             held = self._held_by_others(entries)
             for entry in entries:
                 if entry.member_key not in held:
                     going.add(entry.profile_id or 0)
         return going
+
+    def _as_merged(self, entries: list[Entry]) -> list[Entry]:
+        """Return *entries* with the objects that the vendor made of theirs: one that lives on as a wanted one is not to go."""
+        winners = reach.merged_into(self.conn, self.stream_id, {str(e.remote_id) for e in entries if e.remote_id})
+        return [replace(e, remote_id=winners[e.remote_id]) if e.remote_id in winners else e for e in entries]
 
     def _held_by_others(self, entries: list[Entry]) -> frozenset[str]:
         """Hand over each of *entries* that another wanted profile holds; return their keys."""
@@ -311,7 +316,7 @@ class _Drafting:
         for profile_id, entries in rows.items():
             ours = [e for e in entries if e.state in ledger.OURS]
             current = next((e for e in ours if e.member_key == keys.get(profile_id)), None)
-            old = [e for e in ours if e is not current]
+            old = self._as_merged([e for e in ours if e is not current])
             if old:
                 gone[profile_id] = (current, old)
             if current is not None:

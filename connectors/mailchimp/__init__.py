@@ -8,9 +8,10 @@ moving list is read whole. Nothing here ever sends a subscription status, but fo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr, ValidationInfo, field_validator, model_validator
@@ -19,7 +20,7 @@ from connectors.mailchimp.members import STREAMS
 from connectors.mailchimp.tags import AUDIENCES
 from core.contract import Api, Basic, Category, CheckStep, Limit, Manifest, ResponseView, Result
 from core.contract import Settings as BaseSettings
-from core.errors import AuthError, ConnectorError, NotFoundError, RateLimited, RejectedError, TransientError
+from core.errors import AuthError, ConnectorError, RateLimited, RejectedError
 
 __all__ = ["AUDIENCES", "MANIFEST", "STREAMS", "Settings", "account", "auth", "check", "classify"]
 
@@ -110,32 +111,44 @@ def classify(response: ResponseView) -> ConnectorError | None:
 
 
 def check(api: Api) -> Iterator[CheckStep]:
-    """Reach the API, sign in, see the list."""
-    settings: Settings = api.settings
-    try:
+    """Reach the API, sign in, see the list; after a failure the rest is skipped."""
+    failed = False
+    for name, ask, remedy in _STEPS:
+        if failed:
+            yield CheckStep(name, Result.SKIPPED)
+            continue
+        try:
+            yield CheckStep(name, Result.PASSED, detail=ask(api))
+        except ConnectorError as error:
+            failed = True
+            yield CheckStep(name, Result.FAILED, detail=str(error), remedy=remedy)
+
+
+def _reach(api: Api) -> str:
+    with suppress(AuthError):  # it answered; the next step says what is wrong
         api.get("/ping")
-    except AuthError:
-        pass  # it answered; the next step says what is wrong
-    except (TransientError, ConnectorError) as error:
-        yield CheckStep(
-            "reach", Result.FAILED, detail=str(error), remedy="Check the network, and the data centre at the key's end."
-        )
-        yield from (CheckStep(name, Result.SKIPPED) for name in ("authenticate", "list visible"))
-        return
-    yield CheckStep("reach", Result.PASSED)
-    try:
-        root = api.get("/", fields="account_id,account_name")
-    except AuthError as error:
-        remedy = "Make a new API key (Account > Extras > API keys) and copy all of it, with the part after the dash."
-        yield CheckStep("authenticate", Result.FAILED, detail=str(error), remedy=remedy)
-        yield CheckStep("list visible", Result.SKIPPED)
-        return
-    yield CheckStep("authenticate", Result.PASSED, detail=f"account {root['account_id']}")
-    try:
-        found = api.get(f"/lists/{settings.list_id}", fields="id,name,stats.member_count")
-    except NotFoundError as error:
-        remedy = "Set list_id to the Audience ID shown under Audience > Settings, of the account that the key is for."
-        yield CheckStep("list visible", Result.FAILED, detail=str(error), remedy=remedy)
-        return
-    count = (found.get("stats") or {}).get("member_count")
-    yield CheckStep("list visible", Result.PASSED, detail=f"{found.get('name', found['id'])}, {count} subscribed")
+    return ""
+
+
+def _sign_in(api: Api) -> str:
+    return f"account {api.get('/', fields='account_id,account_name')['account_id']}"
+
+
+def _see_list(api: Api) -> str:
+    found = api.get(f"/lists/{api.settings.list_id}", fields="id,name,stats.member_count")
+    return f"{found.get('name', found['id'])}, {(found.get('stats') or {}).get('member_count')} subscribed"
+
+
+_STEPS: Final[Sequence[tuple[str, Callable[[Api], str], str]]] = (
+    ("reach", _reach, "Check the network, and the data centre at the key's end."),
+    (
+        "authenticate",
+        _sign_in,
+        "Make a new API key (Account > Extras > API keys) and copy all of it, with the part after the dash.",
+    ),
+    (
+        "list visible",
+        _see_list,
+        "Set list_id to the Audience ID under Audience > Settings, of the account that the key is for.",
+    ),
+)

@@ -1,0 +1,271 @@
+"""Each guard in a story: the harm without it, what it holds, and its release by approve; and ordinary life, which is never held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.approve import approve
+from core.config.model import Every
+from core.errors import ConfigError, TransientError
+from core.run import pull
+from core.store.runs import Status
+from support.story import Story, held, ids
+
+WITHOUT: Any = {"source_guards": (), "size_guards": ()}
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[..., Story]:
+    """Make two worlds of one kind: one with guards, one without."""
+    count = iter(range(9))
+
+    def made(**options: Any) -> Story:
+        folder = tmp_path / str(next(count))
+        folder.mkdir()
+        return Story(folder, **options)
+
+    return made
+
+
+def _shrinks(story: Story) -> None:
+    story.people(*range(1, 201))
+    story.sync()
+    story.people(*range(1, 151), stage="lead")
+
+
+def _empties(story: Story) -> None:
+    story.people(*range(1, 6))
+    story.sync()
+    story.people(*range(1, 6), stage="lead")
+
+
+def _swells(story: Story) -> None:
+    story.people(1, 2)
+    story.sync()
+    story.people(*range(3, 200))
+
+
+@pytest.mark.parametrize(
+    ("happens", "kind", "harm"),
+    [
+        pytest.param(_shrinks, "removals", 50, id="most are to leave"),
+        pytest.param(_empties, "removals", 0, id="nobody is wanted"),
+        pytest.param(_swells, "adds", 199, id="a flood comes in"),
+    ],
+)
+def test_a_size_guard_holds_what_would_do_harm_until_approved(
+    make: Callable[..., Story], happens: Callable[[Story], None], kind: str, harm: int
+) -> None:
+    """Without it the list is what the broken rule says; with it nothing of that kind is sent; approve sends just that."""
+    bare = make()
+    happens(bare)
+    bare.sync(**WITHOUT)
+    assert harm == len(bare.there())
+
+    story = make()
+    happens(story)
+    before = story.there()
+    report = story.sync()
+    assert {"vips": [kind]} == held(report)
+    assert Status.HELD == report.status
+    assert before == story.there()
+    assert {"vips": [kind]} == held(story.sync())
+
+    approve(story.hub(), "vips")
+    assert harm == len(story.there())
+    assert {} == held(story.sync())
+
+
+def test_an_approval_is_of_the_members_shown_and_of_nobody_else(make: Callable[..., Story]) -> None:
+    """For 24 hours, as far as they still hold."""
+    story = make()
+    _shrinks(story)
+    story.sync()
+    story.people(1, stage="vip")
+    story.people(*range(151, 196), stage="lead")
+    pull(story.hub())
+    approval = approve(story.hub(), "vips")
+
+    assert 150 == approval.removes
+    assert approval.report is not None
+    # one of those shown is wanted again; 45 others left too late to have been shown
+    assert ids(1, *range(151, 201)) == story.there()
+    assert {"vips": ["removals"]} == held(approval.report)
+
+
+def _fails(story: Story) -> None:
+    def fault(page: int) -> None:
+        raise TransientError("away")
+
+    story.vendor.pull_fault = fault
+
+
+def _half_gone(story: Story) -> None:
+    for n in range(1, 40):
+        del story.vendor.people[str(n)]
+
+
+def test_a_failed_source_holds_both_ways_and_approve_lets_what_is_stored_be(make: Callable[..., Story]) -> None:
+    """What was pulled of it before it failed is not believed, for adds and removals alike."""
+
+    def begin(story: Story) -> None:
+        story.people(*range(1, 11))
+        story.sync()
+        story.people(1, stage="lead")
+        story.people(2, first_name="Ann")
+        calls = iter(range(99))
+
+        def fault(page: int) -> None:
+            if next(calls) == 1:
+                raise TransientError("away")
+
+        story.vendor.pull_fault = fault
+
+    bare = make()
+    begin(bare)
+    bare.sync(**WITHOUT)
+    assert "1" not in bare.there()
+
+    story = make()
+    begin(story)
+    report = story.sync()
+    assert {"vips": ["source"]} == held(report)
+    assert Status.FAILED == report.status
+    assert ids(*range(1, 11)) == story.there()
+    with pytest.raises(ConfigError, match=r"approve crm\.contacts"):
+        approve(story.hub(), "vips")
+
+    approve(story.hub(), "crm.contacts")
+    assert {} == held(story.sync(pull=False))
+    assert ids(*range(2, 11)) == story.there()
+
+
+def test_a_source_that_lost_half_holds_everything_until_the_loss_is_confirmed(make: Callable[..., Story]) -> None:
+    """The vanished stay live, and so on the list; approve deletes them, and the size guards have their say after that."""
+    story = make()
+    story.people(*range(1, 61))
+    story.sync()
+    _half_gone(story)
+    report = story.sync()
+    assert {"vips": ["vanished"]} == held(report)
+    assert 60 == len(story.there())
+
+    assert 39 == approve(story.hub(), "crm.contacts").deleted
+    assert {"vips": ["removals"]} == held(story.sync())
+    approve(story.hub(), "vips")
+    assert 21 == len(story.there())
+
+
+def test_a_stale_source_holds_everything(make: Callable[..., Story]) -> None:
+    """Two due times missed and what the last pull took; a fresh pull frees it by itself."""
+    story = make(schedule=Every(timedelta(hours=1)))
+    story.people(1, 2, 3)
+    story.sync()
+    story.pass_time(timedelta(hours=1, minutes=40))
+    assert {} == held(story.sync(pull=False))
+    story.pass_time(timedelta(minutes=10))
+    assert {"vips": ["source"]} == held(story.sync(pull=False))
+
+    approve(story.hub(), "crm.contacts")
+    approve(story.hub(), "crm.consents")
+    assert {} == held(story.sync(pull=False))
+    story.pass_time(timedelta(days=7))
+    assert {"vips": ["source"]} == held(story.sync(pull=False))
+    assert {} == held(story.sync())
+
+
+def test_an_event_nobody_has_seen_is_held_until_its_text_is_approved(make: Callable[..., Story]) -> None:
+    """`not did("Slip of the pen")` is everybody."""
+    options = {"segments": {"vip": 'not did("Sigend In")'}, "with_events": True}
+    bare = make(**options)
+    bare.event(1, "Signed In", bare.now)
+    bare.people(*range(1, 6))
+    bare.sync(**WITHOUT)
+    assert 5 == len(bare.there())
+
+    story = make(**options)
+    story.event(1, "Signed In", story.now)
+    story.people(*range(1, 6))
+    assert {"vips": ["unseen"]} == held(story.sync())
+    approve(story.hub(), "vips")
+    assert 5 == len(story.there())
+    assert {} == held(story.sync())
+    story.segments = {"vip": 'not did("Sgined In")'}
+    assert {"vips": ["unseen"]} == held(story.sync())
+
+
+def test_an_event_stream_gone_quiet_holds_everything(make: Callable[..., Story]) -> None:
+    """Complete and fresh, and yet broken somewhere before us."""
+    story = make(segments={"vip": 'did("Signed In", last="7d")'}, with_events=True)
+    for day in range(8):
+        story.event(day + 1, "Signed In", story.now - timedelta(days=7 - day))
+    story.people(*range(1, 9))
+    story.sync()
+    story.pass_time(timedelta(hours=47))
+    assert {} == held(story.sync())
+    story.pass_time(timedelta(hours=1))
+    assert {"vips": ["source"]} == held(story.sync())
+    approve(story.hub(), "crm.events")
+    assert {} == held(story.sync())
+
+
+def test_the_first_run_of_the_daemon_waits_for_a_person(make: Callable[..., Story]) -> None:
+    """Above a hundred; `tagalong sync` goes, for a person looks on."""
+    bare = make()
+    bare.people(*range(1, 102))
+    bare.sync(attended=False, **WITHOUT)
+    assert 101 == len(bare.there())
+
+    story = make()
+    story.people(*range(1, 102))
+    assert {"vips": ["baseline"]} == held(story.sync(attended=False))
+    assert {"vips": ["baseline"]} == held(story.sync(attended=False))
+    assert set() == story.there()
+    approve(story.hub(), "vips", send=False)
+    assert {} == held(story.sync(attended=False))
+    assert 101 == len(story.there())
+
+
+def test_a_guard_of_its_own_moves_the_limit(make: Callable[..., Story]) -> None:
+    """Nothing switches it off."""
+    story = make()
+    story.guard("vips", adds_count=500)
+    _swells(story)
+    assert {} == held(story.sync())
+    assert 199 == len(story.there())
+
+
+def test_ten_days_of_a_moving_window_are_never_held(make: Callable[..., Story]) -> None:
+    """`last="24h"`: everybody on it is replaced every day, a few each quarter of an hour."""
+    story = make(segments={"vip": 'did("Signed In", last="24h")'}, with_events=True, schedule=Every(timedelta(days=1)))
+    story.people(*range(1, 61))
+    number = 0
+    reports = []
+    for _ in range(10):
+        for _ in range(25):
+            story.event(number % 60 + 1, "Signed In", story.now - timedelta(minutes=number % 5))
+            number += 1
+        reports.append(story.sync(fresh=timedelta(0)))
+        story.pass_time(timedelta(hours=23, minutes=45))
+    assert [{}] * 10 == [held(report) for report in reports]
+    assert {Status.DONE} == {report.status for report in reports}
+
+
+def test_ten_runs_over_a_daily_source_are_never_held(make: Callable[..., Story]) -> None:
+    """A source pulled once a day under a sync of fifteen minutes; each day some come and some go."""
+    story = make(schedule=Every(timedelta(days=1)))
+    story.people(*range(1, 101))
+    story.sync(limit=5)
+    reports = []
+    for run in range(10):
+        if run % 3 == 0:
+            story.people(*range(101 + run * 5, 111 + run * 5))
+            story.people(*range(1 + run, 4 + run), stage="lead")
+            story.pass_time(timedelta(hours=23, minutes=45))
+        reports.append(story.sync(attended=run == 0))
+    assert [{}] * 10 == [held(report) for report in reports]
