@@ -40,7 +40,9 @@ def follow(store: Store, row: AudienceRow, audience: Audience, *, changed: BitMa
             touched |= _by_key(conn, row.id, suspects, kind)
         if touched:
             touched |= _followed(conn, row.id)
-            conn.execute("INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", (_setting(row.id), json.dumps(list(touched))))
+            conn.execute(
+                "INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", (_setting(row.id), json.dumps(list(touched)))
+            )
             # an intent on its way follows too: its outcome is written under the key it was sent with
             audiences.refresh(conn, row.id, touched, waiting=BitMap(), settled=BitMap())
     return touched or _followed(store.conn, row.id)

@@ -338,8 +338,7 @@ class _Push:
         self.audience.replace(self.s.api(), row.remote_id, self._everybody(row))
         if intent_id is not None:
             results = [(item.member, Outcome(item.member.ref, Verdict.DONE)) for item in batch]
-            self.report.verdicts += self.recorder.settle(intent_id, results, updates=self.plan.updates | self.plan.draft.movers)
-        self.report.batches += 1
+            self._settle(intent_id, Sent([], [], results=results), self.plan.updates | self.plan.draft.movers)
 
     def _everybody(self, row: AudienceRow) -> Iterator[Change]:
         moved = {move.profile_id: move for move in self.plan.moves}

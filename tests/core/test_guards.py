@@ -7,10 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from support.story import NOON
 
 from core.config.model import Guard
 from core.guards import HeldKind, Holds, Sizes, SourceState, retarget, sizes_held, sources_held, unseen
-from support.story import NOON
 
 DAY = timedelta(days=1)
 
@@ -66,7 +66,9 @@ def test_removals_are_held_above_their_limit(fine: Sizes, too_much: Sizes) -> No
         pytest.param(sizes(1000, adds=200), sizes(1000, adds=201), id="a fifth of ours"),
         pytest.param(sizes(10, adds=50, adds_24h=50), sizes(10, adds=51, adds_24h=50), id="summed over 24 hours"),
         pytest.param(
-            sizes(10, adds=600, largest_adds_day=200), sizes(10, adds=601, largest_adds_day=200), id="three times the busiest day"
+            sizes(10, adds=600, largest_adds_day=200),
+            sizes(10, adds=601, largest_adds_day=200),
+            id="three times the busiest day",
         ),
         pytest.param(
             sizes(10, adds=500, limits=Guard(adds_count=500)), sizes(10, adds=501, limits=Guard(adds_count=500)), id="a count"

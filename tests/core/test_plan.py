@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyroaring import BitMap
+from support.story import Story, held, ids, skips
 
 from core.approve import approve
 from core.contract import Category
@@ -17,7 +18,6 @@ from core.run import plan
 from core.store import audiences
 from core.store.audiences import Standing
 from core.store.runs import Status
-from support.story import Story, held, ids, skips
 
 PROFILES = st.frozensets(st.integers(0, 40))
 
@@ -49,7 +49,9 @@ def test_applying_a_difference_gives_what_is_wanted(
 
 @given(st.lists(st.tuples(st.frozensets(st.integers(1, 9)), st.frozensets(st.integers(1, 9))), min_size=1, max_size=3))
 @settings(max_examples=8, deadline=None)
-def test_each_group_of_a_partition_holds_its_people(tmp_path_factory: pytest.TempPathFactory, rounds: list[tuple[frozenset[int], ...]]) -> None:
+def test_each_group_of_a_partition_holds_its_people(
+    tmp_path_factory: pytest.TempPathFactory, rounds: list[tuple[frozenset[int], ...]]
+) -> None:
     """Whatever happens to people between runs, each is in the one list of their group, and in no other."""
     story = Story(
         tmp_path_factory.mktemp("story"),

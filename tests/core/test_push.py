@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.story import NOON, Story, held, ids, skips
 
 from core.approve import approve
 from core.contract import Verdict
@@ -14,7 +15,6 @@ from core.errors import AuthError, QuotaExhausted, RateLimited, TransientError
 from core.store.dead_letters import dead_letters
 from core.store.pauses import pause, resume
 from core.store.runs import Status, requests_of
-from support.story import NOON, Story, held, ids, skips
 
 
 @pytest.fixture
@@ -48,7 +48,9 @@ def test_halves_a_refused_batch_until_the_culprit_stands_alone(story: Story) -> 
     assert 1 == report.new_dead_letters
     with story.store() as store:
         letters = dead_letters(store.conn)
-    assert [("member", "p2@example.com", "add", "bad_member", 1)] == [(d.what, d.key, d.op, d.reason, d.attempts) for d in letters]
+    assert [("member", "p2@example.com", "add", "bad_member", 1)] == [
+        (d.what, d.key, d.op, d.reason, d.attempts) for d in letters
+    ]
 
 
 def test_a_refused_member_is_tried_at_the_next_run_after_a_day_and_after_a_week(story: Story) -> None:

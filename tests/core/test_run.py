@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.story import Story, held, ids
 
 from core.store.runs import Status
-from support.story import Story, held, ids
 
 
 @pytest.fixture

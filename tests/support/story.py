@@ -125,7 +125,7 @@ def ids(*numbers: int) -> set[str]:
 
 def held(report: SyncReport) -> dict[str, list[str]]:
     """Return the kinds of what is held, by label."""
-    return {plan.label: [str(one.kind) for one in plan.held] for run in report.syncs for plan in run.plans if plan.held}
+    return {plan.label: sorted({str(one.kind) for one in plan.held}) for run in report.syncs for plan in run.plans if plan.held}
 
 
 def skips(report: SyncReport) -> Mapping[str, int]:

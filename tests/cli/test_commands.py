@@ -1,0 +1,312 @@
+"""Each command against a small workspace of files: what it answers, in which shape, with which exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ACCOUNTS, CONFIG, USAGE, Type
+
+from core.cli.output import as_json, cell, clean
+from core.config.load import load_config
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+def test_init_writes_a_config_that_only_its_owner_reads(type_: Type, tmp_path: Path) -> None:
+    """It loads as it is; what is commented out loads too; and one that is there is never written over."""
+    said = type_("init", "--config", "new.toml")
+    path = tmp_path / "new.toml"
+    again = type_("init", "--config", "new.toml")
+
+    assert (0, 0o600) == (said.code, stat.S_IMODE(path.stat().st_mode))
+    assert {} == load_config(path, {}).connections
+    assert 2 == again.code
+    live = [line.removeprefix("# ") if line.startswith(("# [", "# ")) and _is_toml(line) else line for line in lines(path)]
+    path.write_text("\n".join(live))
+    assert {"crm", "mail"} == set(load_config(path, {}).connections)
+
+
+def _is_toml(line: str) -> bool:
+    return line.startswith("# [") or (" = " in line and line.split(" = ")[0].removeprefix("# ").isidentifier())
+
+
+def test_init_prints_the_schema(type_: Type) -> None:
+    """As a JSON document, for an editor."""
+    assert "https://json-schema.org/draft/2020-12/schema" == type_("init", "--schema").json["$schema"]
+
+
+def test_connectors_are_listed_with_their_tier(type_: Type) -> None:
+    """And what they pull and push."""
+    found = {one["name"]: one for one in type_("connectors", "--json").json["connectors"]}
+
+    assert ["file"] == found["files"]["audiences"]
+    assert {"files", "hubspot", "mailchimp", "stripe"} <= set(found)
+    assert all(one["tier"] in ("none", "bronze", "silver", "gold", "platinum") for one in found.values())
+
+
+def test_check_goes_through_every_step(type_: Type, tmp_path: Path) -> None:
+    """A folder that is not there is a failed step with what to do, and exit 1."""
+    assert 0 == type_("check").code
+    (tmp_path / "data/accounts.csv").unlink()
+
+    said = type_("check", "--json")
+    assert (1, False) == (said.code, said.json["ok"])
+    assert "failed" in [step["result"] for step in said.json["connections"][0]["steps"]]
+
+
+def test_check_warns_of_a_secret_that_others_can_read(type_: Type, tmp_path: Path) -> None:
+    """Written out, in a file with mode 0644."""
+    text = "[connections.mail]\nconnector = 'mailchimp'\nenabled = false\nlist_id = 'a6b5da1054'\napi_key = 'canary-us19'\n"
+    (tmp_path / "tagalong.toml").write_text(CONFIG + text)
+    (tmp_path / "tagalong.toml").chmod(0o644)
+
+    said = type_("check")
+    assert "warning: tagalong.toml: connections.mail.api_key is written out and others may read the file" in said.err
+    assert "canary" not in said.err + said.out
+
+
+def test_the_whole_line(type_: Type, tmp_path: Path) -> None:
+    """Pull, look, plan, a careful first sync, the whole one, and one that has nothing to do."""
+    assert 0 == type_("pull").code
+    plan = type_("plan", "--json").json
+    assert [("nordic_to_exports", 3), ("regions.nordic", 3), ("regions.elsewhere", 1)] == [
+        (one["label"], one["adds"]) for one in plan["plans"]
+    ]
+    assert {"exports"} == {one["connection"] for one in plan["sources"]}
+    assert not (tmp_path / "out").exists() or [] == list((tmp_path / "out").iterdir())
+
+    assert 0 == type_("sync", "nordic_to_exports", "--limit", "2").code
+    assert 3 == len(lines(tmp_path / "out/Nordic people.csv"))
+    assert 0 == type_("sync").code
+    assert 4 == len(lines(tmp_path / "out/Nordic people.csv"))
+    third = type_("sync", "--json").json
+    assert [0, 0, 0] == [plan["adds"] + plan["removes"] for one in third["syncs"] for plan in one["plans"]]
+    assert (True, "done") == (third["ok"], third["status"])
+
+
+def test_plan_lists_members(type_: Type) -> None:
+    """Who would be sent, by store id and key."""
+    type_("pull")
+    (plan,) = type_("plan", "nordic_to_exports", "--members", "--json").json["plans"]
+
+    assert {("add", "ann@example.com", "u1"), ("add", "bo@example.com", "u2"), ("add", "cia@example.com", "u3")} == {
+        (member["op"], member["email"], member["user_id"]) for member in plan["members"]
+    }
+    assert "cia@example.com" in type_("plan", "nordic_to_exports", "--members").out
+
+
+def test_segments_in_json(type_: Type) -> None:
+    """The shape that programs rest on."""
+    type_("sync")
+    said = type_("segments", "--json")
+
+    found = said.json
+    as_of = found.pop("as_of")
+    assert as_of.endswith("Z")
+    assert {
+        "ok": True,
+        "segments": [
+            {"name": "nordic", "title": "Nordic people", "of": 4, "size": 3, "entered": 3, "left": 0, "approximate": []},
+            {"name": "pricing", "title": "Pricing", "of": 4, "size": 1, "entered": 1, "left": 0, "approximate": []},
+        ],
+        "partitions": [{"name": "region", "groups": [{"name": "nordic", "size": 3}, {"name": "elsewhere", "size": 1}]}],
+        "failed": {},
+    } == found
+    assert 1 == said.out.count("\n")
+
+
+def test_members_in_json(type_: Type) -> None:
+    """One object, whatever their number; a group of a partition by PARTITION.GROUP."""
+    type_("pull")
+    found = type_("segments", "pricing", "--members", "--json").json
+    elsewhere = type_("segments", "region.elsewhere", "--members", "--json").json
+
+    assert {"ok", "as_of", "members"} == set(found)
+    assert [{"profile_id": 1, "identifiers": {"email": ["ann@example.com"], "user_id": ["u1"]}}] == found["members"]
+    assert [["dan@example.com"]] == [member["identifiers"]["email"] for member in elsewhere["members"]]
+
+
+def test_segments_as_they_were(type_: Type) -> None:
+    """Events answer from history."""
+    type_("pull")
+    sizes = {s["name"]: s["size"] for s in type_("segments", "--as-of", "2026-01-20T11:30:00", "--json").json["segments"]}
+
+    assert 0 == sizes["pricing"]  # half past eleven in Stockholm is before the second view
+
+
+def test_fields_and_person(type_: Type) -> None:
+    """What can be spoken of, and one person."""
+    type_("pull")
+    words = type_("fields", "--json").json
+    assert {"country", "company.name", "exports.account_name"} <= {field["field"] for field in words["fields"]}
+    assert [("Page Viewed", 3, 2, {"path": "text"})] == [
+        (one["event"], one["count"], one["people"], one["properties"]) for one in words["events"]
+    ]
+    assert [1.0] == [field["coverage"] for field in words["fields"] if field["field"] == "country"]
+    assert {"exports.country", "country", "company.country"} == {
+        field["field"] for field in type_("fields", "COUNTRY", "--json").json["fields"]
+    }
+
+    (person,) = type_("person", "ANN@example.com", "--json").json["people"]
+    assert ("SE", "Ann AB") == (person["fields"]["country"], person["company"]["name"])
+    assert "ann@example.com" in type_("person", "u1").out
+    assert 1 == type_("person", "nobody@example.com").code
+
+
+def test_unreadable_records_are_news(type_: Type, tmp_path: Path) -> None:
+    """The rest goes on; exit 3, and dead-letters says why."""
+    (tmp_path / "data/usage.csv").write_text(USAGE + "4,u2,not a time,Page Viewed,/home\n")
+
+    assert 3 == type_("pull").code
+    (letter,) = type_("dead-letters", "--json").json["dead_letters"]
+    assert ("record", "exports", "usage") == (letter["what"], letter["connection"], letter["stream"])
+    assert 3 == type_("status", "--check").code
+    assert letter["reason"] in type_("dead-letters", "exports").out
+
+
+def test_what_is_held_is_four_until_it_is_approved(type_: Type, tmp_path: Path) -> None:
+    """Half of a source is gone: nothing is sent, the list is as it was, and approve frees it."""
+    many = ACCOUNTS + "".join(f"m{n},m{n}@example.com,SE,M {n}\n" for n in range(60))
+    (tmp_path / "data/accounts.csv").write_text(many)
+    assert 0 == type_("sync").code
+    (tmp_path / "data/accounts.csv").write_text(ACCOUNTS)
+
+    held = type_("sync", "--json")
+    assert (4, True, "held") == (held.code, held.json["ok"], held.json["status"])
+    assert 64 == len(lines(tmp_path / "out/Nordic people.csv"))
+    assert 4 == type_("plan").code
+    assert 4 == type_("status", "--check").code
+    assert "tagalong approve exports.accounts" in type_("plan").out
+
+    assert 0 == type_("approve", "exports.accounts").code
+    assert 4 == type_("sync", "nordic_to_exports", "--no-pull").code
+    approved = type_("approve", "nordic_to_exports", "--json")
+    assert (0, 60) == (approved.code, approved.json["removes"])
+    assert 4 == len(lines(tmp_path / "out/Nordic people.csv"))
+
+
+def test_a_source_that_fails_is_one(type_: Type, tmp_path: Path) -> None:
+    """Failed comes before held."""
+    type_("sync")
+    (tmp_path / "data/usage.csv").unlink()
+
+    said = type_("sync", "--json")
+    assert (1, False, "failed") == (said.code, said.json["ok"], said.json["status"])
+    assert 1 == type_("status", "--check").code
+
+
+def test_pause_and_resume(type_: Type) -> None:
+    """A paused sync does not run; status shows it; everything at once by --all."""
+    type_("pull")
+    assert {"ok": True, "paused": "sync.regions"} == type_("pause", "regions", "--json").json
+    said = type_("sync", "regions", "--json").json
+    assert ["stopped"] == [one["status"] for one in said["syncs"]]
+    assert [True] == [one["paused"] for one in type_("status", "--json").json["syncs"] if one["name"] == "regions"]
+
+    assert {"ok": True, "resumed": "sync.regions", "was_paused": True} == type_("resume", "regions", "--json").json
+    assert {"ok": True, "resumed": "all", "was_paused": False} == type_("resume", "--all", "--json").json
+
+
+def test_retire_lists_what_no_sync_fills(type_: Type, tmp_path: Path) -> None:
+    """A sync taken out of the config leaves its members, and is shown."""
+    type_("sync")
+    assert [] == type_("retire", "--json").json["retired"]
+    (tmp_path / "tagalong.toml").write_text(CONFIG[: CONFIG.index('[[syncs]]\nname = "regions"')])
+
+    retired = type_("retire", "--json").json["retired"]
+    assert {("region_nordic", 3), ("region_elsewhere", 1)} == {(one["name"], one["ours"]) for one in retired}
+    assert "retired: 3 of ours stay in the file 'region_nordic' at exports" in type_("status").out
+
+
+def test_rebind_drops_what_a_connection_brought(type_: Type) -> None:
+    """After asking."""
+    type_("pull")
+    assert 1 == type_("rebind", "exports", stdin="n\n").code
+    assert 4 == type_("segments", "--json").json["segments"][0]["of"]
+    assert {"ok": True, "rebound": "exports"} == type_("rebind", "exports", "--yes", "--json").json
+    status = type_("status", "--json").json
+    assert [0, 0] == [stream["records"] for stream in status["connections"][0]["streams"]]
+
+
+def test_status_and_runs_in_json(type_: Type) -> None:
+    """The keys that programs rest on."""
+    type_("sync")
+    status, runs = type_("status", "--json").json, type_("runs", "--limit", "2", "--json").json
+
+    assert {"ok", "as_of", "daemon", "paused", "connections", "syncs", "holds", "dead_letters", "retired"} == set(status)
+    assert [("nordic_to_exports", "done", 3)] == [
+        (one["name"], one["status"], one["audiences"][0]["ours"]) for one in status["syncs"][:1]
+    ]
+    assert {"ok", "runs"} == set(runs)
+    assert ["regions", "nordic_to_exports"] == [run["name"] for run in runs["runs"]]
+    assert {"id", "kind", "name", "trigger", "started_at", "finished_at", "status", "took_s", "requests"} <= set(
+        runs["runs"][0]
+    )
+
+
+def test_a_terminal_never_sees_what_could_move_it() -> None:
+    """Control characters and turns of direction go; in JSON they are escaped and nothing is lost."""
+    wicked = "Ann\x1b[2J\x07\x9b31m\u202eBob\r\n"
+
+    assert "Ann[2J31mBob\n" == clean(wicked)
+    assert "Ann[2J31mBob " == cell(wicked)
+    shown = as_json({"name": wicked})
+    assert wicked == json.loads(shown)["name"]
+    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(shown)
+
+
+def test_vendor_text_is_cleaned_in_tables(type_: Type, tmp_path: Path) -> None:
+    """Wherever it comes from."""
+    (tmp_path / "data/accounts.csv").write_text(ACCOUNTS + "u9,eve@example.com,SE,Evil \x1b]0;title\x07 AB\n")
+    type_("pull")
+
+    assert "Evil ]0;title AB" in type_("person", "u9").out
+    assert "\x1b" not in type_("person", "u9").out + type_("fields").out
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_daemon_runs_until_it_is_told_to_stop(type_: Type, tmp_path: Path, number: int) -> None:
+    """A pull and the syncs that follow it, then a clean end; a second daemon on the store is refused."""
+    (tmp_path / "tagalong.toml").write_text(CONFIG.replace('folder = "out"', 'folder = "out"\nschedule = "1h"'))
+    command = [sys.executable, "-c", "from core.cli import main; main()", "run"]
+    daemon = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ.copy())
+    try:
+        until = time.monotonic() + 20
+        while _finished(tmp_path / "tagalong.db") < {"exports", "nordic_to_exports", "regions"}:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        assert type_("status", "--json").json["daemon"] is True
+        assert 1 == type_("run").code
+        daemon.send_signal(number)
+        _, err = daemon.communicate(timeout=15)
+    finally:
+        daemon.kill()
+        daemon.communicate()
+
+    assert 0 == daemon.returncode
+    events = [json.loads(line)["event"] for line in err.decode().splitlines()]
+    assert ("daemon_started", "daemon_stopped") == (events[0], events[-1])
+    assert 4 == len(lines(tmp_path / "out/Nordic people.csv"))
+
+
+def _finished(path: Path) -> set[str]:
+    if not path.exists():
+        return set()
+    conn = sqlite3.connect(path)
+    try:
+        return {row[0] for row in conn.execute("SELECT name FROM runs WHERE status = 'done' AND kind IN ('pull', 'sync')")}
+    except sqlite3.OperationalError:
+        return set()
+    finally:
+        conn.close()
