@@ -14,14 +14,14 @@ from datetime import datetime
 
 from pyroaring import BitMap
 
-from core import bind, freshness, guards, targets
+from core import bind, freshness, guards, reach, targets
 from core.bind import Bound
 from core.clock import to_us
 from core.config.model import SyncConfig
-from core.contract import Api, Verdict
+from core.contract import Api
 from core.cost import priced
 from core.draft import Case, draft
-from core.errors import HubError, LeaseLost, QuotaExhausted, Stopped, StoreError
+from core.errors import HubError, LeaseLost, QuotaExhausted, Stopped, StoreError, told
 from core.follow import changed_since, follow
 from core.guards import SIZE_GUARDS, SOURCE_GUARDS, Held, HeldKind, SizeGuard, SourceGuard
 from core.hub import Session
@@ -34,6 +34,7 @@ from core.segments.definitions import Definitions
 from core.segments.evaluate import Evaluation
 from core.send import AudienceGone
 from core.store import Store, audiences, holds, leases, pauses, runs
+from core.store.dead_letters import count_buried
 from core.store.holds import Hold
 from core.store.leases import Lease
 from core.store.runs import Status
@@ -55,6 +56,8 @@ class Delivery:
     source_guards: Sequence[SourceGuard] = SOURCE_GUARDS
     size_guards: Sequence[SizeGuard] = SIZE_GUARDS
     on_batch: Callable[[str, int], None] | None = None
+    asked: dict[tuple[str, str, str], reach.Memory] = field(default_factory=dict)
+    """What each destination was asked for, by connection, kind of audience and its params."""
 
     @property
     def as_of(self) -> datetime:
@@ -75,11 +78,8 @@ class SyncRun:
     error: Exception | None = None
     resume_at: datetime | None = None
     requests: int = 0
-
-    @property
-    def refused(self) -> int:
-        """Members that became dead letters."""
-        return sum(n for r in self.reports.values() for (_, verdict), n in r.verdicts.items() if verdict == Verdict.REJECTED)
+    refused: int = 0
+    """Members that became dead letters."""
 
 
 def deliver(delivery: Delivery, sync: SyncConfig) -> SyncRun:
@@ -99,6 +99,8 @@ def deliver(delivery: Delivery, sync: SyncConfig) -> SyncRun:
                 reports[plan.label] = push(plan, _sending(delivery, sync, lease, run_id))
                 with store.atomic() as conn:
                     finish(conn, plan, reports[plan.label])
+                if reports[plan.label].created:
+                    delivery.asked.clear()  # they are known there now
                 if reports[plan.label].error is not None:
                     error = reports[plan.label].error
                     _note_gone(delivery, plan, error)
@@ -120,8 +122,9 @@ def deliver(delivery: Delivery, sync: SyncConfig) -> SyncRun:
         error=error,
         resume_at=error.resume_at if isinstance(error, QuotaExhausted) else None,
         requests=sum(sum(counts.values()) for counts in requests.values()),
+        refused=count_buried(store.conn, run_id),
     )
-    message = None if error is None else str(error) or type(error).__name__
+    message = None if error is None else told(error)
     runs.finish_run(store, run_id, status, at=hub.clock(), summary=summary(result), error=message, requests=requests)
     log.info("sync_ended", sync=sync.name, status=str(status), requests=result.requests)
     return result
@@ -203,8 +206,13 @@ def _draft(delivery: Delivery, target: Target, lease: Lease | None, run_id: int 
         turnover=targets.turnover(delivery.definitions, target.set_name),
         first_run=first_run,
         held=(*held, *([bound.held] if bound.held else [])),
+        memory=delivery.asked.setdefault(_asking(target), {}),
     )
     return draft(store, case, api=api)
+
+
+def _asking(target: Target) -> tuple[str, str, str]:
+    return target.connection, target.sync.audience_kind, target.audience.params.model_dump_json()
 
 
 def _held(delivery: Delivery, target: Target) -> list[Held]:

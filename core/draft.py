@@ -50,6 +50,8 @@ class Case:
     turnover: float = 0.0
     first_run: bool = False
     held: tuple[Held, ...] = ()
+    memory: reach.Memory = field(default_factory=dict)
+    """What the destination was asked for in this run, for this sync or another."""
 
 
 def draft(store: Store, case: Case, *, api: Callable[[], Api]) -> Draft:
@@ -195,7 +197,15 @@ class _Drafting:
 
     def _ask(self, keys: dict[int, str]) -> dict[int, Ref]:
         """Return who the destination knows of *keys*; note who it does not."""
-        reached = reach.reach(self.conn, self.audience, keys, stream_id=self.stream_id, kind=self.kind, api=self.api)
+        reached = reach.reach(
+            self.conn,
+            self.audience,
+            keys,
+            stream_id=self.stream_id,
+            kind=self.kind,
+            api=self.api,
+            memory=self.case.memory,
+        )
         self.skips[Skip.DUPLICATE] |= reached.duplicates
         if self.case.target.sync.create_missing:
             self.creates |= BitMap(reached.not_found)

@@ -15,6 +15,11 @@ class HubError(Exception):
     """Anything the hub raises on purpose."""
 
 
+def told(error: Exception) -> str:
+    """Return what may be shown and kept of *error*: the text of one that nobody foresaw may quote people and secrets."""
+    return str(error) if isinstance(error, HubError) else f"unexpected {type(error).__name__}"
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing wrong with the configuration, ready to be shown."""

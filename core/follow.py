@@ -26,7 +26,7 @@ def changed_since(conn: sqlite3.Connection, at: int | None) -> BitMap:
 
 
 def follow(store: Store, row: AudienceRow, audience: Audience, *, changed: BitMap) -> BitMap:
-    """Hand the rows of one audience to the profiles that their members are by now; return whose rows did so since the last plan."""
+    """Hand the rows of one audience to the profiles that their members are by now; return who got some since the last plan."""
     kind = reach.identifier_kind(audience, row.connection)
     stands = audiences.standing(store.conn, row.id)
     suspects = changed & (stands.owned | stands.theirs)

@@ -20,6 +20,8 @@ from core.clock import from_us
 from core.contract import Api, Audience, Ref
 from core.store.audiences import chunks
 
+Memory = dict[str, tuple[Ref, ...]]
+"""Who a destination said it knows under each key."""
 PROFILE_ID: Final = "profile_id"
 TIMES: Final = frozenset({"created_at"})
 
@@ -161,8 +163,13 @@ def reach(
     stream_id: int | None,
     kind: str,
     api: Callable[[], Api],
+    memory: Memory,
 ) -> Reached:
-    """Return who is known under each key (profile to key); *api* is opened only where the store cannot tell."""
+    """
+    Return who is known under each key (profile to key).
+
+    *api* is opened only where neither the store nor *memory*, what was asked for in this run, can tell.
+    """
     reached = Reached()
     known = known_refs(conn, stream_id, keys.values(), kind) if stream_id is not None else {}
     ask: dict[int, str] = {}
@@ -174,9 +181,11 @@ def reach(
                 reached.refs[profile_id] = Ref(ref)
             case _:
                 reached.duplicates.add(profile_id)
-    answers = _find(audience, api, list(dict.fromkeys(ask.values())))
+    news = [key for key in dict.fromkeys(ask.values()) if key not in memory]
+    memory.update({key: tuple(refs) for key, refs in _find(audience, api, news).items()} if news else {})
+    memory.update({key: () for key in news if key not in memory})
     for profile_id, key in ask.items():
-        match list(answers.get(key, ())):
+        match list(memory[key]):
             case []:
                 reached.not_found[profile_id] = key
             case [found]:

@@ -16,7 +16,7 @@ from core import freshness
 from core.clock import MICROSECOND, from_us, to_us
 from core.config.model import SyncConfig
 from core.deliver import Delivery, SyncRun, deliver, plans_of
-from core.errors import AuthError, ConfigError, HubError, LeaseLost, Problem, QuotaExhausted, Stopped, StoreError
+from core.errors import AuthError, ConfigError, HubError, LeaseLost, Problem, QuotaExhausted, Stopped, StoreError, told
 from core.guards import SIZE_GUARDS, SOURCE_GUARDS, SizeGuard, SourceGuard
 from core.hub import Hub, Session
 from core.log import log
@@ -252,7 +252,7 @@ def pull_one(
     requests = session.taken()
     summary = {} if report is None else {s.stream: {"records": s.records, "changed": s.changed} for s in report.streams}
     runs.finish_run(
-        store, run_id, status, at=hub.clock(), summary=summary, error=None if error is None else str(error), requests=requests
+        store, run_id, status, at=hub.clock(), summary=summary, error=None if error is None else told(error), requests=requests
     )
     log.info("pull_ended", connection=connection, status=str(status), requests=total(requests))
     _tell(on_event, "pull_ended", connection, status=status, report=report)

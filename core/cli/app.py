@@ -167,7 +167,10 @@ def failed(app: App, error: BaseException) -> int:
     if app.verbosity > 1:
         import traceback
 
-        traceback.print_exception(error)
+        from core.log import redact
+
+        # unforeseen errors quote what they choked on
+        click.echo(redact("".join(traceback.format_exception(error))), err=True, nl=False)
     code, problems = _told(error)
     if not app.as_json:
         for problem in problems:

@@ -72,7 +72,7 @@ def _draw(columns: Sequence[str], cells: Sequence[Sequence[str]], right: Sequenc
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=SIMPLE_HEAD, title=Text(title) if title else None, title_justify="left", pad_edge=False)
+    drawn = Table(box=SIMPLE_HEAD, title=Text(title) if title else None, title_justify="left", pad_edge=False, show_edge=False)
     for name, number in zip(columns, right, strict=True):
         drawn.add_column(Text(name), justify="right" if number else "left", overflow="fold")
     for row in cells:

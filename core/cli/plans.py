@@ -157,10 +157,16 @@ def _error(error: Exception | None) -> str | None:
     return str(error) if isinstance(error, HubError) else f"unexpected {type(error).__name__}"
 
 
+COLUMNS = ("sync", "audience", "wanted", "ours", "add", "remove")
+"""Always shown; the others only where there is something in them, for a terminal is narrow."""
+
+
 def show_plans(plans: Sequence[Mapping[str, Any]]) -> None:
     """Print plans for a person."""
-    columns = ("sync", "audience", "wanted", "ours", "add", "remove", "move", "update", "skip", "held", "requests", "time")
-    table(columns, [_plan_row(plan) for plan in plans])
+    rows = [_plan_row(plan) for plan in plans]
+    columns = [name for name in (rows[0] if rows else ()) if name in COLUMNS or any(row[name] for row in rows)]
+    if rows:
+        table(columns, [[row[name] for name in columns] for row in rows])
     for plan in plans:
         for skip, count in plan["skips"].items():
             click.echo(clean(f"{plan['label']}: {count:,} skipped: {skip.replace('_', ' ')}"))
@@ -173,14 +179,22 @@ def show_plans(plans: Sequence[Mapping[str, Any]]) -> None:
                 click.echo(clean(f"      `tagalong approve {held['approve']}` lets it go on"))
 
 
-def _plan_row(plan: Mapping[str, Any]) -> list[object]:
+def _plan_row(plan: Mapping[str, Any]) -> dict[str, object]:
     audience = plan["audience"]
-    name = f"{plan['to']} {audience['kind']} {audience['name']!r}" + ("" if audience["exists"] else " (new)")
-    held = plan["held_adds"] + plan["held_removes"]
-    return [
-        plan["label"], name, plan["wanted"], plan["ours"], plan["adds"] + plan["creates"], plan["removes"], plan["moves"],
-        plan["updates"], sum(plan["skips"].values()), held, plan["requests"], _time(plan["seconds"]),
-    ]  # fmt: skip
+    return {
+        "sync": plan["label"],
+        "audience": f"{audience['kind']} {audience['name']!r} at {plan['to']}" + ("" if audience["exists"] else " (new)"),
+        "wanted": plan["wanted"],
+        "ours": plan["ours"],
+        "add": plan["adds"] + plan["creates"],
+        "remove": plan["removes"],
+        "move": plan["moves"],
+        "update": plan["updates"],
+        "skip": sum(plan["skips"].values()),
+        "held": plan["held_adds"] + plan["held_removes"],
+        "requests": plan["requests"],
+        "time": _time(plan["seconds"]),
+    }
 
 
 def _time(seconds: float) -> str:

@@ -23,6 +23,7 @@ from core.errors import ConfigError, Problem
 NAMED = ("connections", "segments", "partitions")
 TOP = ("include", "workspace", *NAMED, "syncs")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
+_SECRET = re.compile(r"(?i)[^=]*(?:token|key|secret|pass|pwd|auth|cred)[^=]*=")
 _POSITION = re.compile(r" \(at line (\d+), column (\d+)\)$")
 
 
@@ -111,7 +112,13 @@ def _syntax_problem(message: str, path: Path, text: str) -> Problem:
     line, column = (int(position[1]), int(position[2])) if position else (len(lines), len(lines[-1]) + 1)
     line = min(line, len(lines))
     said = _POSITION.sub("", message).removesuffix(" (at end of document)")
-    return Problem(f"not TOML: {said}", file=str(path), line=line, source=lines[line - 1], column=column - 1)
+    return Problem(f"not TOML: {said}", file=str(path), line=line, source=_without_secret(lines[line - 1]), column=column - 1)
+
+
+def _without_secret(line: str) -> str:
+    """Blot out the value of a key that sounds like a credential's; the caret still stands under the right column."""
+    key = _SECRET.match(line)
+    return line if key is None else line[: key.end()] + re.sub(r"\S", "*", line[key.end() :])
 
 
 def _included(path: Path, patterns: Any, places: Places, problems: list[Problem]) -> Iterator[Path]:

@@ -119,7 +119,7 @@ def complete(error: ConnectorError, received: Received, now: datetime) -> Connec
     error.args = (error.message,)
     error.code = error.code if error.code is None else redact(error.code)
     error.status = received.status if error.status is None else error.status
-    error.request_id = error.request_id or request_id(received.headers)
+    error.request_id = request_id(received.headers) if error.request_id is None else redact(error.request_id)
     if isinstance(error, TransientError) and error.retry_after_s is None:
         error.retry_after_s = retry_after_s(received.headers, now)
     return error

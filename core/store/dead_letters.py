@@ -111,6 +111,12 @@ def unbury_members(conn: sqlite3.Connection, *, connection: str, audience_id: in
     )
 
 
+def count_buried(conn: sqlite3.Connection, run_id: int) -> int:
+    """Return how many members a run gave up on for now."""
+    row = conn.execute("SELECT count(*) FROM dead_letters WHERE run_id = ? AND what = 'member'", (run_id,)).fetchone()
+    return int(row[0])
+
+
 @dataclass(frozen=True, slots=True)
 class Resting:
     """Profiles whose dead letter is not due: neither added nor removed until it is."""

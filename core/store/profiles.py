@@ -49,9 +49,9 @@ def rewrite_rows(conn: sqlite3.Connection) -> None:
         INSERT OR IGNORE INTO r_target SELECT s.id FROM r_touch_profile t CROSS JOIN profiles p ON p.id = t.id
             LEFT JOIN r_employer e ON e.id = t.id CROSS JOIN subjects s ON s.profile_id = t.id
             WHERE p.company_id IS NOT e.company_id;
-        CREATE TEMP TABLE r_row (stream_id INTEGER, ref TEXT, subject_id INTEGER, profile_id INTEGER, own INTEGER,
-            company_id INTEGER, PRIMARY KEY (stream_id, ref)) WITHOUT ROWID;
-        INSERT INTO r_row SELECT s.stream_id, s.ref, s.id, s.profile_id, s.company_id,
+        CREATE TEMP TABLE r_row (subject_id INTEGER PRIMARY KEY, stream_id INTEGER, ref TEXT, profile_id INTEGER, own INTEGER,
+            company_id INTEGER, UNIQUE (stream_id, ref));
+        INSERT INTO r_row SELECT s.id, s.stream_id, s.ref, s.profile_id, s.company_id,
             coalesce(s.company_id, e.company_id, CASE WHEN t.id IS NULL THEN p.company_id END)
             FROM r_target r CROSS JOIN subjects s ON s.id = r.subject_id LEFT JOIN r_employer e ON e.id = s.profile_id
             LEFT JOIN r_touch_profile t ON t.id = s.profile_id LEFT JOIN profiles p ON p.id = s.profile_id;
@@ -77,11 +77,13 @@ def rewrite_rows(conn: sqlite3.Connection) -> None:
                     "AND (t.profile_id IS NOT x.profile_id OR t.company_id IS NOT x.company_id)",
                     (stream_id,),
                 )
-    if conn.execute("SELECT 1 FROM events LIMIT 1").fetchone():
-        conn.execute(
-            "UPDATE events SET profile_id = x.profile_id, company_id = x.own FROM r_row x "
-            "WHERE events.subject_id = x.subject_id AND (events.profile_id IS NOT x.profile_id OR events.company_id IS NOT x.own)"
-        )
+    # driven by the few subjects that moved, never by a scan of all events
+    conn.execute(
+        "UPDATE events SET profile_id = x.profile_id, company_id = x.own FROM r_row x "
+        "WHERE x.subject_id = events.subject_id AND events.id IN (SELECT e.id FROM r_row m CROSS JOIN events e "
+        "INDEXED BY events_subject ON e.subject_id = m.subject_id "
+        "WHERE e.profile_id IS NOT m.profile_id OR e.company_id IS NOT m.own)"
+    )
 
 
 def merge_fields(conn: sqlite3.Connection, graph: Graph, now: int) -> int:

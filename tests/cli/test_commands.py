@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ACCOUNTS, CONFIG, USAGE, Type
+from workspace import ACCOUNTS, CONFIG, USAGE, Type
 
 from core.cli.output import as_json, cell, clean
 from core.config.load import load_config
@@ -39,6 +39,27 @@ def test_init_writes_a_config_that_only_its_owner_reads(type_: Type, tmp_path: P
 
 def _is_toml(line: str) -> bool:
     return line.startswith("# [") or (" = " in line and line.split(" = ")[0].removeprefix("# ").isidentifier())
+
+
+def test_the_config_is_found(type_: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--config before the command or after it, else TAGALONG_CONFIG, else ./tagalong.toml."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "tagalong.toml").rename(tmp_path / "elsewhere/own.toml")
+
+    assert 2 == type_("status").code
+    assert 0 == type_("status", "--config", "elsewhere/own.toml").code
+    assert 0 == type_("--config", "elsewhere/own.toml", "status").code
+    monkeypatch.setenv("TAGALONG_CONFIG", "elsewhere/own.toml")
+    assert 0 == type_("status").code
+    assert (tmp_path / "elsewhere/tagalong.db").exists()
+
+
+def test_a_setting_from_the_environment(type_: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It wins over the file for every command."""
+    monkeypatch.setenv("TAGALONG_WORKSPACE__DATABASE", "other.db")
+    type_("pull")
+
+    assert (tmp_path / "other.db").exists()
 
 
 def test_init_prints_the_schema(type_: Type) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import CONFIG, Type
+from workspace import CONFIG, Type
 
 import core.hub
 from core.errors import StoreError

@@ -388,6 +388,15 @@ def test_text_that_is_not_toml_is_shown_with_a_caret(load: Write) -> None:
     assert ["    database = x.db", "               ^"] == lines[1:]
 
 
+def test_a_credential_on_a_broken_line_is_not_shown(load: Write) -> None:
+    """A missing quote is the commonest slip when pasting a key."""
+    with pytest.raises(ConfigError) as caught:
+        load(only="[connections.a]\ntoken = 'globex-canary7f3a\n")
+
+    assert "canary7f3a" not in str(caught.value)
+    assert "    token = *****************" in str(caught.value)
+
+
 @pytest.mark.parametrize("content", [b"\xff\xfe", None], ids=["not text", "not there"])
 def test_a_file_that_cannot_be_read(tmp_path: Path, content: bytes | None) -> None:
     """The file is named, and what to do."""

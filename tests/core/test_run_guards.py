@@ -1,4 +1,4 @@
-"""Each guard in a story: the harm without it, what it holds, and its release by approve; and ordinary life, which is never held."""
+"""Each guard in a story: the harm without it, what it holds, its release by approve; and ordinary life, which is never held."""
 
 from __future__ import annotations
 

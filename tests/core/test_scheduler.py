@@ -16,6 +16,7 @@ from test_timetable import connection, sync, timetable
 
 from core.clock import utc_now
 from core.config.model import Every
+from core.log import configure
 from core.scheduler import Daemon, Ended
 from core.store import Store
 from core.store.pauses import pause, resume
@@ -82,6 +83,12 @@ def eventually(condition: Callable[[], bool], within_s: float = 8.0) -> None:
 
 def connect(store: Store) -> Callable[[], sqlite3.Connection]:
     return lambda: Store(store.path).conn
+
+
+@pytest.fixture(autouse=True)
+def everything_is_logged() -> None:
+    """Whatever level another test has left behind."""
+    configure("debug", json=True)
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """
 A made-up vendor in memory, for tests of delivery: a source of people and events, and six kinds of audience.
 
-`tag` (harmless to repeat), `mail` (addresses), `list` (side effects and handles), `job` (settles later), `file` (whole) and `field` (values).
-Everything that really moves is in `Vendor.log`; `Vendor.fault` is asked before and after each write.
+`tag` (harmless to repeat), `mail` (addresses), `list` (side effects and handles), `job` (settles later), `file` (whole) and
+`field` (values). Everything that really moves is in `Vendor.log`; `Vendor.fault` is asked before and after each write.
 """
 
 from __future__ import annotations

@@ -1,0 +1,217 @@
+"""
+No credential leaves the process but in a request to its vendor, and no address of a person in a log or an error.
+
+Every credential is planted. Whatever is printed, logged, raised or written is searched for them, in the spellings in which they
+travel, while everything goes well and while the vendors answer with their worst.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+from collections.abc import Callable
+from urllib.parse import quote
+
+import pytest
+from house import BILLING_KEY, CRM_TOKEN, MAIL_KEY, VIP, VIPS_TO_MAIL, House
+
+from core.contract import Fault
+from core.sandbox import Reset, Spoiler, Truncated
+from core.store import Store
+
+CANARIES = (CRM_TOKEN, BILLING_KEY, MAIL_KEY)
+PAYING = "\n[segments.paying]\nwhere = 'paying and lifecycle_stage == \"customer\"'\n"
+PAYING_TO_CRM = (
+    '[[syncs]]\nname = "paying_to_crm"\nsegment = "paying"\nto = "crm"\naudience = { list = "Paying" }\nguard = { adds = 500 }\n'
+)
+VERBS = (
+    ("status",), ("runs",), ("dead-letters",), ("segments",), ("segments", "vip", "--members"), ("plan", "--members"),
+    ("person", "person1@example.com"), ("fields",), ("connectors",), ("retire",),
+)  # fmt: skip
+
+
+def spellings(secret: str) -> set[str]:
+    """Return how a secret may be written: as it is, quoted, in base64 alone or as a password, and any large part of it."""
+    whole = {secret, quote(secret, safe=""), secret.encode().hex(), *(secret[i : i + 12] for i in range(len(secret) - 11))}
+    for user in ("", "anystring:", "tagalong:", ":", f"{secret}:"):
+        text = f"{user}{secret}" if not user.startswith(secret) else user
+        whole.add(base64.b64encode(text.encode()).decode().rstrip("="))
+    return whole
+
+
+NEEDLES = {needle for secret in CANARIES for needle in spellings(secret)}
+
+
+def leaks(text: str) -> set[str]:
+    return {needle for needle in NEEDLES if needle in text}
+
+
+def assert_nothing_leaked(h: House, logged: str) -> None:
+    for said in h.said:
+        assert not leaks(said), said
+    assert not leaks(logged)
+    for told in (*h.errors, logged):
+        assert "@example.com" not in told and "%40example.com" not in told, told
+    for path in h.folder.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            for needle in NEEDLES:
+                assert needle.encode() not in content, f"{path.name} holds {needle}"
+    if h.database.exists():
+        with Store(h.database, read_only=True) as store:
+            for sql in (
+                "SELECT error FROM runs",
+                "SELECT error FROM streams",
+                "SELECT reason FROM dead_letters",
+                "SELECT reason || facts FROM holds",
+            ):
+                for (text,) in store.conn.execute(sql):
+                    assert "@" not in (text or ""), f"{sql}: {text}"
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
+    """Everything that any logger was handed, formatted without the program's own redaction of it."""
+    caplog.set_level(logging.DEBUG)
+
+    def text() -> str:
+        return "\n".join(str(record.msg) + str(record.args) for record in caplog.records)
+
+    return text
+
+
+def furnished(house: Callable[..., House]) -> House:
+    h = house("crm", "billing", "mail")
+    h.people(*range(12))
+    h.customers(*range(8))
+    h.write_config(VIP, PAYING, VIPS_TO_MAIL, PAYING_TO_CRM)
+    return h
+
+
+def test_no_secret_shows_while_all_goes_well(house: Callable[..., House]):
+    h = furnished(house)
+
+    h.run("-vv", "check")
+    h.run("-vv", "check", "--json")
+    h.run("-vv", "pull")
+    for form in ((), ("--json",)):
+        h.run("-vv", "plan", *form)
+        h.sync("-vv") if form else h.run("-vv", "sync")
+        for verb in VERBS:
+            h.run("-vv", *verb, *form)
+
+    assert 12 == len(h.tagged())
+    assert 8 == len(h.tagged("Paying", "crm"))
+    assert_nothing_leaked(h, "")
+
+
+def parrot(status: int) -> Callable[[str], Fault]:
+    """A vendor that says our own credentials and people back to us, in every place where it can."""
+
+    def fault(secret: str) -> Fault:
+        encoded = base64.b64encode(f"anystring:{secret}".encode()).decode()
+        body = {
+            "status": "error", "message": f"the key {secret} of person3@example.com is wrong", "category": secret,
+            "error": {"message": f"Invalid API Key provided: {secret} (person3@example.com)", "type": secret, "code": secret},
+            "title": secret, "detail": f"{secret} {encoded} person3@example.com", "correlationId": secret, "code": secret,
+            "errors": [{"message": secret, "email_address": "person3@example.com", "error": secret, "context": {"ids": [secret]}}],
+        }  # fmt: skip
+        headers = {
+            "content-type": "application/json", "x-request-id": secret, "request-id": secret, "x-hubspot-correlation-id": secret,
+            "www-authenticate": f"Basic {encoded}", "x-echo": f"Bearer {secret}", "set-cookie": f"key={secret}",
+        }  # fmt: skip
+        return Fault(status, headers, json.dumps(body).encode())
+
+    return fault
+
+
+def page(status: int) -> Callable[[str], Fault]:
+    def fault(secret: str) -> Fault:
+        text = f"<html><title>{secret}</title><body>Authorization: Bearer {secret} person3@example.com</body></html>"
+        return Fault(status, {"content-type": "text/html; charset=utf-8"}, text.encode())
+
+    return fault
+
+
+def elsewhere(secret: str) -> Fault:
+    return Fault(302, {"location": f"https://thief.example.com/?key={secret}&who=person3@example.com"}, b"")
+
+
+WORST: dict[str, Callable[[str], Spoiler]] = {
+    **{f"{status} that says it all back": parrot(status) for status in (200, 400, 401, 403, 404, 422, 429, 500)},
+    "HTML with 200": page(200),
+    "HTML with 403": page(403),
+    "HTML with 503": page(503),
+    "a redirect to another host": elsewhere,
+    "connection lost": lambda secret: Reset(),
+    "connection lost after": lambda secret: Reset(act=True),
+    "half of the JSON": lambda secret: Truncated(0.6),
+}
+
+
+@pytest.mark.parametrize("worst", WORST)
+def test_no_secret_and_no_address_shows_when_a_vendor_does_its_worst(house: Callable[..., House], worst: str):
+    h = furnished(house)
+    h.run("pull")
+    h.people(20, 21)
+    secrets = {"crm": CRM_TOKEN, "billing": BILLING_KEY, "mail": MAIL_KEY}
+
+    for name, served in h.served.items():
+        spoiler = WORST[worst](secrets[name])
+        served.faults = lambda *_, spoiler=spoiler: spoiler
+    failed = h.run("-vv", "check", "--json", code=(1,))
+    assert not failed.json["ok"]
+    h.run("-vv", "sync", "--no-pull", code=None)
+    h.run("-vv", "pull", "--json", code=None)
+    h.run("-vv", "status", "--check", code=None)
+    h.run("-vv", "runs", "--json")
+
+    assert_nothing_leaked(h, "")
+    for served in h.served.values():
+        served.faults = None
+    h.clock.advance(days=1)
+    h.run("-vv", "sync", code=(0, 3))
+    assert 14 == len(h.tagged())
+
+
+def test_what_other_libraries_log_is_quiet_or_clean(house: Callable[..., House], logged: Callable[[], str]):
+    h = furnished(house)
+
+    h.run("-vv", "check")
+    h.run("-vv", "sync")
+
+    assert_nothing_leaked(h, logged())
+
+
+def test_a_fault_of_our_own_shows_no_values(house: Callable[..., House], monkeypatch: pytest.MonkeyPatch):
+    """The text of an unforeseen error may hold anything; with -vv its traceback goes out, without what is secret."""
+    h = furnished(house)
+    h.run("pull")
+
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError(f"bad value {CRM_TOKEN} of person3@example.com")
+
+    monkeypatch.setattr("core.run.evaluate", broken)
+    for flags in ((), ("-vv",), ("--json",), ("-vv", "--json")):
+        assert "unexpected ValueError" in h.run(*flags, "sync", "--no-pull", code=1).err
+
+    monkeypatch.setattr("core.run.pull_connection", broken)
+    h.run("-vv", "pull", code=1)
+    h.run("-vv", "runs", "--json")
+    h.run("-vv", "status", "--json")
+    assert_nothing_leaked(h, "")
+
+
+def test_a_missing_secret_names_its_variable_and_nothing_is_sent(house: Callable[..., House]):
+    h = furnished(house)
+    del h.environ["MAIL_KEY"]
+
+    checked = h.run("check", "--json", code=1)
+    h.run("pull", "crm")
+    pulled = h.run("pull", "mail", code=1)
+
+    assert "MAIL_KEY" in checked.out
+    assert "MAIL_KEY" in pulled.out + pulled.err
+    assert 0 == h.requests("mail")
+    assert_nothing_leaked(h, "")
