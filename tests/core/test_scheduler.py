@@ -86,9 +86,12 @@ def connect(store: Store) -> Callable[[], sqlite3.Connection]:
 
 
 @pytest.fixture(autouse=True)
-def everything_is_logged() -> None:
+def everything_is_logged() -> Iterator[None]:
     """Whatever level another test has left behind."""
+    before = structlog.get_config()
     configure("debug", json=True)
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture

@@ -139,35 +139,35 @@ def elsewhere(secret: str) -> Fault:
 
 
 WORST: dict[str, Callable[[str], Spoiler]] = {
-    **{f"{status} that says it all back": parrot(status) for status in (200, 400, 401, 403, 404, 422, 429, 500)},
+    **{f"{status} that says it all back": parrot(status) for status in (200, 400, 401, 403, 404, 429, 500)},
     "HTML with 200": page(200),
     "HTML with 403": page(403),
-    "HTML with 503": page(503),
     "a redirect to another host": elsewhere,
     "connection lost": lambda secret: Reset(),
-    "connection lost after": lambda secret: Reset(act=True),
     "half of the JSON": lambda secret: Truncated(0.6),
 }
 
 
-@pytest.mark.parametrize("worst", WORST)
-def test_no_secret_and_no_address_shows_when_a_vendor_does_its_worst(house: Callable[..., House], worst: str):
+def test_no_secret_and_no_address_shows_when_vendors_do_their_worst(house: Callable[..., House]):
     h = furnished(house)
     h.run("pull")
     h.people(20, 21)
     secrets = {"crm": CRM_TOKEN, "billing": BILLING_KEY, "mail": MAIL_KEY}
 
-    for name, served in h.served.items():
-        spoiler = WORST[worst](secrets[name])
-        served.faults = lambda *_, spoiler=spoiler: spoiler
-    failed = h.run("-vv", "check", "--json", code=(1,))
-    assert not failed.json["ok"]
-    h.run("-vv", "sync", "--no-pull", code=None)
-    h.run("-vv", "pull", "--json", code=None)
-    h.run("-vv", "status", "--check", code=None)
-    h.run("-vv", "runs", "--json")
+    for worst, spoiler in WORST.items():
+        for name, served in h.served.items():
+            served.faults = lambda *_, spoiled=spoiler(secrets[name]): spoiled
+        before = {name: h.requests(name) for name in h.served}
+        checked = h.run("-vv", "check", "--json", code=1)
+        h.run("-vv", "sync", "--no-pull", code=None)
+        h.run("-vv", "pull", code=None)
 
+        assert not checked.json["ok"]
+        assert all(h.requests(name) > before[name] + 1 for name in h.served), worst
+    h.run("-vv", "status", "--json", "--check", code=1)
+    h.run("runs", "--limit", "100")
     assert_nothing_leaked(h, "")
+
     for served in h.served.values():
         served.faults = None
     h.clock.advance(days=1)

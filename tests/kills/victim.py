@@ -1,0 +1,222 @@
+"""
+Runs `tagalong sync` as a process of its own that kills itself with SIGKILL at a chosen instant.
+
+Started once, it imports everything and then forks a child for each order that it reads: a line of JSON in, a line of JSON out
+once the child is gone. The points at which a child may die are put around the code from the outside, here; nothing in `core`
+knows of them. The orders are `killing.Order`; without `point` and `after_s` a run goes to its end and tells how often it passed
+each point.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+import core.cli.plans
+import core.deliver
+import core.pull
+import core.push
+import core.record
+import core.run
+import core.send
+from core.cli import main as tagalong
+from core.cli.app import App
+from core.clock import utc_now
+from core.http import open_api
+from core.http.wire import Wire
+from core.hub import Hub
+from core.registry import connector_names, load_connector
+
+GIVE_UP_S = 90
+"""A child that lives longer is ended by its own alarm."""
+
+
+@dataclass(slots=True)
+class Fate:
+    """How this process ends."""
+
+    told: int
+    """The pipe to tell where it happened."""
+    point: str | None
+    """Where to die, at the *nth* pass."""
+    nth: int
+    after_s: float | None
+    """Or when, from the start of the command."""
+    linger_s: float
+    """How long to stand at the point before dying, with everything under way going on."""
+    passed: Counter[str] = field(default_factory=Counter)
+    last: str = "start"
+    stage: str = "start"
+    """What the main thread is at: pull, make (an audience), push."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def meet(self, point: str) -> None:
+        """Pass a point, or die at it."""
+        with self.lock:  # one dies, and the others go no further meanwhile
+            self.passed[point] += 1
+            self.last = point
+            if point == self.point and self.passed[point] == self.nth:
+                time.sleep(self.linger_s)
+                self.die()
+
+    def die(self) -> None:
+        """End as a power cut would: no handler, no clean-up."""
+        self.tell()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def tell(self) -> None:
+        """Say what was passed."""
+        os.write(self.told, json.dumps({"passed": self.passed, "last": self.last, "stage": self.stage}).encode())
+
+
+def after(of: Any, name: str, then: Callable[[], None]) -> None:
+    """Let *then* happen whenever the function *name* of a class or module has returned."""
+    original = getattr(of, name)
+
+    @functools.wraps(original)
+    def wrapped(*args: Any, **options: Any) -> Any:
+        result = original(*args, **options)
+        then()
+        return result
+
+    setattr(of, name, wrapped)
+
+
+def within(of: Any, name: str, fate: Fate, stage: str) -> None:
+    """Say that *stage* is under way while the function *name* runs."""
+    original = getattr(of, name)
+
+    @functools.wraps(original)
+    def wrapped(*args: Any, **options: Any) -> Any:
+        before, fate.stage = fate.stage, stage
+        try:
+            return original(*args, **options)
+        finally:
+            fate.stage = before
+
+    setattr(of, name, wrapped)
+
+
+def place(fate: Fate) -> None:
+    """Put every point into place; a function that is no longer there ends the victim, and so the test."""
+    within(core.run, "pull_one", fate, "pull")
+    within(core.run, "deliver", fate, "bind")
+    within(core.push._Push, "_make", fate, "make")
+    within(core.push._Push, "_send_all", fate, "push")
+    after(core.pull._StreamPull, "_count", lambda: fate.meet("pull.page_stored"))
+    after(core.run, "resolve_now", lambda: fate.meet("resolved"))
+    after(core.run, "record", lambda: fate.meet("memberships_recorded"))
+    after(core.record.Recorder, "intend", lambda: fate.meet("push.intent_written"))
+    after(core.send.Sender, "send", lambda: fate.meet("push.answer_read"))
+    after(core.record.Recorder, "settle", lambda: fate.meet("push.outcome_settled"))
+    after(core.deliver, "finish", lambda: fate.meet("push.finished"))
+    after(Wire, "once", lambda: fate.meet(f"{fate.stage}.answer_read") if fate.stage != "push" else None)
+    _watch_requests(fate)
+
+
+def _watch_requests(fate: Fate) -> None:
+    """Meet `STAGE.request_sent` when a request's last byte is with the system and nothing of its answer was read."""
+    build = httpx.Client.build_request
+
+    def trace(event: str, _info: Mapping[str, Any]) -> None:
+        if event == "http11.send_request_body.complete":
+            fate.meet(f"{fate.stage}.request_sent")
+
+    @functools.wraps(build)
+    def built(*args: Any, **options: Any) -> httpx.Request:
+        request = build(*args, **options)
+        request.extensions["trace"] = trace
+        return request
+
+    httpx.Client.build_request = built  # type: ignore[method-assign]
+
+
+def small_batches(size: int) -> None:
+    """Let every audience take no more than *size* members at once, so that a small world makes many batches."""
+    for name in connector_names():
+        for audience in set(load_connector(name).audiences.values()):
+            if not audience.whole:
+                _limit_batch(audience, size)
+
+
+def _limit_batch(audience: Any, size: int) -> None:
+    initialise = audience.__init__
+
+    def initialised(self: Any, *args: Any, **options: Any) -> None:
+        initialise(self, *args, **options)
+        self.max_batch = min(size, self.max_batch)
+
+    audience.__init__ = initialised
+
+
+@dataclass(slots=True)
+class Hurried(App):
+    """The command line's App, with no pause for a vendor's rate: the sandboxes keep none."""
+
+    def hub(self, *, level: str = "warning", **options: Any) -> Hub:
+        return App.hub(self, level=level, opener=functools.partial(open_api, limits=()), **options)
+
+
+def run(order: Mapping[str, Any], told: int) -> int:
+    """Carry out one order; returns only where nothing was to kill it."""
+    signal.alarm(GIVE_UP_S)
+    with Path(order["output"]).open("ab") as output:
+        os.dup2(output.fileno(), sys.stdout.fileno())
+        os.dup2(output.fileno(), sys.stderr.fileno())
+    fate = Fate(told, order["point"], order["nth"], order["after_s"], order["linger_s"])
+    place(fate)
+    offset = timedelta(seconds=order["offset_s"])
+    app = Hurried(Path(order["config"]), clock=lambda: utc_now() + offset)
+    if fate.after_s is not None:
+        timer = threading.Timer(fate.after_s, fate.die)
+        timer.daemon = True
+        timer.start()
+    code = tagalong.main(["sync"], standalone_mode=False, obj=app)
+    sys.stdout.flush()
+    fate.tell()
+    return int(code)
+
+
+def forked(order: Mapping[str, Any]) -> dict[str, Any]:
+    """Run *order* in a child and return how it ended."""
+    reads, told = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reads)
+        code = 70
+        try:
+            code = run(order, told)
+        except BaseException as error:
+            print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        finally:
+            os._exit(code)
+    os.close(told)
+    with os.fdopen(reads, "rb") as pipe:
+        text = pipe.read()
+    _, status = os.waitpid(child, 0)
+    return {"code": os.waitstatus_to_exitcode(status), **json.loads(text or b'{"passed": {}, "last": "", "stage": ""}')}
+
+
+def main() -> None:
+    """Read orders until there are none."""
+    small_batches(int(sys.argv[1]))
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    for line in sys.stdin:
+        print(json.dumps(forked(json.loads(line))), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
