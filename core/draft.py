@@ -7,9 +7,8 @@ removed (a key or object that another wanted profile holds) is found here; how m
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime
 from typing import Final
@@ -18,6 +17,7 @@ from pyroaring import BitMap
 
 from core import reach
 from core.bind import Bound
+from core.changes import CHUNK, Changes, parts
 from core.clock import to_us
 from core.contract import Api, Category, Ref
 from core.guards import Held
@@ -29,7 +29,6 @@ from core.store.ledger import Entry, State
 from core.targets import Target
 
 ASK_AGAIN_AFTER_US: Final = DAY_US
-CHUNK: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +55,10 @@ class Case:
 
 def draft(store: Store, case: Case, *, api: Callable[[], Api]) -> Draft:
     """Return what the sets and the destination say; a case that is held whole asks nobody."""
-    return _Drafting(store.conn, case, api).draft()
+    return Drafting(store.conn, case, api).draft()
 
 
-class _Drafting:
+class Drafting:
     """One draft in the making."""
 
     def __init__(self, conn: sqlite3.Connection, case: Case, api: Callable[[], Api]) -> None:
@@ -97,7 +96,7 @@ class _Drafting:
         updates = BitMap()
         if not case.held:
             removes = self._removable(removes - self.rests.removes)
-            updates = self._changed(add_only)
+            updates = Changes(self).find(add_only)
             adds = self._reachable(self._permitted(adds - self.kept)) - self.kept
         return Draft(
             case.target,
@@ -131,7 +130,7 @@ class _Drafting:
         """Take out who must not be added, or not yet: refused, said no, asked for in vain a moment ago."""
         self.skips[Skip.REJECTED] = adds & self.rests.adds
         adds = adds - self.rests.adds
-        self.skips[Skip.CONSENT] = self._denied(adds)
+        self.skips[Skip.CONSENT] = self.said_no(adds)
         adds = adds - self.skips[Skip.CONSENT]
         for state, skip in ((State.NOT_FOUND, Skip.NOT_FOUND), (State.SUPPRESSED, Skip.SUPPRESSED)):
             asleep = self._asleep(state) & adds
@@ -139,7 +138,8 @@ class _Drafting:
             adds = adds - asleep
         return adds
 
-    def _denied(self, profiles: BitMap) -> BitMap:
+    def said_no(self, profiles: BitMap) -> BitMap:
+        """Return who of *profiles* must not be added here for want of consent."""
         sync = self.case.target.sync
         if not profiles or not (self.case.category is Category.EMAIL or sync.require_consent):
             return BitMap()
@@ -166,16 +166,16 @@ class _Drafting:
     def _reachable(self, adds: BitMap) -> BitMap:
         """Return who of *adds* can be added now; everybody else goes to the skips, the creations or the ledger's changes."""
         reachable = BitMap()
-        for part in _parts(adds):
+        for part in parts(adds):
             keys = reach.keys_of(self.conn, part, self.kind)
             self.skips[Skip.NO_IDENTIFIER] |= part - BitMap(keys)
-            self._settle_keys(keys)
-            refs = self._ask(keys)
-            self._settle_refs(keys, refs)
+            self.settle_keys(keys)
+            refs = self.ask(keys)
+            self.settle_refs(keys, refs)
             reachable |= BitMap(refs)
         return reachable
 
-    def _settle_keys(self, keys: dict[int, str]) -> None:
+    def settle_keys(self, keys: dict[int, str]) -> None:
         """Take out of *keys* whose key is in the ledger already, or is several people's."""
         entries = ledger.of_keys(self.conn, self.id, keys.values())
         shared = reach.shared_keys(self.conn, keys, self.kind)
@@ -195,7 +195,7 @@ class _Drafting:
                 continue
             del keys[profile_id]
 
-    def _ask(self, keys: dict[int, str]) -> dict[int, Ref]:
+    def ask(self, keys: dict[int, str]) -> dict[int, Ref]:
         """Return who the destination knows of *keys*; note who it does not."""
         reached = reach.reach(
             self.conn,
@@ -215,7 +215,7 @@ class _Drafting:
         self.found |= reached.found
         return reached.refs
 
-    def _settle_refs(self, keys: dict[int, str], refs: dict[int, Ref]) -> None:
+    def settle_refs(self, keys: dict[int, str], refs: dict[int, Ref]) -> None:
         """Take out of *refs* whose object is there already, whoever put it there, or is another wanted profile's."""
         there = ledger.of_remote_ids(self.conn, self.id, {ref.remote_id for ref in refs.values()})
         found = {profile_id: ref.remote_id for profile_id, ref in refs.items() if profile_id in self.found}
@@ -256,21 +256,21 @@ class _Drafting:
     def _removable(self, removes: BitMap) -> BitMap:
         """Return who of *removes* is really to go: not whose key or object another wanted profile holds."""
         going = BitMap()
-        for part in _parts(removes):
+        for part in parts(removes):
             rows = ledger.of_profiles(self.conn, self.id, part)
-            entries = self._as_merged([e for entries in rows.values() for e in entries if e.state in ledger.OURS])
-            held = self._held_by_others(entries)
+            entries = self.as_merged([e for entries in rows.values() for e in entries if e.state in ledger.OURS])
+            held = self.held_by_others(entries)
             for entry in entries:
                 if entry.member_key not in held:
                     going.add(entry.profile_id or 0)
         return going
 
-    def _as_merged(self, entries: list[Entry]) -> list[Entry]:
+    def as_merged(self, entries: list[Entry]) -> list[Entry]:
         """Return *entries* with the objects that the vendor made of theirs: one that lives on as a wanted one is not to go."""
         winners = reach.merged_into(self.conn, self.stream_id, {str(e.remote_id) for e in entries if e.remote_id})
         return [replace(e, remote_id=winners[e.remote_id]) if e.remote_id in winners else e for e in entries]
 
-    def _held_by_others(self, entries: list[Entry]) -> frozenset[str]:
+    def held_by_others(self, entries: list[Entry]) -> frozenset[str]:
         """Hand over each of *entries* that another wanted profile holds; return their keys."""
         holders = reach.holders_of(self.conn, [e.member_key for e in entries], self.kind)
         shared = reach.shared_keys(self.conn, {i: e.member_key for i, e in enumerate(entries)}, self.kind)
@@ -295,83 +295,6 @@ class _Drafting:
             held.add(entry.member_key)
         return frozenset(held)
 
-    # --- members whose key or values changed ---------------------------------------------------------------------------
-
-    def _changed(self, add_only: bool) -> BitMap:
-        """Find the moves, and return who is to be sent again with other values, another object, or for want of an answer."""
-        if self.row is None:
-            return BitMap()
-        unsure = ledger.in_state(self.conn, self.id, State.UNSURE)
-        listed = (self.standing.owned & self.case.wanted) - self.standing.waiting - self.rests.adds - self.rests.removes
-        suspects = (self.case.changed | self.rests.due | unsure | self._valued()) & listed
-        updates = BitMap()
-        for part in _parts(suspects):
-            updates |= self._changed_part(part, unsure, add_only)
-        return updates
-
-    def _valued(self) -> BitMap:
-        """Return everybody where the audience carries other fields than when it was last written."""
-        fields = json.dumps(list(self.audience.wanted_fields()))
-        row = self.conn.execute("SELECT value FROM settings WHERE key = ?", (fields_setting(self.id),)).fetchone()
-        return self.standing.owned if fields != (row[0] if row else "[]") else BitMap()
-
-    def _changed_part(self, part: BitMap, unsure: BitMap, add_only: bool) -> BitMap:
-        keys = reach.keys_of(self.conn, part, self.kind)
-        rows = ledger.of_profiles(self.conn, self.id, part)
-        values = reach.values_of(self.conn, part, self.audience.wanted_fields())
-        merged = reach.merged_into(
-            self.conn, self.stream_id, {str(e.remote_id) for entries in rows.values() for e in entries if e.remote_id}
-        )
-        updates, gone = BitMap(), {}
-        for profile_id, entries in rows.items():
-            ours = [e for e in entries if e.state in ledger.OURS]
-            current = next((e for e in ours if e.member_key == keys.get(profile_id)), None)
-            old = self._as_merged([e for e in ours if e is not current])
-            if old:
-                gone[profile_id] = (current, old)
-            if current is not None:
-                other = current.value_hash != reach.value_hash(values.get(profile_id, {})) and bool(
-                    self.audience.wanted_fields()
-                )
-                if other or profile_id in unsure or current.remote_id in merged:
-                    updates.add(profile_id)
-        self._move(gone, keys, add_only)
-        return updates
-
-    def _move(self, gone: dict[int, tuple[Entry | None, list[Entry]]], keys: dict[int, str], add_only: bool) -> None:
-        """Decide for each listed member with rows under other keys: out and in, or the ledger alone."""
-        held = self._held_by_others([entry for _, old in gone.values() for entry in old])
-        keyed = {p: keys[p] for p, (current, _) in gone.items() if current is None and p in keys}
-        denied_ = self._denied(BitMap(keyed))
-        self.skips[Skip.CONSENT] |= denied_
-        new = {p: key for p, key in keyed.items() if p not in denied_}
-        self.skips[Skip.NO_IDENTIFIER] |= BitMap(p for p, (current, _) in gone.items() if current is None and p not in keys)
-        refs = self._ask(new)
-        self._settle_same_object(gone, keys, refs)
-        self._settle_keys(new)
-        refs = {p: ref for p, ref in refs.items() if p in new}
-        self._settle_refs(new, refs)
-        for profile_id, (_, entries) in gone.items():
-            old = tuple(e for e in entries if e.member_key not in held) if not add_only else ()
-            if profile_id in refs:
-                self.moves.append(Move(profile_id, old, (new[profile_id], refs[profile_id])))
-            elif old:
-                self.moves.append(Move(profile_id, old, None))
-
-    def _settle_same_object(
-        self, gone: dict[int, tuple[Entry | None, list[Entry]]], keys: dict[int, str], refs: dict[int, Ref]
-    ) -> None:
-        """Where the old and the new key are one object, the ledger changes and nothing else."""
-        for profile_id, (current, old) in gone.items():
-            ref = current.ref if current else refs.get(profile_id)
-            same = next((e for e in old if ref is not None and e.ref.remote_id == ref.remote_id), None)
-            if same is None:
-                continue
-            new = None if current else replace(same, member_key=keys[profile_id], profile_id=profile_id)
-            self.rekeys.append(Rekey(same.member_key, new))
-            old.remove(same)
-            refs.pop(profile_id, None)
-
 
 def denied(conn: sqlite3.Connection, profiles: BitMap, *, channel: str | None = "email") -> BitMap:
     """Return who of *profiles* said no anywhere; on *channel*, or on any."""
@@ -391,19 +314,3 @@ def denied(conn: sqlite3.Connection, profiles: BitMap, *, channel: str | None = 
 
 def _in(entry: Entry, profiles: BitMap) -> bool:
     return entry.profile_id is not None and entry.profile_id in profiles
-
-
-def fields_setting(audience_id: int) -> str:
-    """Return under which setting the fields are kept that an audience was last written with."""
-    return f"fields\x1f{audience_id}"
-
-
-def _parts(profiles: Iterable[int]) -> Iterator[BitMap]:
-    part: list[int] = []
-    for profile_id in profiles:
-        part.append(profile_id)
-        if len(part) == CHUNK:
-            yield BitMap(part)
-            part = []
-    if part:
-        yield BitMap(part)

@@ -10,23 +10,24 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field
 from itertools import chain, islice
 from typing import Final
 
 from pyroaring import BitMap
 
 from core import bind, reach
+from core.batches import Batches
+from core.changes import fields_setting
 from core.clock import Clock, to_us
-from core.contract import Api, Change, Op, Outcome, Person, Ref, Unsupported, Verdict
-from core.draft import fields_setting
+from core.contract import Api, Op, Outcome, Person, Ref, Unsupported, Verdict
 from core.errors import NotFoundError, Stopped, TransientError
 from core.follow import forget_followed
-from core.plan import Plan, after
+from core.plan import Plan
 from core.record import Recorder
-from core.send import Item, Sender, Sent
+from core.send import Sender, Sent
 from core.store import Store, audiences, ledger, pauses
 from core.store.audiences import AudienceRow
 from core.store.intents import Member
@@ -35,7 +36,6 @@ from core.store.ledger import Entry, State
 
 GRACE_S: Final = 10.0
 """How long a batch under way may take once the process was told to stop."""
-READ_AHEAD: Final = 2_000
 
 
 @dataclass(slots=True)
@@ -90,10 +90,8 @@ class _Push:
         self.store = sending.store
         self.target = plan.target
         self.audience = plan.target.audience
-        self.kind = reach.identifier_kind(self.audience, self.target.connection)
-        self.stream_id = reach.own_stream(self.store.conn, self.audience, self.target.connection)
+        self.batches = Batches(self.store, plan)
         self.report = PushReport()
-        self.created: dict[int, Ref] = {}
 
     def run(self) -> PushReport:
         plan = self.plan
@@ -140,7 +138,7 @@ class _Push:
         with self.store.atomic() as conn:
             self.s.lease.check(conn)
             bind.note_making(conn, target, account)
-        first = next(iter(self._adds()), None)
+        first = next(self.batches.adds(), None)
         seed = [first.member.ref] if first is not None else []
         try:
             remote_id = self.audience.create(self.s.api(), target.name, seed)
@@ -206,7 +204,7 @@ class _Push:
             refused = []
             for member, outcome in zip(asked, outcomes, strict=True):
                 if outcome.verdict in (Verdict.DONE, Verdict.NOOP, Verdict.SENT):
-                    self.created[member.profile_id or 0] = outcome.ref
+                    self.batches.created[member.profile_id or 0] = outcome.ref
                     self.report.created += outcome.verdict is not Verdict.NOOP
                 else:
                     refused.append((member, outcome))
@@ -216,74 +214,13 @@ class _Push:
 
     # --- the members -------------------------------------------------------------------------------------------------
 
-    def _adds(self) -> Iterator[Item]:
-        """Yield everybody to be put in: moves first, so that their removal falls into the same batch."""
-        moves = {move.profile_id: move.new for move in self.plan.moves if move.new is not None}
-        yield from self._items({p: new[0] for p, new in moves.items()}, {p: new[1] for p, new in moves.items()})
-        for part in _parts(self.plan.updates - BitMap(moves)):
-            rows = ledger.of_profiles(self.store.conn, self.plan.draft.bound.row.id, part) if self.plan.draft.bound.row else {}
-            keys = reach.keys_of(self.store.conn, part, self.kind)
-            current = {p: next((e for e in rows.get(p, ()) if e.member_key == key), None) for p, key in keys.items()}
-            entries = {p: entry for p, entry in current.items() if entry is not None and entry.state in ledger.OURS}
-            yield from self._items({p: e.member_key for p, e in entries.items()}, {p: self._now(e) for p, e in entries.items()})
-        for part in _parts(self.plan.adds):
-            keys = reach.keys_of(self.store.conn, part, self.kind)
-            yield from self._items(keys, self._refs(keys))
-        if self.created:
-            yield from self._items({p: self.plan.draft.unknown[p] for p in self.created}, self.created)
-
-    def _items(self, keys: dict[int, str], refs: dict[int, Ref]) -> Iterator[Item]:
-        fields = self.audience.wanted_fields()
-        values = reach.values_of(self.store.conn, keys, fields)
-        for profile_id, key in keys.items():
-            ref = refs.get(profile_id)
-            if ref is None:
-                continue
-            carried = values.get(profile_id, {})
-            member = Member(Op.ADD, key, profile_id=profile_id, ref=ref, value_hash=reach.value_hash(carried))
-            yield Item(member, Change(ref, carried))
-
-    def _refs(self, keys: dict[int, str]) -> dict[int, Ref]:
-        found = {p: self.plan.draft.found[p] for p in keys if p in self.plan.draft.found}
-        if self.stream_id is not None:
-            known = reach.known_refs(self.store.conn, self.stream_id, keys.values(), self.kind)
-            found |= {p: Ref(known[key][0]) for p, key in keys.items() if p not in found and len(known.get(key, ())) == 1}
-        return found
-
-    def _now(self, entry: Entry) -> Ref:
-        """Return the object that a member is by now: the vendor may have merged it into another."""
-        return self._merged([entry])[0].ref
-
-    def _merged(self, entries: Sequence[Entry]) -> list[Entry]:
-        winners = reach.merged_into(self.store.conn, self.stream_id, [e.remote_id for e in entries if e.remote_id])
-        return [replace(e, remote_id=winners.get(str(e.remote_id), e.remote_id)) for e in entries]
-
-    def _removes(self) -> Iterator[Item]:
-        """Yield everybody to be taken out, moves first."""
-        for move in self.plan.moves:
-            for entry in self._merged(move.old):
-                yield Item(_removal(entry))
-        row = self.plan.draft.bound.row
-        for part in _parts(self.plan.removes) if row is not None else ():
-            rows = ledger.of_profiles(self.store.conn, row.id, part) if row is not None else {}
-            for entry in self._merged([e for entries in rows.values() for e in entries if e.state in ledger.OURS]):
-                yield Item(_removal(entry))
-
-    def _batches(self) -> Iterator[list[Item]]:
-        adds, removes, size = self._adds(), self._removes(), self.audience.max_batch
-        while True:
-            batch = [*islice(adds, size), *islice(removes, size)]
-            if not batch:
-                return
-            yield batch
-
     def _send_all(self, row: AudienceRow) -> None:
         sender = Sender(self.s.api(), self.audience, row.remote_id, self.s.sleep, lambda: self._exists(row))
         updates = self.plan.updates | self.plan.draft.movers
         running: dict[Future[Sent], int] = {}
         pool = ThreadPoolExecutor(self.audience.concurrency, thread_name_prefix=f"push {self.plan.label}")
         try:
-            for batch in self._batches():
+            for batch in self.batches.batches():
                 self._check()
                 intent_id = self.recorder.intend([item.member for item in batch])
                 running[pool.submit(sender.send, batch)] = intent_id
@@ -333,30 +270,12 @@ class _Push:
 
     def _replace(self, row: AudienceRow) -> None:
         """Write a `whole` audience: who is ours after this plan, given as an iterator."""
-        batch = list(chain(self._adds(), self._removes()))
+        batch = list(chain(self.batches.adds(), self.batches.removes()))
         intent_id = self.recorder.intend([item.member for item in batch]) if batch else None
-        self.audience.replace(self.s.api(), row.remote_id, self._everybody(row))
+        self.audience.replace(self.s.api(), row.remote_id, self.batches.everybody(row))
         if intent_id is not None:
             results = [(item.member, Outcome(item.member.ref, Verdict.DONE)) for item in batch]
             self._settle(intent_id, Sent([], [], results=results), self.plan.updates | self.plan.draft.movers)
-
-    def _everybody(self, row: AudienceRow) -> Iterator[Change]:
-        moved = {move.profile_id: move for move in self.plan.moves}
-        for part in _parts(after(self.plan)):
-            rows = ledger.of_profiles(self.store.conn, row.id, part)
-            keys = reach.keys_of(self.store.conn, part, self.kind)
-            values = reach.values_of(self.store.conn, part, self.audience.wanted_fields())
-            for profile_id in part:
-                ours = [e for e in rows.get(profile_id, ()) if e.state in ledger.OURS]
-                move = moved.get(profile_id)
-                if move is not None:
-                    ref = move.new[1] if move.new else next((e.ref for e in ours if e not in move.old), None)
-                else:
-                    ref = ours[0].ref if ours else self.plan.draft.found.get(profile_id, self.created.get(profile_id))
-                if ref is None and profile_id in keys:
-                    ref = self._refs({profile_id: keys[profile_id]}).get(profile_id)
-                if ref is not None:
-                    yield Change(ref, values.get(profile_id, {}))
 
     def _check(self) -> None:
         """Stop between batches when told to, or when somebody paused it."""
@@ -375,13 +294,3 @@ def finish(conn: sqlite3.Connection, plan: Plan, report: PushReport) -> None:
     forget_followed(conn, row.id)
     fields = json.dumps(list(plan.target.audience.wanted_fields()))
     conn.execute("INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", (fields_setting(row.id), fields))
-
-
-def _removal(entry: Entry) -> Member:
-    return Member(Op.REMOVE, entry.member_key, profile_id=entry.profile_id, ref=entry.ref, value_hash=entry.value_hash)
-
-
-def _parts(profiles: BitMap) -> Iterator[BitMap]:
-    ids = iter(profiles)
-    while part := BitMap(islice(ids, READ_AHEAD)):
-        yield part

@@ -54,9 +54,12 @@ class App:
 
     def hub(self, *, level: str = "warning", **options: Any) -> Hub:
         """Read the config and return what pulls and pushes by it; a context manager."""
+        from core.cli.definitions import definitions_of
         from core.hub import Hub
 
-        return Hub(self.config(level=level), clock=self.clock, environ=self.environ, **options)
+        config = self.config(level=level)
+        definitions_of(config)  # a wrong expression is told before a database is made or anybody is asked
+        return Hub(config, clock=self.clock, environ=self.environ, **options)
 
     def say(self, message: str) -> None:
         """Tell the person something that is not data."""

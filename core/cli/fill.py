@@ -22,14 +22,12 @@ BOOKKEEPING = ("id", "live", "changed_at")
 @click.pass_obj
 def pull_command(app: App, connection: tuple[str, ...], full: bool) -> int:
     """Fill the store from the connections."""
-    from core.cli.definitions import definitions_of
     from core.cli.deliver import stopping, watching
     from core.cli.plans import describe_pull, show_pulls
     from core.run import pull
 
     with app.hub() as hub:
         known_names(connection, hub.config.connections, "connection")
-        definitions_of(hub.config)  # a wrong expression is told before any request
         with stopping(hub.stop), watching("Pulling") as on_event:
             pulls = pull(hub, names=connection, full=full, on_event=on_event)
         code = FAILED if hub.stop.is_set() else _pull_code(pulls)

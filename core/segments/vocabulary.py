@@ -156,10 +156,9 @@ def read_vocabulary(config: Config, connectors: Mapping[str, Connector], store: 
 
 
 def _configured(connection: ConnectionConfig, connector: Connector) -> Iterator[StreamWords]:
-    from core.config.secrets import without_secrets  # not needed to parse a segment
+    from core.config.secrets import provisional_settings  # not needed to parse a segment
 
-    values, _ = without_secrets(connector.settings_model, connection.settings)
-    settings = connector.settings_model.model_validate(values)
+    settings = provisional_settings(connector.settings_model, connection.settings)
     for name, stream in connector.streams(settings).items():
         if connection.streams is None or name in connection.streams:
             yield _words(connection.name, stream, connector.manifest.category)

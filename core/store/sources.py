@@ -11,13 +11,11 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
-from typing import Any, get_args
-
-from pydantic import SecretStr
 
 from core.clock import to_us, utc_now
 from core.config.model import Config, ConnectionConfig
-from core.contract import Category, Kind, Settings, Stream, Trust
+from core.config.secrets import provisional_settings
+from core.contract import Category, Kind, Stream, Trust
 from core.errors import ConfigError, Problem
 from core.registry import Connector
 from core.store.db import Store
@@ -55,20 +53,10 @@ def landing_name(connection: str, stream: Stream) -> str:
 
 def declared_streams(connector: Connector, connection: ConnectionConfig) -> Mapping[str, Stream]:
     """Return the streams that *connection* has by its config, without resolving a secret."""
-    known = connector.streams(_unresolved(connector.settings_model, connection.settings))
+    known = connector.streams(provisional_settings(connector.settings_model, connection.settings))
     if connection.streams is None:
         return known
     return {name: known[name] for name in connection.streams if name in known}
-
-
-def _unresolved(model: type[Settings], values: Mapping[str, object]) -> Settings:
-    """Return the settings with a placeholder where a secret is still a reference to a variable or a file."""
-    plain: dict[str, Any] = dict(values)
-    for name, field in model.model_fields.items():
-        secret = field.annotation is SecretStr or SecretStr in get_args(field.annotation)
-        if secret and (isinstance(plain.get(name), Mapping) or (name not in plain and field.is_required())):
-            plain[name] = SecretStr("unresolved")
-    return model.model_validate(plain)
 
 
 def register(store: Store, config: Config, connectors: Mapping[str, Connector], *, at: datetime | None = None) -> None:

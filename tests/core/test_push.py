@@ -12,6 +12,7 @@ from support.story import NOON, Story, held, ids, skips
 from core.approve import approve
 from core.contract import Verdict
 from core.errors import AuthError, QuotaExhausted, RateLimited, TransientError
+from core.run import sync
 from core.store.dead_letters import dead_letters
 from core.store.pauses import pause, resume
 from core.store.runs import Status, requests_of
@@ -321,3 +322,28 @@ def test_a_lost_answer_to_making_an_audience_never_makes_two(story: Story) -> No
     story.people(1, stage="lead")
     story.sync()
     assert ids(2) == story.there()
+
+
+def test_told_to_stop_between_batches_the_rest_waits_for_the_next_start(story: Story) -> None:
+    """Nobody is lost, and nobody is sent twice."""
+    story.people(*range(1, 8))
+    hub = story.hub()
+    first = sync(hub, on_event=lambda event: hub.stop.set() if event.what == "batch_pushed" else None)
+    assert Status.STOPPED == first.syncs[0].status
+    assert 3 == len(story.there())
+
+    story.sync()
+    assert ids(*range(1, 8)) == story.there()
+    assert 7 == len(story.vendor.moved())
+
+
+def test_a_destination_is_asked_once_a_run_for_whom_it_does_not_know(story: Story) -> None:
+    """However many audiences somebody is wanted in."""
+    story.add_sync("vips", audience_kind="mail")
+    story.add_sync("zoo", audience_kind="mail", audience_name="Zoo")
+    story.vendor.unknown.add("p1@example.com")
+    story.people(1, 2)
+    report = story.sync()
+
+    assert {"not_found": 2} == skips(report)
+    assert ["p1@example.com", "p2@example.com"] == sorted(story.vendor.finds)

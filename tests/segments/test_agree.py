@@ -323,7 +323,7 @@ EXPRESSIONS = st.recursive(atoms(), _joined, max_leaves=4)
 
 
 # shrinking such a case takes minutes: add Phase.shrink to look closer at a failure
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.reuse,))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.reuse, Phase.generate))
 @given(data=st.data(), world=worlds(), texts=st.lists(EXPRESSIONS, min_size=4, max_size=8), indexed=st.booleans())
 def test_the_engine_and_the_reference_agree(
     shared: Store, data: st.DataObject, world: World, texts: list[str], indexed: bool

@@ -222,6 +222,16 @@ def test_side_columns_are_made_used_and_dropped(store: Store) -> None:
     assert not store.conn.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (made[0],)).fetchone()
 
 
+def test_a_source_that_brought_no_events_has_none_also_with_side_columns(store: Store) -> None:
+    world = World()
+    world.event(world.person(), "Order", ago(days=1), "app.events", ms=0)
+    world.write(store)
+    defined = definitions({"web": 'did("Order", ms=0, source="web")', "app": 'did("Order", ms=0, source="app")'})
+    ensure_indexes(store, defined)
+
+    assert [[], [1]] == [list(bits) for bits in evaluate(store, defined, as_of=AS_OF).sets.values()]
+
+
 def test_a_short_window_is_found_by_time(store: Store) -> None:
     world = World()
     person = world.person()

@@ -1,0 +1,127 @@
+"""
+Members who are listed and wanted, and yet not as they were: another key, another object, other values, or never confirmed.
+
+Only who changed since the last plan is looked at. A member who goes by another key is moved as one thing; where both keys are
+one object, only the ledger changes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from pyroaring import BitMap
+
+from core import reach
+from core.contract import Ref
+from core.plan import Move, Rekey, Skip
+from core.store import ledger
+from core.store.ledger import Entry, State
+
+if TYPE_CHECKING:
+    from core.draft import Drafting
+
+CHUNK: Final = 20_000
+
+
+class Changes:
+    """Finds the moves and the updates of a draft."""
+
+    def __init__(self, drafting: Drafting) -> None:
+        self.d = drafting
+
+    def find(self, add_only: bool) -> BitMap:
+        """Find the moves, and return who is to be sent again with other values, another object, or for want of an answer."""
+        if self.d.row is None:
+            return BitMap()
+        unsure = ledger.in_state(self.d.conn, self.d.id, State.UNSURE)
+        listed = (
+            (self.d.standing.owned & self.d.case.wanted) - self.d.standing.waiting - self.d.rests.adds - self.d.rests.removes
+        )
+        suspects = (self.d.case.changed | self.d.rests.due | unsure | self._valued()) & listed
+        updates = BitMap()
+        for part in parts(suspects):
+            updates |= self._part(part, unsure, add_only)
+        return updates
+
+    def _valued(self) -> BitMap:
+        """Return everybody where the audience carries other fields than when it was last written."""
+        fields = json.dumps(list(self.d.audience.wanted_fields()))
+        row = self.d.conn.execute("SELECT value FROM settings WHERE key = ?", (fields_setting(self.d.id),)).fetchone()
+        return self.d.standing.owned if fields != (row[0] if row else "[]") else BitMap()
+
+    def _part(self, part: BitMap, unsure: BitMap, add_only: bool) -> BitMap:
+        keys = reach.keys_of(self.d.conn, part, self.d.kind)
+        rows = ledger.of_profiles(self.d.conn, self.d.id, part)
+        values = reach.values_of(self.d.conn, part, self.d.audience.wanted_fields())
+        merged = reach.merged_into(
+            self.d.conn, self.d.stream_id, {str(e.remote_id) for entries in rows.values() for e in entries if e.remote_id}
+        )
+        updates, gone = BitMap(), {}
+        for profile_id, entries in rows.items():
+            ours = [e for e in entries if e.state in ledger.OURS]
+            current = next((e for e in ours if e.member_key == keys.get(profile_id)), None)
+            old = self.d.as_merged([e for e in ours if e is not current])
+            if old:
+                gone[profile_id] = (current, old)
+            if current is not None:
+                other = current.value_hash != reach.value_hash(values.get(profile_id, {})) and bool(
+                    self.d.audience.wanted_fields()
+                )
+                if other or profile_id in unsure or current.remote_id in merged:
+                    updates.add(profile_id)
+        self._move(gone, keys, add_only)
+        return updates
+
+    def _move(self, gone: dict[int, tuple[Entry | None, list[Entry]]], keys: dict[int, str], add_only: bool) -> None:
+        """Decide for each listed member with rows under other keys: out and in, or the ledger alone."""
+        held = self.d.held_by_others([entry for _, old in gone.values() for entry in old])
+        keyed = {p: keys[p] for p, (current, _) in gone.items() if current is None and p in keys}
+        denied_ = self.d.said_no(BitMap(keyed))
+        self.d.skips[Skip.CONSENT] |= denied_
+        new = {p: key for p, key in keyed.items() if p not in denied_}
+        self.d.skips[Skip.NO_IDENTIFIER] |= BitMap(p for p, (current, _) in gone.items() if current is None and p not in keys)
+        refs = self.d.ask(new)
+        self._settle_same_object(gone, keys, refs)
+        self.d.settle_keys(new)
+        refs = {p: ref for p, ref in refs.items() if p in new}
+        self.d.settle_refs(new, refs)
+        for profile_id, (_, entries) in gone.items():
+            old = tuple(e for e in entries if e.member_key not in held) if not add_only else ()
+            if profile_id in refs:
+                self.d.moves.append(Move(profile_id, old, (new[profile_id], refs[profile_id])))
+            elif old:
+                self.d.moves.append(Move(profile_id, old, None))
+
+    def _settle_same_object(
+        self, gone: dict[int, tuple[Entry | None, list[Entry]]], keys: dict[int, str], refs: dict[int, Ref]
+    ) -> None:
+        """Where the old and the new key are one object, the ledger changes and nothing else."""
+        for profile_id, (current, old) in gone.items():
+            ref = current.ref if current else refs.get(profile_id)
+            same = next((e for e in old if ref is not None and e.ref.remote_id == ref.remote_id), None)
+            if same is None:
+                continue
+            new = None if current else replace(same, member_key=keys[profile_id], profile_id=profile_id)
+            self.d.rekeys.append(Rekey(same.member_key, new))
+            old.remove(same)
+            refs.pop(profile_id, None)
+
+
+def fields_setting(audience_id: int) -> str:
+    """Return under which setting the fields are kept that an audience was last written with."""
+    return f"fields\x1f{audience_id}"
+
+
+def parts(profiles: Iterable[int]) -> Iterator[BitMap]:
+    """Return *profiles* in parts of a size that a few queries can take."""
+    part: list[int] = []
+    for profile_id in profiles:
+        part.append(profile_id)
+        if len(part) == CHUNK:
+            yield BitMap(part)
+            part = []
+    if part:
+        yield BitMap(part)
