@@ -176,7 +176,7 @@ class _StreamPull:
             error = caught
             if isinstance(error, ConnectorError):
                 error.locate(connection=self.of.connection, stream=self.of.stream)
-            if not isinstance(error, StoreError | LeaseLost):
+            if not isinstance(error, StoreError | LeaseLost | QuotaExhausted | Stopped):  # a pause is no failure
                 self._note_end(str(error))
             if isinstance(error, ENDS_CONNECTION):
                 raise

@@ -95,5 +95,8 @@ def _rank_sources(conn: sqlite3.Connection, priority: list[str]) -> None:
 
 def _keep_aliases(conn: sqlite3.Connection, now: int) -> None:
     """Remember which ids were joined into which, always the last."""
-    conn.execute("UPDATE profile_aliases SET new_id = a.new FROM r_alias_profile a WHERE profile_aliases.new_id = a.old")
+    conn.execute(
+        "UPDATE profile_aliases SET new_id = a.new FROM r_alias_profile a WHERE profile_aliases.new_id = a.old "
+        "AND profile_aliases.new_id IN (SELECT old FROM r_alias_profile)"
+    )
     conn.execute("INSERT OR REPLACE INTO profile_aliases SELECT old, new, ? FROM r_alias_profile", (now,))

@@ -25,6 +25,7 @@ from core.pull import PageStored, PullReport, pull_connection
 from core.resolve import resolve
 from core.segments.definitions import Definitions
 from core.segments.evaluate import Evaluation, evaluate
+from core.segments.indexes import ensure_indexes
 from core.store import Store, leases, memberships, pauses, runs
 from core.store.runs import Status
 
@@ -113,6 +114,7 @@ def sync(
         )
         as_of = resolve_now(hub, store)
         definitions = hub.definitions(store)
+        ensure_indexes(store, definitions)
         evaluation = evaluate(store, definitions, as_of=as_of)
         sets = record(hub, store, definitions, evaluation, trigger=trigger)
         delivery = Delivery(
@@ -147,6 +149,7 @@ def plan(
         pull_stale(hub, store, fresh=fresh, no_pull=not pull, names=None, full=full, session=session, on_event=on_event)
         now = resolve_now(hub, store)
         definitions = hub.definitions(store)
+        ensure_indexes(store, definitions)
         evaluation = evaluate(store, definitions, as_of=as_of or now)
         delivery = Delivery(session, store, definitions, evaluation, attended=True)
         return [one for chosen_one in chosen for one in plans_of(delivery, chosen_one, remember=as_of is None)]

@@ -94,7 +94,7 @@ def block(conn: sqlite3.Connection, now: int) -> int:
     script(
         conn,
         """
-        CREATE TEMP TABLE r_turned AS SELECT i.id FROM identifiers i JOIN r_candidate c ON c.id = i.id
+        CREATE TEMP TABLE r_turned AS SELECT i.id FROM r_candidate c CROSS JOIN identifiers i ON i.id = c.id
             WHERE (i.blocked_at IS NOT NULL) <> (i.id IN (SELECT id FROM r_blocked));
         INSERT OR IGNORE INTO r_dirty SELECT l.subject_id FROM r_turned t
             CROSS JOIN subject_identifiers l ON l.identifier_id = t.id;
@@ -274,7 +274,8 @@ def _write(conn: sqlite3.Connection, graph: Graph) -> None:
             CASE WHEN i.blocked_at IS NULL AND i.{node} NOT IN (SELECT node FROM r_won) THEN i.{node} END, 0
             FROM r_ident r CROSS JOIN identifiers i ON i.id = r.id;
         UPDATE identifiers SET {node} = n.node, known = n.known FROM r_ident_now n
-            WHERE n.id = identifiers.id AND (identifiers.{node} IS NOT n.node OR identifiers.known <> n.known);
+            WHERE n.id = identifiers.id AND identifiers.id IN (SELECT id FROM r_ident_now)
+            AND (identifiers.{node} IS NOT n.node OR identifiers.known <> n.known);
         CREATE TEMP TABLE r_now (subject_id INTEGER PRIMARY KEY, node INTEGER);
         INSERT INTO r_now SELECT l.subject_id, c.node FROM r_label l CROSS JOIN r_component c ON c.component = l.label;
         INSERT OR IGNORE INTO r_now SELECT id, NULL FROM r_subject;

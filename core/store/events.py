@@ -15,7 +15,7 @@ from core import normalise
 from core.contract import BadRecord, Kind, Record, Stream, pick
 from core.store.canonical import UnreadableError
 from core.store.catalogue import Catalogue
-from core.store.identity import IdentifierReader, Seen, attach, event_ref, known_subjects
+from core.store.identity import IdentifierReader, Seen, attach, event_ref, known_subjects, plain
 from core.store.landing import flatten
 from core.store.reading import Prepared, Stored, fingerprint, reason, record_key
 from core.store.sources import Source
@@ -59,6 +59,7 @@ class EventStore:
         self._stream = stream
         self._identifiers = IdentifierReader(source.connection, stream.identifiers)
         self._catalogue = Catalogue(source.id)
+        self._fields = [(column, where, plain(where)) for column, where in stream.fields.items()]
         self._mapped = {where for where in (stream.key, *stream.fields.values()) if isinstance(where, str)}
 
     def prepare(self, records: Sequence[Record]) -> Prepared[ParsedEvent]:
@@ -90,9 +91,8 @@ class EventStore:
         return rows
 
     def _values(self, record: Record) -> dict[str, object]:
-        fields = self._stream.fields
-        values = {column: pick(record, where) for column, where in fields.items()}
-        if "properties" not in fields:
+        values = {column: record.get(name) if name is not None else pick(record, where) for column, where, name in self._fields}
+        if "properties" not in self._stream.fields:
             flat = self._stream.columns(record) if self._stream.columns else flatten(record)
             values["properties"] = {
                 name: value for name, value in flat.items() if name not in self._mapped and value is not None

@@ -2,7 +2,8 @@
 What is known of a profile or a company: its canonical fields from all its rows, by the sources' priority, then the latest.
 
 Works on the temporary tables that `components` leaves. Every change is noted in the history; a profile whose records are all
-gone keeps its last fields and is no longer live.
+gone keeps its last fields and is no longer live. Every statement is driven by what was touched (`CROSS JOIN`; a unary plus
+where the planner would rather read all addresses), so a small change costs little whatever the size of the store.
 """
 
 from __future__ import annotations
@@ -57,32 +58,34 @@ def rewrite_rows(conn: sqlite3.Connection) -> None:
             LEFT JOIN r_touch_profile t ON t.id = s.profile_id LEFT JOIN profiles p ON p.id = s.profile_id;
         """,
     )
-    streams = conn.execute("SELECT id, landing FROM streams WHERE id IN (SELECT DISTINCT stream_id FROM r_row)").fetchall()
-    for stream_id, landing in streams:
+    for stream_id, landing in conn.execute(
+        "SELECT id, landing FROM streams WHERE id IN (SELECT DISTINCT stream_id FROM r_row)"
+    ).fetchall():
         if landing and conn.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (landing,)).fetchone():
-            conn.execute(
-                f'UPDATE "{landing}" AS t SET profile_id = x.profile_id, company_id = x.company_id FROM r_row x '
-                "WHERE x.stream_id = ? AND x.ref = t.key "
-                "AND (t.profile_id IS NOT x.profile_id OR t.company_id IS NOT x.company_id)",
-                (stream_id,),
-            )
+            _rewrite(conn, f'"{landing}"', "t.key = x.ref", stream_id)
         for kind, table in TABLES.items():
-            if (
-                kind is not Kind.EVENT
-                and conn.execute(f"SELECT 1 FROM {table} WHERE stream_id = ? LIMIT 1", (stream_id,)).fetchone()
-            ):
-                conn.execute(
-                    f"UPDATE {table} AS t SET profile_id = x.profile_id, company_id = x.company_id FROM r_row x WHERE "
-                    "x.stream_id = ? AND t.stream_id = x.stream_id AND t.record_key = x.ref "
-                    "AND (t.profile_id IS NOT x.profile_id OR t.company_id IS NOT x.company_id)",
-                    (stream_id,),
-                )
+            held = f"SELECT 1 FROM {table} WHERE stream_id = ? LIMIT 1"
+            if kind is not Kind.EVENT and conn.execute(held, (stream_id,)).fetchone():
+                _rewrite(conn, table, "t.stream_id = x.stream_id AND t.record_key = x.ref", stream_id)
     # driven by the few subjects that moved, never by a scan of all events
     conn.execute(
         "UPDATE events SET profile_id = x.profile_id, company_id = x.own FROM r_row x "
         "WHERE x.subject_id = events.subject_id AND events.id IN (SELECT e.id FROM r_row m CROSS JOIN events e "
         "INDEXED BY events_subject ON e.subject_id = m.subject_id "
         "WHERE e.profile_id IS NOT m.profile_id OR e.company_id IS NOT m.own)"
+    )
+
+
+def _rewrite(conn: sqlite3.Connection, table: str, match: str, stream_id: int) -> None:
+    script(conn, "CREATE TEMP TABLE r_target_row (id INTEGER PRIMARY KEY, profile_id INTEGER, company_id INTEGER);")
+    conn.execute(
+        f"INSERT INTO r_target_row SELECT t.rowid, x.profile_id, x.company_id FROM r_row x CROSS JOIN {table} t ON {match} "
+        "WHERE x.stream_id = ? AND (t.profile_id IS NOT x.profile_id OR t.company_id IS NOT x.company_id)",
+        (stream_id,),
+    )
+    conn.execute(
+        f"UPDATE {table} SET profile_id = x.profile_id, company_id = x.company_id FROM r_target_row x "
+        f"WHERE x.id = {table}.rowid AND {table}.rowid IN (SELECT id FROM r_target_row)"
     )
 
 
@@ -140,7 +143,7 @@ def _collect(conn: sqlite3.Connection, graph: Graph, columns: list[str]) -> None
         UPDATE r_merged SET live = 1 WHERE EXISTS (SELECT 1 FROM subjects s CROSS JOIN r_active a ON a.stream_id = s.stream_id
             WHERE s.{node} = r_merged.id AND s.live = 1);
         UPDATE r_merged SET {field} = (SELECT min(i.value) FROM identifiers i WHERE i.{node} = r_merged.id
-            AND i.kind = '{identifier}' AND i.known = 1) WHERE {field} IS NULL;
+            AND +i.kind = '{identifier}' AND i.known = 1) WHERE {field} IS NULL;
         UPDATE r_merged SET {kept} WHERE live = 0;
         """,
     )
@@ -153,10 +156,10 @@ def _add_people_fields(conn: sqlite3.Connection) -> None:
         """
         CREATE TEMP TABLE r_user (id INTEGER PRIMARY KEY, value TEXT, n INTEGER);
         INSERT INTO r_user SELECT m.id, min(i.value), count(*) FROM r_merged m CROSS JOIN identifiers i ON i.profile_id = m.id
-            AND i.kind = 'user_id' AND i.known = 1 GROUP BY m.id;
+            AND +i.kind = 'user_id' AND i.known = 1 GROUP BY m.id;
         UPDATE r_user SET value = (SELECT i.value FROM identifiers i CROSS JOIN subject_identifiers l ON l.identifier_id = i.id
                 CROSS JOIN subjects s ON s.id = l.subject_id CROSS JOIN r_active a ON a.stream_id = s.stream_id
-                WHERE i.profile_id = r_user.id AND i.kind = 'user_id' AND i.known = 1 AND s.trust = 'key' AND s.live = 1
+                WHERE i.profile_id = r_user.id AND +i.kind = 'user_id' AND i.known = 1 AND s.trust = 'key' AND s.live = 1
                 ORDER BY a.rank, s.changed_at DESC, i.value LIMIT 1) WHERE n > 1;
         UPDATE r_merged SET user_id = u.value FROM r_user u WHERE u.id = r_merged.id;
         UPDATE r_merged SET company_id = e.company_id FROM r_employer e WHERE e.id = r_merged.id;

@@ -230,6 +230,7 @@ def m002_identity(db: Database) -> None:
         CREATE TABLE profile_aliases (       -- profiles that were joined into another
             old_id INTEGER PRIMARY KEY, new_id INTEGER NOT NULL, at INTEGER NOT NULL
         );
+        CREATE INDEX profile_aliases_new ON profile_aliases (new_id);
         CREATE TABLE field_history (         -- every change of a canonical field, from the first day
             of TEXT NOT NULL,                -- profile, company, subscription
             field TEXT NOT NULL, of_id INTEGER NOT NULL, from_at INTEGER NOT NULL, value,

@@ -126,9 +126,12 @@ def test_no_time(value: object) -> None:
         (normalise.integer, "42", 42), (normalise.integer, 4.0, 4), (normalise.integer, 2**60 + 1, 2**60 + 1),
         (normalise.integer, "", None), (normalise.integer, True, 1), (normalise.number, " 1.5 ", 1.5),
         (normalise.number, Decimal("2.5"), 2.5), (normalise.number, None, None), (normalise.boolean, "Yes", True),
-        (normalise.boolean, 0, False), (normalise.boolean, " ", None), (normalise.text, "  x ", "x"), (normalise.text, "  ", None),
-        (normalise.text, 5, "5"), (normalise.text, True, "true"), (normalise.domain, "HTTPS://www.Example.com:80/x?y", "example.com"),
-        (normalise.domain, "localhost", None), (normalise.company_name, "  Acme\tAB ", "acme ab"), (normalise.company_name, 5, None),
+        (normalise.boolean, 0, False),
+        (normalise.boolean, " ", None), (normalise.text, "  x ", "x"), (normalise.text, "  ", None),
+        (normalise.text, 5, "5"),
+        (normalise.text, True, "true"), (normalise.domain, "HTTPS://www.Example.com:80/x?y", "example.com"),
+        (normalise.domain, "localhost", None),
+        (normalise.company_name, "  Acme\tAB ", "acme ab"), (normalise.company_name, 5, None),
     ],
 )  # fmt: skip
 def test_plain_values(read: object, value: object, expected: object) -> None:

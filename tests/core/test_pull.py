@@ -99,7 +99,9 @@ def test_a_changed_record_replaces_its_row_and_its_identifiers(path: Path) -> No
 
     assert ("new@example.com", None) == world.one("SELECT email, city FROM crm__contacts")
     assert ["crm.contact_id", "email"] == [
-        kind for (kind,) in world.rows("SELECT i.kind FROM identifiers i JOIN subject_identifiers l ON l.identifier_id = i.id ORDER BY 1")
+        kind for (kind,) in world.rows(
+            "SELECT i.kind FROM identifiers i JOIN subject_identifiers l ON l.identifier_id = i.id ORDER BY 1"
+        )
     ]  # fmt: skip
     assert [(None,)] == world.rows("SELECT profile_id FROM identifiers WHERE value = 'old@example.com'")
     assert "new@example.com" == world.one("SELECT email FROM profiles")

@@ -59,7 +59,8 @@ class Tools(World):
             where = "t.stream_id = s.stream_id" if of is None else f"s.stream_id = (SELECT id FROM streams WHERE name = '{of}')"
             exists = self.rows("SELECT 1 FROM sqlite_master WHERE name = ?", table)
             if exists:
-                sql = f"SELECT count(*) FROM {table} t JOIN subjects s ON s.ref = t.{key} AND {where} WHERE t.profile_id IS NOT s.profile_id"
+                join = f"{table} t JOIN subjects s ON s.ref = t.{key} AND {where}"
+                sql = f"SELECT count(*) FROM {join} WHERE t.profile_id IS NOT s.profile_id"
                 assert 0 == self.one(sql), table
         assert 0 == self.one(
             "SELECT count(*) FROM events e JOIN subjects s ON s.id = e.subject_id WHERE e.profile_id IS NOT s.profile_id"
@@ -84,7 +85,8 @@ def test_keys_join_records_of_different_tools(tools: Tools) -> None:
     tools.customers = [contact(42, "bo@example.com"), contact(7, "ann@example.com", user="u1")]
     tools.everything()
     assert {
-        frozenset({"crm.contacts:42", "billing.customers:7"}), frozenset({"crm.contacts:2"}), frozenset({"billing.customers:42"}),
+        frozenset({"crm.contacts:42", "billing.customers:7"}), frozenset({"crm.contacts:2"}),
+        frozenset({"billing.customers:42"}),
     } == tools.groups()  # fmt: skip
     before = tools.profile("contacts:42"), tools.profile("contacts:2")
     tools.customers.append(contact(8, "ann@work.example.com", user="u1"))
@@ -127,7 +129,8 @@ def test_claims_attach_and_never_join(tools: Tools) -> None:
     """An event goes to the first identifier that a key knows; a stranger's is anonymous until somebody is known by it."""
     tools.contacts = [contact(1, "a@example.com"), contact(2, "b@example.com")]
     tools.visits = [
-        visit(1, email="a@example.com", anon="x"), visit(2, anon="x"), visit(3, user="u9", email="b@example.com"), visit(4, user="u9"),
+        visit(1, email="a@example.com", anon="x"), visit(2, anon="x"), visit(3, user="u9", email="b@example.com"),
+        visit(4, user="u9"),
     ]  # fmt: skip
     tools.everything()
     tools.check()
@@ -311,9 +314,7 @@ def test_rows_of_a_person_have_the_persons_company(tmp_path: Path) -> None:
         ),
     )
     world.everything()
-    company = {
-        value: id_ for value, id_ in world.rows("SELECT value, company_id FROM identifiers WHERE kind = 'crm.company_id'")
-    }
+    company = dict(world.rows("SELECT value, company_id FROM identifiers WHERE kind = 'crm.company_id'"))
     assert [company["c1"], company["c9"]] == [c for (c,) in world.rows("SELECT company_id FROM deals ORDER BY key")]
     contacts[0] = contact(1, "a@example.com", company="c2")
     world.everything()
@@ -391,6 +392,34 @@ def test_another_account_is_refused_and_rebind_starts_as_new(tools: Tools) -> No
     assert profile != tools.profile("contacts:1")
     assert [(0,)] == tools.rows("SELECT live FROM profiles WHERE id = ?", profile)
     assert 2 == tools.one("SELECT count(*) FROM profiles WHERE live = 1")
+
+
+def test_a_small_change_costs_the_same_whatever_the_size_of_the_store(tmp_path: Path) -> None:
+    """Counted in steps of SQLite's machine, so that a plan that reads a whole table is seen."""
+    steps = {}
+    for size in (100, 1000):
+        tools = Tools(tmp_path / f"{size}.db")
+        tools.contacts = [contact(i, f"p{i}@example.com", company=f"c{i // 2}") for i in range(size)]
+        tools.customers = [contact(i, f"p{i}@example.com", user=f"u{i}") for i in range(size)]
+        tools.visits = [visit(i, email=f"p{i % size}@example.com", anon=f"x{i}") for i in range(2 * size)]
+        tools.everything()
+        tools.contacts = [contact(1, "new@example.com", name="Ann", company="c1")]
+        tools.customers = [contact(2, "p2@example.com", user="u3")]
+        tools.visits = [visit(-1, anon="x5"), visit(-2, email="p7@example.com")]
+        for name in tools.connections:
+            tools.pull(name)
+        count = 0
+
+        def step() -> None:
+            nonlocal count
+            count += 1
+
+        tools.store.conn.set_progress_handler(step, 10)
+        tools.resolve()
+        tools.store.conn.set_progress_handler(None, 0)
+        tools.check()
+        steps[size] = count
+    assert steps[1000] < 1.5 * steps[100], steps
 
 
 # --- the algebra

@@ -419,3 +419,32 @@ def test_a_leaf_shared_by_segments_is_asked_once(shared: Store, monkeypatch: pyt
     )
 
     assert 3 + 5 == len(asked) == len(set(asked))
+
+
+def test_the_past_takes_the_last_change_before_it_and_an_end_that_came_later_as_not_yet_come(shared: Store) -> None:
+    """Of two earlier values the later one counts; what is cancelled today but ended after that day was in force."""
+    world = World()
+    person = world.person(country="NO")
+    for days, country in ((50, "SE"), (30, "DK"), (5, "NO")):
+        world.history.append(("profile", person, "country", country, ago(days=days)))
+    ended = {"status": "canceled", "mrr": 900, "started_at": ago(days=50), "ended_at": ago(days=5)}
+    world.subscriptions = [{"profile_id": person} | ended]
+
+    assert [person] == members(shared, world, 'country == "DK" and paying', as_of=AS_OF - timedelta(days=10))
+    assert [person] == members(shared, world, 'country == "NO" and not paying')
+
+
+def test_of_two_answers_at_one_moment_the_later_stored_counts(shared: Store) -> None:
+    world = World()
+    for number in (2, 9):
+        world.answers.append(
+            {
+                "profile_id": 1,
+                "survey": "NPS",
+                "question": "Score",
+                "kind": "score",
+                "number": number,
+                "answered_at": ago(days=1),
+            }
+        )
+    assert [world.person()] == members(shared, world, "nps == 9")

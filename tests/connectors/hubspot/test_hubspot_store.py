@@ -17,7 +17,9 @@ from core.registry import load_connector
 from core.store import Store
 from core.store.sources import bind_account, register
 
-CONNECTION = ConnectionConfig("crm", "hubspot", place=Place("tagalong.toml", 1, "connections.crm"))
+CONNECTION = ConnectionConfig(
+    "crm", "hubspot", place=Place("tagalong.toml", 1, "connections.crm"), settings={"token": {"env": "HUBSPOT_TOKEN"}}
+)
 
 
 class Killed(BaseException):

@@ -19,7 +19,9 @@ from core.registry import load_connector
 from core.store import Store
 from core.store.sources import register
 
-BILLING = ConnectionConfig("billing", "stripe", place=Place("tagalong.toml", 1, "connections.billing"))
+BILLING = ConnectionConfig(
+    "billing", "stripe", place=Place("tagalong.toml", 1, "connections.billing"), settings={"key": {"env": "STRIPE_KEY"}}
+)
 Pull = Callable[..., PullReport]
 
 

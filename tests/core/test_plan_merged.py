@@ -1,0 +1,74 @@
+"""A vendor that merges two listed people and changes the survivor's address at once: nobody falls out of a list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import audiences
+from support.story import Story, ids
+
+from core.contract import Page
+
+
+@pytest.fixture
+def merging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Story, dict[str, str]]:
+    """A story, and whom its vendor tells of as merged: loser to winner."""
+    merged: dict[str, str] = {}
+    everybody = audiences.contacts
+
+    def contacts(api: Any, cursor: Any, resume: str | None) -> Iterator[Page]:
+        yield from everybody(api, cursor, resume)
+        if merged:
+            yield Page([], merged=list(merged.items()))
+
+    monkeypatch.setattr(audiences, "contacts", contacts)
+    return Story(tmp_path), merged
+
+
+def _merge(story: Story, merged: dict[str, str], loser: str, winner: str) -> None:
+    """As a vendor does it: the loser is gone, from the lists too, and the winner answers to both addresses."""
+    merged[loser] = winner
+    lost = story.vendor.people.pop(loser)
+    story.vendor.people[winner]["also"] = (lost["email"],)
+    for members in story.vendor.audiences.values():
+        members.pop(loser, None)
+
+
+@pytest.mark.parametrize(("loser", "winner"), [("1", "2"), ("2", "1")])
+def test_a_survivor_with_a_new_address_stays_listed(
+    merging: tuple[Story, dict[str, str]], loser: str, winner: str
+) -> None:
+    story, merged = merging
+    story.people(1, 2, 3)
+    story.sync()
+    _merge(story, merged, loser, winner)
+    story.people(int(winner), email="new@example.com")
+    story.vendor.log.clear()
+
+    for _ in range(2):
+        report = story.sync()
+        assert report.status == "done"
+        assert story.there() == ids(int(winner), 3)
+    assert story.vendor.log == []
+
+
+@pytest.mark.parametrize(("loser", "winner"), [("1", "2"), ("2", "1")])
+def test_a_survivor_who_goes_by_the_address_of_the_lost_one_stays_listed(
+    merging: tuple[Story, dict[str, str]], loser: str, winner: str
+) -> None:
+    story, merged = merging
+    story.people(1, 2, 3)
+    story.sync()
+    before = {id_: person["email"] for id_, person in story.vendor.people.items()}
+    _merge(story, merged, loser, winner)
+    story.people(int(winner), email=before[loser], also=(before[winner],))
+    story.vendor.log.clear()
+
+    for _ in range(2):
+        report = story.sync()
+        assert report.status == "done"
+        assert story.there() == ids(int(winner), 3)
+    assert story.vendor.log == []
