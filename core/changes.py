@@ -63,9 +63,11 @@ class Changes:
         for profile_id, entries in rows.items():
             ours = [e for e in entries if e.state in ledger.OURS]
             current = next((e for e in ours if e.member_key == keys.get(profile_id)), None)
-            old = self.d.as_merged([e for e in ours if e is not current])
-            if old:
-                gone[profile_id] = (current, old)
+            # a row of the surviving object itself comes before one of an object merged into it: its handle is the good one
+            others = sorted((e for e in ours if e is not current), key=lambda e: e.remote_id in merged)
+            if others:
+                now = self.d.as_merged([current])[0] if current else None
+                gone[profile_id] = (now, self.d.as_merged(others))
             if current is not None:
                 other = current.value_hash != reach.value_hash(values.get(profile_id, {})) and bool(
                     self.d.audience.wanted_fields()
@@ -84,7 +86,7 @@ class Changes:
         new = {p: key for p, key in keyed.items() if p not in denied_}
         self.d.skips[Skip.NO_IDENTIFIER] |= BitMap(p for p, (current, _) in gone.items() if current is None and p not in keys)
         refs = self.d.ask(new)
-        self._settle_same_object(gone, keys, refs)
+        self._settle_same_object(gone, keys, refs, held)
         self.d.settle_keys(new)
         refs = {p: ref for p, ref in refs.items() if p in new}
         self.d.settle_refs(new, refs)
@@ -96,17 +98,24 @@ class Changes:
                 self.d.moves.append(Move(profile_id, old, None))
 
     def _settle_same_object(
-        self, gone: dict[int, tuple[Entry | None, list[Entry]]], keys: dict[int, str], refs: dict[int, Ref]
+        self,
+        gone: dict[int, tuple[Entry | None, list[Entry]]],
+        keys: dict[int, str],
+        refs: dict[int, Ref],
+        held: frozenset[str],
     ) -> None:
-        """Where the old and the new key are one object, the ledger changes and nothing else."""
+        """Where the old keys and the new one are one object, the ledger changes and nothing else."""
         for profile_id, (current, old) in gone.items():
             ref = current.ref if current else refs.get(profile_id)
-            same = next((e for e in old if ref is not None and e.ref.remote_id == ref.remote_id), None)
-            if same is None:
+            # there are several where the vendor merged two listed people: one row lives on, and none is a removal
+            same = [e for e in old if ref is not None and e.remote_id == ref.remote_id]
+            if not same:
                 continue
-            new = None if current else replace(same, member_key=keys[profile_id], profile_id=profile_id)
-            self.d.rekeys.append(Rekey(same.member_key, new))
-            old.remove(same)
+            first, *others = sorted(same, key=lambda e: e.member_key in held)
+            new = None if current else replace(first, member_key=keys[profile_id], profile_id=profile_id)
+            self.d.rekeys.append(Rekey(first.member_key, new))
+            self.d.rekeys += [Rekey(e.member_key, None) for e in others if e.member_key not in held]
+            old[:] = [e for e in old if e not in same]
             refs.pop(profile_id, None)
 
 

@@ -31,7 +31,8 @@ def plan_command(
     app: App, sync: tuple[str, ...], members: bool, fresh: timedelta | None, full: bool, no_pull: bool, as_of: datetime | None
 ) -> int:
     """Show exactly what sync would do, and send nothing."""
-    from core.cli.plans import describe_members, describe_plan, describe_sources, show_plans
+    from core.cli.plans import describe_members, describe_plan, describe_sources
+    from core.cli.tables import show_plans
     from core.run import chosen_syncs, connections_under, plan
 
     if no_pull and (fresh or full):
@@ -58,13 +59,10 @@ def plan_command(
 
 
 def _show_sources(sources: list[dict[str, Any]]) -> None:
-    from core.cli.output import clean
-    from core.durations import spell_duration
+    from core.cli.output import age, clean
 
     ages = [
-        f"{one['connection']} "
-        + ("never pulled" if one["age_s"] is None else f"{spell_duration(timedelta(seconds=round(one['age_s'])))} old")
-        for one in sources
+        f"{one['connection']} " + ("never pulled" if one["age_s"] is None else f"{age(one['age_s'])} old") for one in sources
     ]
     click.echo(clean(f"rests on: {', '.join(ages) or 'nothing'}"))
 
@@ -86,14 +84,16 @@ def _show_members(plans: list[dict[str, Any]]) -> None:
 @click.pass_obj
 def sync_command(app: App, sync: tuple[str, ...], limit: int | None, fresh: timedelta | None, no_pull: bool, full: bool) -> int:
     """Pull what is stale and push what differs; once, then exit."""
-    from core.cli.plans import describe_report, show_report
+    from core.cli.plans import describe_report
+    from core.cli.tables import show_report
     from core.run import sync as run_sync
 
     if no_pull and (fresh or full):
         raise click.UsageError("--no-pull, and --fresh or --full, contradict each other")
     with app.hub() as hub:
         known_names(sync, hub.config.syncs, "sync")
-        with stopping(hub.stop), watching("Syncing") as on_event:
+        syncs = len(sync) or sum(one.enabled for one in hub.config.syncs.values())
+        with stopping(hub.stop), watching("Syncing", syncs=syncs) as on_event:
             report = run_sync(hub, names=sync, limit=limit, fresh=fresh, pull=not no_pull, full=full, on_event=on_event)
         code = FAILED if hub.stop.is_set() else report_code(report)
     described = describe_report(report)
@@ -159,22 +159,31 @@ def stopping(stop: threading.Event) -> Iterator[None]:
 
 
 @contextmanager
-def watching(what: str) -> Iterator[OnEvent]:
-    """Show on a terminal what is under way."""
+def watching(what: str, *, pulls: int = 0, syncs: int = 0) -> Iterator[OnEvent]:
+    """Show on a terminal what is under way: a bar over as many *pulls*, then one over *syncs*, where it is known how many."""
     from core.cli.output import progress
 
-    with progress(what) as say:
+    with progress(what) as shown:
         sent: dict[str, int] = {}
+        sending = False
+        if pulls:
+            shown.of(pulls)
 
         def on_event(event: Event) -> None:
+            nonlocal sending
+            if event.what == "sync_started" and not sending:
+                sending = True
+                shown.of(syncs)
             match event.what:
                 case "page_stored":
                     page = event.facts["page"]
-                    say(f"{event.name}: {page.records:,} records, {page.changed:,} changed")
+                    shown.say(f"{event.name}: {page.records:,} records, {page.changed:,} changed")
                 case "batch_pushed":
                     sent[event.name] = sent.get(event.name, 0) + int(event.facts["members"])
-                    say(f"{event.name}: {sent[event.name]:,} members sent")
+                    shown.say(f"{event.name}: {sent[event.name]:,} members sent")
                 case "pull_started" | "sync_started":
-                    say(event.name)
+                    shown.say(event.name)
+                case "pull_ended" | "sync_ended":
+                    shown.step()
 
         yield on_event

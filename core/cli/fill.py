@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,9 +11,14 @@ from core.cli.app import FAILED, HELD, NEWS, App, known_names, verb
 
 if TYPE_CHECKING:
     from core.run import PullRun
-
+    from core.segments.describe import Word
 
 BOOKKEEPING = ("id", "live", "changed_at")
+CHAPTERS = {
+    "field": "people and companies", "company": "people and companies", "source": "as the sources have it",
+    "billing": "billing", "survey": "surveys", "question": "surveys", "event": "events", "property": "events",
+}  # fmt: skip
+"""The table in which `fields` shows each kind of word."""
 
 
 @verb("pull", "tagalong pull crm billing")
@@ -23,12 +28,14 @@ BOOKKEEPING = ("id", "live", "changed_at")
 def pull_command(app: App, connection: tuple[str, ...], full: bool) -> int:
     """Fill the store from the connections."""
     from core.cli.deliver import stopping, watching
-    from core.cli.plans import describe_pull, show_pulls
+    from core.cli.plans import describe_pull
+    from core.cli.tables import show_pulls
     from core.run import pull
 
     with app.hub() as hub:
         known_names(connection, hub.config.connections, "connection")
-        with stopping(hub.stop), watching("Pulling") as on_event:
+        pulls = len(connection) or sum(one.enabled for one in hub.config.connections.values())
+        with stopping(hub.stop), watching("Pulling", pulls=pulls) as on_event:
             pulls = pull(hub, names=connection, full=full, on_event=on_event)
         code = FAILED if hub.stop.is_set() else _pull_code(pulls)
     described = [describe_pull(run) for run in pulls]
@@ -118,25 +125,29 @@ def _facts(row: Mapping[str, Any]) -> str:
 @click.pass_obj
 def fields_command(app: App, text: str) -> int:
     """Show what segments can speak of."""
-    from core.cli.output import table
-    from core.cli.words import read_words
+    from core.cli.definitions import vocabulary_of
+    from core.segments.describe import describe
     from core.store import Store
 
     config = app.config()
     with Store(config.workspace.database) as store:
-        words = read_words(config, store, text)
+        words = describe(store, vocabulary_of(config, store), text)
     if app.as_json:
-        return app.answer(words)
-    shown = False
-    for what, columns in (
-        ("fields", ("field", "type", "coverage", "samples")),
-        ("events", ("event", "count", "people", "properties")),
-        ("questions", ("survey", "question", "answers", "samples")),
-    ):
-        if words[what]:
-            click.echo("\n" * shown, nl=False)
-            table(columns, [[one[column] for column in columns] for one in words[what]])
-            shown = True
-    if not shown:
+        return app.answer({"fields": [word.as_json() for word in words]})
+    if not words:
         app.say("nothing yet that contains it; `tagalong pull` fills the store")
+    _show_words(words)
     return 0
+
+
+def _show_words(words: Iterable[Word]) -> None:
+    """Print words in tables, people first, then what the sources call things, then what happened."""
+    from core.cli.output import table
+
+    chapters: dict[str, list[Word]] = {}
+    for word in words:
+        chapters.setdefault(CHAPTERS[word.kind], []).append(word)
+    for number, (title, several) in enumerate(chapters.items()):
+        click.echo("\n" * bool(number), nl=False)
+        rows = [[w.name, w.type, "" if w.coverage is None else f"{w.coverage:.0%}", w.samples] for w in several]
+        table((title, "type", "have it", "for example"), rows)

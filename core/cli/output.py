@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime, timedelta
@@ -51,6 +51,14 @@ def cell(value: object) -> str:
             return text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…"
 
 
+def age(seconds: float) -> str:
+    """Return how long something took or has been, as coarse as one would say it: `40s`, `12m`, `30h`, `6d`."""
+    for unit, size, most in (("s", 1, 90), ("m", 60, 5_400), ("h", 3_600, 172_800)):
+        if seconds < most:
+            return f"{round(seconds / size)}{unit}"
+    return f"{round(seconds / 86_400)}d"
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "") -> None:
     """Print rows: a drawn table on a terminal, aligned columns elsewhere; numbers stand to the right."""
     cells = [[cell(value) for value in row] for row in rows]
@@ -80,17 +88,44 @@ def _draw(columns: Sequence[str], cells: Sequence[Sequence[str]], right: Sequenc
     Console().print(drawn)
 
 
+class Progress:
+    """What is under way. This one tells nobody; `progress` gives one that draws where there is a terminal."""
+
+    def say(self, state: str) -> None:
+        """Show a new state."""
+
+    def of(self, total: int) -> None:
+        """Show a bar from now on, for *total* steps."""
+
+    def step(self) -> None:
+        """Fill the bar by one step."""
+
+
 @contextmanager
-def progress(what: str) -> Iterator[Callable[[str], None]]:
-    """Show what is under way, on a terminal only; call the given function with each new state."""
+def progress(what: str) -> Iterator[Progress]:
+    """Show what is under way, on a terminal only."""
     if not sys.stderr.isatty():
-        yield lambda _state: None
+        yield Progress()
         return
     from rich.console import Console
-    from rich.text import Text
+    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
+    from rich.progress import Progress as Drawn
 
-    with Console(stderr=True).status(Text(clean(what))) as status:
-        yield lambda state: status.update(Text(clean(f"{what}: {state}")))
+    columns = (SpinnerColumn(), BarColumn(bar_width=24), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
+    with Drawn(*columns, console=Console(stderr=True), transient=True) as drawn:
+        task = drawn.add_task(clean(what), total=None)
+
+        class Bar(Progress):
+            def say(self, state: str) -> None:
+                drawn.update(task, description=clean(f"{what}: {state}"))
+
+            def of(self, total: int) -> None:
+                drawn.update(task, total=total, completed=0)
+
+            def step(self) -> None:
+                drawn.advance(task)
+
+        yield Bar()
 
 
 def as_json(data: Mapping[str, object]) -> str:

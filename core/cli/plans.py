@@ -1,18 +1,15 @@
-"""Plans and their outcomes, as JSON and as tables: what would be sent or was, what is held and why, what it costs."""
+"""Plans, pulls and syncs in JSON's words: what would be sent or was, what is held and why, what it costs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
-import click
 from pyroaring import BitMap
 
 from core import freshness
-from core.cli.output import clean, table
 from core.deliver import SyncRun
-from core.durations import spell_duration
 from core.errors import HubError
 from core.guards import Held
 from core.plan import Plan
@@ -155,94 +152,3 @@ def _error(error: Exception | None) -> str | None:
         return None
     # the text of an unforeseen error may hold anything: people, secrets
     return str(error) if isinstance(error, HubError) else f"unexpected {type(error).__name__}"
-
-
-COLUMNS = ("sync", "audience", "wanted", "ours", "add", "remove")
-"""Always shown; the others only where there is something in them, for a terminal is narrow."""
-
-
-def show_plans(plans: Sequence[Mapping[str, Any]]) -> None:
-    """Print plans for a person."""
-    rows = [_plan_row(plan) for plan in plans]
-    columns = [name for name in (rows[0] if rows else ()) if name in COLUMNS or any(row[name] for row in rows)]
-    if rows:
-        table(columns, [[row[name] for name in columns] for row in rows])
-    for plan in plans:
-        for skip, count in plan["skips"].items():
-            click.echo(clean(f"{plan['label']}: {count:,} skipped: {skip.replace('_', ' ')}"))
-        for note in plan["notes"]:
-            click.echo(clean(f"{plan['label']}: {note}"))
-    for plan in plans:
-        for held in plan["held"]:
-            click.echo(clean(f"held: {plan['label']}: {held['reason']}"))
-            if held["approve"]:
-                click.echo(clean(f"      `tagalong approve {held['approve']}` lets it go on"))
-
-
-def _plan_row(plan: Mapping[str, Any]) -> dict[str, object]:
-    audience = plan["audience"]
-    return {
-        "sync": plan["label"],
-        "audience": f"{audience['kind']} {audience['name']!r} at {plan['to']}" + ("" if audience["exists"] else " (new)"),
-        "wanted": plan["wanted"],
-        "ours": plan["ours"],
-        "add": plan["adds"] + plan["creates"],
-        "remove": plan["removes"],
-        "move": plan["moves"],
-        "update": plan["updates"],
-        "skip": sum(plan["skips"].values()),
-        "held": plan["held_adds"] + plan["held_removes"],
-        "requests": plan["requests"],
-        "time": _time(plan["seconds"]),
-    }
-
-
-def _time(seconds: float) -> str:
-    return "" if seconds < 1 else spell_duration(timedelta(seconds=round(seconds)))
-
-
-def show_pulls(pulls: Sequence[Mapping[str, Any]]) -> None:
-    """Print pulls for a person."""
-    if not pulls:
-        return
-    rows: list[list[object]] = []
-    for pull in pulls:
-        if not pull["streams"]:
-            rows.append([pull["connection"], None, pull["status"], None, None, None, None, pull["error"]])
-        for s in pull["streams"]:
-            status = "done" if s["complete"] else pull["status"]
-            rows.append([pull["connection"], s["name"], status, s["records"], s["changed"], s["deleted"], s["bad"], s["error"]])
-    table(("connection", "stream", "status", "records", "changed", "deleted", "bad", "error"), rows)
-    for pull in pulls:
-        for s in pull["streams"]:
-            for note in s["notes"]:
-                click.echo(clean(f"{pull['connection']}.{s['name']}: {note}"))
-            if s["held"]:
-                told = f"{s['held']:,} rows vanished, which is more than is let go unasked; they stay"
-                click.echo(clean(f"held: {pull['connection']}.{s['name']}: {told}"))
-                click.echo(clean(f"      `tagalong approve {pull['connection']}.{s['name']}` deletes them"))
-        if pull["resume_at"]:
-            click.echo(clean(f"{pull['connection']}: the quota is used up until {pull['resume_at']:%Y-%m-%d %H:%M}Z"))
-
-
-def show_report(report: Mapping[str, Any]) -> None:
-    """Print what a sync did, for a person."""
-    show_pulls(report["pulls"])
-    plans = [plan for sync in report["syncs"] for plan in sync["plans"]]
-    if report["pulls"] and plans:
-        click.echo()
-    if plans:
-        show_plans(plans)
-    rows = [[sync["name"], sync["status"], _verdicts(sync), sync["requests"], sync["error"]] for sync in report["syncs"]]
-    click.echo()
-    table(("sync", "status", "outcomes", "requests", "error"), rows)
-    for name, reason in report["failed_sets"].items():
-        click.echo(clean(f"{name}: {reason}"), err=True)
-
-
-def _verdicts(sync: Mapping[str, Any]) -> str:
-    totals: dict[str, int] = {}
-    for plan in sync["plans"]:
-        for verdict, count in plan["verdicts"].items():
-            totals[verdict] = totals.get(verdict, 0) + count
-    return ", ".join(f"{count:,} {verdict.replace('.', ' ')}" for verdict, count in totals.items())

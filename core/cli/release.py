@@ -24,7 +24,8 @@ def approve_command(app: App, target: str, no_send: bool) -> int:
     """
     from core.approve import approve
     from core.cli.deliver import report_code, stopping, watching
-    from core.cli.plans import describe_report, show_report
+    from core.cli.plans import describe_report
+    from core.cli.tables import show_report
 
     with app.hub() as hub, stopping(hub.stop), watching("Approving") as on_event:
         approval = approve(hub, target, send=not no_send, on_event=on_event)

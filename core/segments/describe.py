@@ -6,9 +6,10 @@ Values that say who somebody is are masked; texts of a vendor come back as they 
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import KW_ONLY, asdict, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass, replace
 from typing import Final
 
 from core.clock import from_us
@@ -23,7 +24,10 @@ SAMPLES: Final = 3
 _SCANNED: Final = 2_000
 """Rows looked at for samples: enough to show what a field holds, too few to be waited for."""
 _PERSONAL: Final = frozenset({"email", "phone", "first_name", "last_name", "user_id", "owner"})
-_PERSONAL_PARTS: Final = ("mail", "phone", "name", "address", "street", "ip", "birth", "user", "token")
+_PERSONAL_PARTS: Final = ("mail", "phone", "name", "address", "street", "birth", "token")
+_PERSONAL_WORDS: Final = frozenset({"ip", "user", "owner", "person"})
+"""Words that are personal only where they stand alone: not in `subscription` and `recipient`."""
+_WORDS: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ def _all(conn: sqlite3.Connection | None, vocabulary: Vocabulary) -> Iterator[Wo
     if sources := vocabulary.feeding(Kind.ANSWER):
         for name in SCORE_WORDS:
             yield Word(name, "survey", type=Type.NUMBER, sources=_sorted(sources))
-    yield from _surveys(vocabulary)
+    yield from _surveys(conn, vocabulary)
     yield from _events(conn, vocabulary)
 
 
@@ -78,12 +82,31 @@ def _sorted(sources: frozenset[str]) -> tuple[str, ...]:
     return tuple(sorted(sources))
 
 
-def _surveys(vocabulary: Vocabulary) -> Iterator[Word]:
+def _surveys(conn: sqlite3.Connection | None, vocabulary: Vocabulary) -> Iterator[Word]:
     for name, seen in sorted(vocabulary.surveys.items()):
-        yield Word(f"answered({_quoted(name)})", "survey", type=Type.BOOLEAN, sources=_sorted(seen.streams), seen=seen.complete)
+        word = Word(f"answered({_quoted(name)})", "survey", type=Type.BOOLEAN, sources=_sorted(seen.streams), seen=seen.complete)
+        asked = "SELECT count(DISTINCT profile_id) FROM answers WHERE deleted_at IS NULL AND survey = ?"
+        yield word if conn is None else replace(word, coverage=_share(conn, asked, name))
     for (survey, question), seen in sorted(vocabulary.questions.items()):
         name = f"answer({_quoted(survey)}, {_quoted(question)})"
-        yield Word(name, "question", type=Type.ANY, sources=_sorted(seen.streams), seen=seen.complete)
+        word = Word(name, "question", type=Type.ANY, sources=_sorted(seen.streams), seen=seen.complete)
+        yield word if conn is None else _question(conn, survey, question, word)
+
+
+def _question(conn: sqlite3.Connection, survey: str, question: str, word: Word) -> Word:
+    """Return *word* with how many answered it, and what."""
+    rows = "FROM answers WHERE deleted_at IS NULL AND survey = ? AND question = ?"
+    values = conn.execute(f"SELECT coalesce(choice, text, number) {rows} LIMIT {_SCANNED}", (survey, question))
+    there = [value for (value,) in values if value is not None]
+    coverage = _share(conn, f"SELECT count(DISTINCT profile_id) {rows}", survey, question)
+    return _with(word, question, coverage, there)
+
+
+def _share(conn: sqlite3.Connection, people: str, *params: str) -> float:
+    """Return the share of all people whom the query *people* counts."""
+    (everyone,) = conn.execute("SELECT count(*) FROM profiles WHERE live = 1").fetchone()
+    (counted,) = conn.execute(people, params).fetchone()
+    return counted / everyone if everyone else 0.0
 
 
 def _source_fields(conn: sqlite3.Connection | None, vocabulary: Vocabulary) -> Iterator[Word]:
@@ -100,7 +123,9 @@ def _source_fields(conn: sqlite3.Connection | None, vocabulary: Vocabulary) -> I
 
 def _events(conn: sqlite3.Connection | None, vocabulary: Vocabulary) -> Iterator[Word]:
     for name, seen in sorted(vocabulary.events.items()):
-        yield Word(f"did({_quoted(name)})", "event", type="event", sources=_sorted(seen.streams), seen=seen.complete)
+        word = Word(f"did({_quoted(name)})", "event", type=Type.BOOLEAN, sources=_sorted(seen.streams), seen=seen.complete)
+        having = "SELECT count(DISTINCT profile_id) FROM events WHERE name_id = (SELECT id FROM event_names WHERE name = ?)"
+        yield word if conn is None else replace(word, coverage=_share(conn, having, name))
         for property_, types in sorted(vocabulary.properties.get(name, {}).items()):
             word = Word(
                 f"{_quoted(name)} {property_}", "property", type=" or ".join(sorted(types)), sources=_sorted(seen.streams)
@@ -141,9 +166,7 @@ def _with(word: Word, name: str, coverage: float, values: list[object]) -> Word:
         text = _shown(value, name, word.type)
         counted[text] = counted.get(text, 0) + 1
     samples = sorted(counted, key=lambda text: (-counted[text], text))[:SAMPLES]
-    return Word(
-        word.name, word.kind, type=word.type, sources=word.sources, coverage=coverage, samples=tuple(samples), seen=word.seen
-    )
+    return replace(word, coverage=coverage, samples=tuple(samples))
 
 
 def _shown(value: object, name: str, type_: str) -> str:
@@ -154,10 +177,14 @@ def _shown(value: object, name: str, type_: str) -> str:
         except OverflowError:
             return "?"
     text = str(value)
-    personal = name in _PERSONAL or any(part in name.casefold() for part in _PERSONAL_PARTS)
-    if "@" in text or (personal and isinstance(value, str)):
+    if "@" in text or (isinstance(value, str) and _personal(name)):
         return mask(text)
     return text if len(text) <= 40 else text[:39] + "…"
+
+
+def _personal(name: str) -> bool:
+    words = {word.casefold() for word in _WORDS.findall(name)}
+    return name in _PERSONAL or bool(words & _PERSONAL_WORDS) or any(part in name.casefold() for part in _PERSONAL_PARTS)
 
 
 def mask(text: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 from support import audiences
 from support.story import Story, ids
 
-from core.contract import Page
+from core.contract import Merge, Page
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def merging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Story, dic
     def contacts(api: Any, cursor: Any, resume: str | None) -> Iterator[Page]:
         yield from everybody(api, cursor, resume)
         if merged:
-            yield Page([], merged=list(merged.items()))
+            yield Page([], merged=[Merge(loser, winner) for loser, winner in merged.items()])
 
     monkeypatch.setattr(audiences, "contacts", contacts)
     return Story(tmp_path), merged
@@ -38,9 +38,7 @@ def _merge(story: Story, merged: dict[str, str], loser: str, winner: str) -> Non
 
 
 @pytest.mark.parametrize(("loser", "winner"), [("1", "2"), ("2", "1")])
-def test_a_survivor_with_a_new_address_stays_listed(
-    merging: tuple[Story, dict[str, str]], loser: str, winner: str
-) -> None:
+def test_a_survivor_with_a_new_address_stays_listed(merging: tuple[Story, dict[str, str]], loser: str, winner: str) -> None:
     story, merged = merging
     story.people(1, 2, 3)
     story.sync()

@@ -258,7 +258,8 @@ def test_an_unordered_cursor_does_not_pass_the_start_of_its_pull(path: Path) -> 
         found.append(cursor)
         yield Page([contact(1)], cursor=at(-1))
         world.later(minutes=10)
-        yield Page([contact(2)], cursor=at(5))
+        yield Page([contact(2)])
+        yield Page([contact(3)], cursor=at(5))
 
     world.connect("crm", Category.CRM, [stream("contacts", (), pull=pull, **CONTACT)])
     world.pull("crm")
@@ -470,6 +471,20 @@ def test_a_continued_full_pull_keeps_what_it_saw_before_the_kill(path: Path) -> 
     world.pull("crm", full=True)
     assert 1 == world.pull("crm", full=True).streams[0].deleted
     assert [("29",)] == world.rows("SELECT key FROM crm__contacts WHERE deleted_at IS NOT NULL")
+
+
+def test_a_broken_full_pull_by_cursor_goes_on_from_where_it_was(path: Path) -> None:
+    """Not from where the last pull ended: what lies between would count as gone."""
+    vendor = Vendor(path, "asc", tokens=False)
+    vendor.rows = [(NOON - timedelta(days=2, seconds=-i), contact(i, f"p{i}@example.com")) for i in range(8)]
+    vendor.world.pull("crm")
+    vendor.kill = 1
+    with pytest.raises(Killed):
+        vendor.world.pull("crm", full=True)
+    vendor.kill = None
+    assert 0 == vendor.world.pull("crm").streams[0].deleted
+    assert 8 == vendor.world.one("SELECT live_count FROM streams")
+    assert 0 == vendor.world.one("SELECT count(*) FROM crm__contacts WHERE seen_run < 2")
 
 
 # --- events

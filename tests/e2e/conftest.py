@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from house import House, sandboxes, without_sleep
+from house import MAIL_KEY, House, sandboxes, without_sleep
 
 from core.sandbox import serve
 
@@ -21,8 +21,9 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
             folder = tmp_path / "house"
             folder.mkdir()
             made = House(folder)
-            made.boxes = dict(sandboxes(monkeypatch, made.clock, names))
+            made.boxes = dict(sandboxes(made.clock, names))
             made.served = stack.enter_context(serve(made.boxes))
+            monkeypatch.setattr("connectors.mailchimp.sandbox.KEY", MAIL_KEY)
             without_sleep(monkeypatch, made.slept)
             return made
 

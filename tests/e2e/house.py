@@ -103,15 +103,16 @@ class House:
         """Let persons be known to the CRM and, with *mail*, to the e-mail tool."""
         now = self.clock()
         rows = [
-            {"id": str(1000 + n), "email": address(n), "first_name": f"Given{n}", "last_name": "Example", "lifecycle_stage": stage,
+            {"id": str(1000 + n), "email": address(n), "first_name": f"Given{n}", "lifecycle_stage": stage,
              "created_at": now - timedelta(days=90), "updated_at": now, **more}
             for n in numbers
         ]  # fmt: skip
         self.boxes["crm"].load("people", rows)
         if mail and "mail" in self.boxes:
-            self.boxes["mail"].load("members", [self._member(n) for n in numbers])
+            self.boxes["mail"].load("members", [self.member(n) for n in numbers])
 
-    def _member(self, number: int) -> dict[str, Any]:
+    def member(self, number: int) -> dict[str, Any]:
+        """Return a subscribed person of the e-mail tool, for `load`."""
         return {
             "id": address(number), "email": address(number), "first_name": f"Given{number}", "status": "subscribed",
             "updated_at": self.clock(),
@@ -122,7 +123,7 @@ class House:
         now = self.clock()
         box = self.boxes["billing"]
         box.load("customers", [
-            {"id": f"cus_{n}", "email": address(n), "name": f"Given{n}", "created_at": now - timedelta(days=60)} for n in numbers
+            {"id": f"cus_{n}", "email": address(n), "created_at": now - timedelta(days=60)} for n in numbers
         ])  # fmt: skip
         box.load("subscriptions", [
             {"id": f"sub_{n}", "customer": f"cus_{n}", "status": "active", "plan": "Starter", "unit_amount": 1000,
@@ -171,7 +172,9 @@ class House:
         self.said += [ran.out, ran.err]
         self.errors.append(ran.err)
         wanted = {code} if isinstance(code, int) else None if code is None else set(code)
-        assert wanted is None or ran.code in wanted, f"tagalong {' '.join(arguments)} ended with {ran.code}:\n{ran.out}\n{ran.err}"
+        assert wanted is None or ran.code in wanted, (
+            f"tagalong {' '.join(arguments)} ended with {ran.code}:\n{ran.out}\n{ran.err}"
+        )
         return ran
 
     def sync(self, *arguments: str, code: int | Iterable[int] | None = 0) -> Ran:
@@ -194,9 +197,8 @@ _KEYS = {
 """The setting that is secret, the variable it comes from, and what else the connection needs."""
 
 
-def sandboxes(monkeypatch: pytest.MonkeyPatch, clock: Callable[[], datetime], names: Iterable[str]) -> dict[str, Sandbox]:
-    """Return the vendors that play *names*, opened by the planted credentials."""
-    monkeypatch.setattr("connectors.mailchimp.sandbox.KEY", MAIL_KEY)
+def sandboxes(clock: Callable[[], datetime], names: Iterable[str]) -> dict[str, Sandbox]:
+    """Return the vendors that play *names*; their credentials are the planted ones, but for the e-mail tool's (conftest)."""
     keys: dict[str, dict[str, Any]] = {"crm": {"token": CRM_TOKEN}, "billing": {"key": BILLING_KEY}, "mail": {}}
     return {name: load_connector(_CONNECTORS[name]).sandbox(now=clock, rate_factor=1e6, **keys[name]) for name in names}
 

@@ -57,7 +57,10 @@ def test_bad_rows_of_a_file_are_kept_with_their_reason_and_the_rest_goes_on(hous
     bad = [",keyless@example.com,SE,1", "a90,owner90@example.com,SE,many"]
     h.write("data/accounts.csv", "\n".join(["account_id,owner_email,country,seats", *good[:5], *bad, *good[5:]]) + "\n")
     events = [json.dumps({"id": f"e{n}", "user": f"a{n}", "event": "Opened", "at": "2026-11-01T10:00:00Z"}) for n in range(6)]
-    broken = ['{"id": "e7", "user": "a7", "event": "Ope', json.dumps({"id": "e8", "user": "a8", "event": "Opened", "at": "soon"})]
+    broken = [
+        '{"id": "e7", "user": "a7", "event": "Ope',
+        json.dumps({"id": "e8", "user": "a8", "event": "Opened", "at": "soon"}),
+    ]
     h.write("data/usage.jsonl", "\n".join([*events[:3], *broken, *events[3:]]) + "\n")
     h.write_config(FILES)
 
@@ -74,7 +77,9 @@ def test_bad_rows_of_a_file_are_kept_with_their_reason_and_the_rest_goes_on(hous
     assert [(10,)] == h.ask("SELECT count(*) FROM exports__accounts WHERE deleted_at IS NULL AND account_id GLOB 'a[0-9]'")
     assert [(6,)] == h.ask("SELECT count(*) FROM events")
 
-    h.write("data/accounts.csv", "\n".join(["account_id,owner_email,country,seats", *good, "a90,owner90@example.com,SE,7"]) + "\n")
+    h.write(
+        "data/accounts.csv", "\n".join(["account_id,owner_email,country,seats", *good, "a90,owner90@example.com,SE,7"]) + "\n"
+    )
     h.write("data/usage.jsonl", "\n".join(events) + "\n")
     assert {0} == {stream["bad"] for stream in h.run("pull", "--json").json["pulls"][0]["streams"]}
     assert [(11,)] == h.ask("SELECT count(*) FROM profiles WHERE live = 1")

@@ -21,9 +21,12 @@ from core.store import Store
 
 CANARIES = (CRM_TOKEN, BILLING_KEY, MAIL_KEY)
 PAYING = "\n[segments.paying]\nwhere = 'paying and lifecycle_stage == \"customer\"'\n"
-PAYING_TO_CRM = (
-    '[[syncs]]\nname = "paying_to_crm"\nsegment = "paying"\nto = "crm"\naudience = { list = "Paying" }\nguard = { adds = 500 }\n'
-)
+PAYING_TO_CRM = """[[syncs]]
+name = "paying_to_crm"
+segment = "paying"
+to = "crm"
+audience = { list = "Paying" }
+"""
 VERBS = (
     ("status",), ("runs",), ("dead-letters",), ("segments",), ("segments", "vip", "--members"), ("plan", "--members"),
     ("person", "person1@example.com"), ("fields",), ("connectors",), ("retire",),
@@ -103,10 +106,10 @@ def parrot(status: int) -> Callable[[str], Fault]:
             "status": "error", "message": f"the key {secret} of person3@example.com is wrong", "category": secret,
             "error": {"message": f"Invalid API Key provided: {secret} (person3@example.com)", "type": secret, "code": secret},
             "title": secret, "detail": f"{secret} {encoded} person3@example.com", "correlationId": secret, "code": secret,
-            "errors": [{"message": secret, "email_address": "person3@example.com", "error": secret, "context": {"ids": [secret]}}],
+            "errors": [{"message": secret, "email_address": "person3@example.com", "error": secret, "context": {"id": secret}}],
         }  # fmt: skip
         headers = {
-            "content-type": "application/json", "x-request-id": secret, "request-id": secret, "x-hubspot-correlation-id": secret,
+            "content-type": "application/json", "x-request-id": secret, "request-id": secret, "x-correlation-id": secret,
             "www-authenticate": f"Basic {encoded}", "x-echo": f"Bearer {secret}", "set-cookie": f"key={secret}",
         }  # fmt: skip
         return Fault(status, headers, json.dumps(body).encode())
@@ -144,7 +147,8 @@ def test_no_secret_and_no_address_shows_when_vendors_do_their_worst(house: Calla
 
     for worst, spoiler in WORST.items():
         for name, served in h.served.items():
-            served.faults = lambda *_, spoiled=spoiler(secrets[name]): spoiled
+            spoiled = spoiler(secrets[name])
+            served.faults = lambda *_, spoiled=spoiled: spoiled
         before = {name: h.requests(name) for name in h.served}
         checked = h.run("-vv", "check", "--json", code=1)
         h.run("-vv", "sync", "--no-pull", code=None)

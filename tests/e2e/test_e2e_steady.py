@@ -20,7 +20,7 @@ identifiers = { email = "who" }
 time = "at"
 event_column = "event"
 """
-OPENED = "\n[segments.opened]\nwhere = 'did(\"Opened\", last=\"24h\") and lifecycle_stage == \"customer\"'\n"
+OPENED = '\n[segments.opened]\nwhere = \'did("Opened", last="24h") and lifecycle_stage == "customer"\'\n'
 OPENED_TO_MAIL = (
     '[[syncs]]\nname = "opened"\nsegment = "opened"\nto = "mail"\naudience = { tag = "Opened" }\nschedule = "15m"\n'
 )
@@ -65,7 +65,7 @@ def test_ten_runs_of_ordinary_life_are_never_held(house: Callable[..., House]):
         lines = [{"id": f"{day}-{n}", "who": address(n), "event": "Opened", "at": at.isoformat()} for n in people]
         h.write(f"data/usage-{day}.jsonl", "\n".join(map(json.dumps, lines)) + "\n")
 
-    export(0, range(0, 50))
+    export(0, range(50))
     h.write_config(PRODUCT, VIP, OPENED, VIPS_TO_MAIL, OPENED_TO_MAIL)
 
     first = h.sync("--limit", "5").json

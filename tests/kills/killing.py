@@ -42,7 +42,7 @@ HOUR: Final = timedelta(hours=1)
 PARTS: Final = {"crm": Category.CRM, "billing": Category.BILLING, "mail": Category.EMAIL}
 PEOPLE: Final = 250
 TRIALS: Final = 22
-"""Of which the week converts ten: with fewer, the guard against a list that loses half of its members would be right to hold."""
+"""Of which the week converts ten: with fewer, the guard against a list that loses half of its members would rightly hold."""
 FREE: Final = 6
 """So many shops of those that pay nothing begin a trial within the week."""
 BATCH: Final = 7

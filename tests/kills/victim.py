@@ -60,7 +60,7 @@ class Fate:
     passed: Counter[str] = field(default_factory=Counter)
     last: str = "start"
     stage: str = "start"
-    """What the main thread is at: pull, make (an audience), push."""
+    """What the main thread is at: pull, resolve, evaluate, record, bind (and plan), make (an audience), push."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def meet(self, point: str) -> None:
@@ -113,6 +113,9 @@ def within(of: Any, name: str, fate: Fate, stage: str) -> None:
 def place(fate: Fate) -> None:
     """Put every point into place; a function that is no longer there ends the victim, and so the test."""
     within(core.run, "pull_one", fate, "pull")
+    within(core.run, "resolve_now", fate, "resolve")
+    within(core.run, "evaluate", fate, "evaluate")
+    within(core.run, "record", fate, "record")
     within(core.run, "deliver", fate, "bind")
     within(core.push._Push, "_make", fate, "make")
     within(core.push._Push, "_send_all", fate, "push")
