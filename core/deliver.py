@@ -201,6 +201,7 @@ def _draft(delivery: Delivery, target: Target, lease: Lease | None, run_id: int 
         bound,
         as_of=delivery.as_of,
         wanted=delivery.evaluation.sets.get(target.set_name, BitMap()),
+        excluded=delivery.evaluation.excluded.get(target.set_name, BitMap()),
         changed=changed,
         category=session.hub.connector(target.connection).manifest.category,
         turnover=targets.turnover(delivery.definitions, target.set_name),

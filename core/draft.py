@@ -26,7 +26,7 @@ from core.store import Store, audiences, holds, ledger
 from core.store.audiences import DAY_US, Churn, Standing
 from core.store.dead_letters import Resting, resting
 from core.store.ledger import Entry, State
-from core.targets import Target
+from core.targets import Target, Turnover
 
 ASK_AGAIN_AFTER_US: Final = DAY_US
 
@@ -46,7 +46,7 @@ class Case:
     """Profiles of which anything changed since the audience's last plan."""
     category: Category = Category.CRM
     """Of the destination: e-mail tools do not get people who said no."""
-    turnover: float = 0.0
+    turnover: Turnover = Turnover()
     first_run: bool = False
     held: tuple[Held, ...] = ()
     memory: reach.Memory = field(default_factory=dict)
@@ -98,6 +98,9 @@ class Drafting:
             removes = self._removable(removes - self.rests.removes)
             updates = Changes(self).find(add_only)
             adds = self._reachable(self._permitted(adds - self.kept)) - self.kept
+            # a row that was never confirmed is sent again under its new name: nobody knows whether the vendor has it
+            unsure = (r.new for r in self.rekeys if r.new is not None and r.new.state is State.UNSURE)
+            updates |= BitMap([e.profile_id or 0 for e in unsure if _in(e, case.wanted)])
         return Draft(
             case.target,
             case.bound,

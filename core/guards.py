@@ -23,6 +23,8 @@ HALF_FROM: Final = 10
 """Members from which on losing more than half is looked at."""
 EMPTIED_FROM: Final = 3
 """Members from which on "nobody wanted" is looked at."""
+MOVING_SHARE: Final = 0.20
+"""Of a set that a window of a day exchanges whole, how many more may leave than come: days are not alike."""
 ADDS_SHARE: Final = 0.20
 ADDS_COUNT: Final = 100
 ADDS_DAYS_FACTOR: Final = 3
@@ -200,8 +202,12 @@ class Sizes:
     """The most that were ours in those 24 hours; at least *owned*."""
     largest_adds_day: int = 0
     """Of the last 30 days, without the one that ends now."""
+    largest_growth_day: int = 0
+    """The same of adds less removals."""
     turnover: float = 0.0
-    """The share that a moving window exchanges by itself in 24 hours: 1 for `last="24h"`, 1/30 for `last="30d"`."""
+    """The share that its narrowest moving window exchanges by itself in 24 hours: 1 for `last="24h"`, 1/30 for `last="30d"`."""
+    all_moving: float = 0.0
+    """The same where every way into the set moves; 0 where some members are in for another reason."""
     first_run: bool = False
     """The sync has no completed run."""
     attended: bool = True
@@ -212,22 +218,37 @@ class Sizes:
 SizeGuard = Callable[[Sizes], Held | None]
 
 
+def exchanged(sizes: Sizes) -> int:
+    """
+    Return how many of those who leave are made up for by others who come, as a moving window has it every day.
+
+    One for one, and no more than the window turns over in 24 hours. A source that silently stops has people leave whom nobody
+    follows (or, under a `not`, come with nobody leaving), so it exchanges nobody.
+    """
+    most = max(sizes.most_owned_24h, sizes.owned)
+    return int(min(sizes.adds_24h + sizes.adds, sizes.removes_24h + sizes.removes, sizes.turnover * most))
+
+
 def removals(sizes: Sizes) -> Held | None:
-    """Too many leave within 24 hours, beyond those whom the clock alone takes out of a moving window."""
+    """Too many leave within 24 hours; of a set with a moving window, more than come in their place."""
     if sizes.first_run or not sizes.removes:
         return None
     most = max(sizes.most_owned_24h, sizes.owned)
     total = sizes.removes_24h + sizes.removes
-    counted = total - sizes.turnover * most
-    share = REMOVALS_SHARE if sizes.limits.removals_share is None else sizes.limits.removals_share
+    counted = total - exchanged(sizes)
+    share = REMOVALS_SHARE + sizes.all_moving * (MOVING_SHARE - REMOVALS_SHARE)
+    if sizes.limits.removals_share is not None:
+        share = sizes.limits.removals_share
     count = REMOVALS_COUNT if sizes.limits.removals_count is None else sizes.limits.removals_count
     limit = max(share * most, count)
     half = max(HALF, share) * most
-    shrunk = most - sizes.wanted if sizes.turnover else 0
-    if counted <= limit and not (most >= HALF_FROM and max(counted, shrunk) > half):
+    if counted <= limit and not (most >= HALF_FROM and counted > half):
         return None
     reason = f"{total} removals within 24 hours, of {most} members"
     facts = {"removals": total, "of": most, "limit": int(min(limit, half) if most >= HALF_FROM else limit)}
+    if total != counted:
+        reason += f"; {total - counted} others came in their place"
+        facts["exchanged"] = total - counted
     return Held(HeldKind.REMOVALS, reason, holds=Holds.REMOVES, facts=facts)
 
 
@@ -245,14 +266,19 @@ def additions(sizes: Sizes) -> Held | None:
         return None
     most = max(sizes.most_owned_24h, sizes.owned)
     total = sizes.adds_24h + sizes.adds
-    counted = total - sizes.turnover * most
+    counted = total - exchanged(sizes)
     share = ADDS_SHARE if sizes.limits.adds_share is None else sizes.limits.adds_share
     count = ADDS_COUNT if sizes.limits.adds_count is None else sizes.limits.adds_count
     limit = max(share * most, count)
-    if counted <= limit or total <= ADDS_DAYS_FACTOR * sizes.largest_adds_day:
+    # the busiest day is counted as this one is: less whom it exchanged
+    busiest = max(sizes.largest_growth_day, sizes.largest_adds_day - int(sizes.turnover * most))
+    if counted <= limit or counted <= ADDS_DAYS_FACTOR * busiest:
         return None
-    reason = f"{total} adds within 24 hours, to {most} members; the busiest of the last 30 days had {sizes.largest_adds_day}"
-    facts = {"adds": total, "of": most, "limit": int(limit), "busiest_day": sizes.largest_adds_day}
+    reason = f"{total} adds within 24 hours, to {most} members; the busiest of the last 30 days had {busiest}"
+    facts = {"adds": total, "of": most, "limit": int(limit), "busiest_day": busiest}
+    if total != counted:
+        reason += f"; {total - counted} others went in their place"
+        facts["exchanged"] = total - counted
     return Held(HeldKind.ADDS, reason, holds=Holds.ADDS, facts=facts)
 
 

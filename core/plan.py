@@ -20,7 +20,7 @@ from core.guards import SIZE_GUARDS, Held, HeldKind, Holds, SizeGuard, Sizes, si
 from core.store.audiences import Churn, Standing
 from core.store.holds import Approved
 from core.store.ledger import Entry
-from core.targets import Target
+from core.targets import Target, Turnover
 
 
 class Skip(StrEnum):
@@ -83,7 +83,7 @@ class Draft:
     unknown: Mapping[int, str] = field(default_factory=dict)
     """Profiles that the vendor was asked for and does not know, by the key asked with."""
     churn: Churn = field(default_factory=lambda: Churn(0, 0, 0, 0))
-    turnover: float = 0.0
+    turnover: Turnover = Turnover()
     first_run: bool = False
     approved: Approved = field(default_factory=lambda: Approved(BitMap(), BitMap()))
     held: tuple[Held, ...] = ()
@@ -199,7 +199,9 @@ def _judge(draft: Draft, attended: bool, size_guards: Sequence[SizeGuard]) -> tu
         removes_24h=draft.churn.removes_24h,
         most_owned_24h=draft.churn.most_owned_24h,
         largest_adds_day=draft.churn.largest_adds_day,
-        turnover=draft.turnover,
+        largest_growth_day=draft.churn.largest_growth_day,
+        turnover=draft.turnover.most,
+        all_moving=draft.turnover.least,
         first_run=draft.first_run,
         attended=attended,
         limits=draft.target.sync.guard,

@@ -16,7 +16,7 @@ from core import freshness
 from core.clock import MICROSECOND, from_us, to_us
 from core.config.model import SyncConfig
 from core.deliver import Delivery, SyncRun, deliver, plans_of
-from core.errors import AuthError, ConfigError, HubError, LeaseLost, Problem, QuotaExhausted, Stopped, StoreError, told
+from core.errors import ConfigError, HubError, LeaseLost, Problem, QuotaExhausted, Stopped, StoreError, told
 from core.guards import SIZE_GUARDS, SOURCE_GUARDS, SizeGuard, SourceGuard
 from core.hub import Hub, Session
 from core.log import log
@@ -263,14 +263,13 @@ def pull_one(
 
 
 def _mark_failed(store: Store, connection: str, error: Exception, *, at: datetime) -> None:
-    """A connection that could not even be opened failed in all its streams: what rests on them is held."""
-    if isinstance(error, AuthError | ConfigError):
-        with store.atomic() as conn:
-            conn.execute(
-                "UPDATE streams SET error = ?, finished_at = ? WHERE removed_at IS NULL AND connection_id ="
-                " (SELECT id FROM connections WHERE name = ?)",
-                (str(error), to_us(at), connection),
-            )
+    """A pull that failed outside of any stream (it could not even be opened) failed in all: what rests on them is held."""
+    with store.atomic() as conn:
+        conn.execute(
+            "UPDATE streams SET error = ?, finished_at = ? WHERE removed_at IS NULL AND connection_id ="
+            " (SELECT id FROM connections WHERE name = ?)",
+            (told(error), to_us(at), connection),
+        )
 
 
 def resolve_now(hub: Hub, store: Store) -> datetime:

@@ -14,7 +14,7 @@ from core.config.model import Config, SyncConfig
 from core.contract import Audience
 from core.registry import Connector
 from core.segments.definitions import Definitions
-from core.segments.tree import Ago
+from core.segments.tree import Ago, And, Condition, InGroup, InSegment, Not, Or
 
 GROUP: Final = "{group}"
 TITLED: Final = "\x1ftitle"
@@ -86,20 +86,42 @@ def spoken(target: str, name: str) -> str:
     return f"the {kind} {name!r} at {connection}"
 
 
-def turnover(definitions: Definitions, set_name: str) -> float:
-    """Return the share of a set that its narrowest moving window exchanges by itself in 24 hours; 0 where nothing moves."""
-    todo, seen = [set_name], set[str]()
-    narrowest: int | None = None
-    while todo:
-        name = todo.pop()
-        if name in seen or name not in definitions.sets:
-            continue
-        seen.add(name)
-        definition = definitions.sets[name]
-        todo += definition.refers
-        spans = [abs(ago.us) for ago in _agos(definition.condition) if ago.us]
-        narrowest = min([*spans, *([narrowest] if narrowest is not None else [])], default=None)
-    return 0.0 if narrowest is None else min(1.0, DAY / timedelta(microseconds=narrowest))
+@dataclass(frozen=True, slots=True)
+class Turnover:
+    """Which share of a set its moving windows exchange by themselves in 24 hours: 1 for `last="24h"`, 1/30 for `last="30d"`."""
+
+    most: float = 0.0
+    """By the narrowest window, whatever else there is in the text."""
+    least: float = 0.0
+    """By every way into the set: 0 for `country == "SE" or did(E, last="24h")`, for Swedes are not in motion."""
+
+
+def turnover(definitions: Definitions, set_name: str) -> Turnover:
+    """Return how fast a set moves by the clock alone."""
+    return _moves(definitions.sets[set_name].condition, definitions)
+
+
+def _moves(node: Condition, definitions: Definitions, negated: bool = False) -> Turnover:
+    match node:
+        case Not():
+            return _moves(node.item, definitions, not negated)
+        case And() | Or():
+            parts = [_moves(item, definitions, negated) for item in node.items]
+            every_way = isinstance(node, Or) is not negated
+        case InSegment():
+            return _moves(definitions.sets[f"segment.{node.name}"].condition, definitions, negated)
+        case InGroup():
+            groups = [definitions.sets[f"partition.{node.partition}.{group}"] for group in node.groups]
+            parts = [_moves(group.condition, definitions, negated) for group in groups]
+            every_way = not negated
+        case _:
+            spans = [abs(ago.us) for ago in _agos(node) if ago.us]
+            share = min(1.0, DAY / timedelta(microseconds=min(spans))) if spans else 0.0
+            return Turnover(share, share)
+    chosen = min if every_way else max
+    return Turnover(
+        max((part.most for part in parts), default=0.0), chosen((part.least for part in parts), default=0.0)
+    )
 
 
 def _agos(node: Any) -> list[Ago]:

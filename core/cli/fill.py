@@ -34,8 +34,8 @@ def pull_command(app: App, connection: tuple[str, ...], full: bool) -> int:
 
     with app.hub() as hub:
         known_names(connection, hub.config.connections, "connection")
-        pulls = len(connection) or sum(one.enabled for one in hub.config.connections.values())
-        with stopping(hub.stop), watching("Pulling", pulls=pulls) as on_event:
+        many = len(connection) or sum(one.enabled for one in hub.config.connections.values())
+        with stopping(hub.stop), watching("Pulling", pulls=many) as on_event:
             pulls = pull(hub, names=connection, full=full, on_event=on_event)
         code = FAILED if hub.stop.is_set() else _pull_code(pulls)
     described = [describe_pull(run) for run in pulls]

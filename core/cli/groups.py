@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -48,25 +48,17 @@ def segments_command(app: App, name: str | None, members: bool, as_of: datetime 
         evaluation = evaluate(store, definitions, as_of=at, names=chosen)
         code = FAILED if evaluation.failed else 0
         if members and chosen:
-            _tell_failures(app, evaluation)
-            return _members(app, store, chosen[0], evaluation) if chosen[0] in evaluation.sets else code
-        found = _sizes(config, store, evaluation, None if as_of is None else at)
-        if app.as_json:
-            detail: dict[str, Any] = {"detail": [_detail(store, definitions, one) for one in chosen]} if chosen else {}
-            return app.answer({**found, **detail, "failed": evaluation.failed}, code)
-        _tell_failures(app, evaluation)
-        _show(found)
-        for one in chosen or ():
-            _show_detail(_detail(store, definitions, one))
+            return _members(app, store, chosen[0], evaluation)
+        changes = {key: _last_change(store, key, at) for key in evaluation.sets}
+        found = _sizes(config, evaluation, changes)
+        detail = [_detail(store, definitions, one, at) for one in chosen or ()]
+    if app.as_json:
+        told = {"detail": detail} if chosen else {}
+        return app.answer({**found, **told, "failed": evaluation.failed, "warnings": evaluation.warnings}, code)
+    _show(found, changes, evaluation)
+    for one in detail:
+        _show_detail(one)
     return code
-
-
-def _tell_failures(app: App, evaluation: Evaluation) -> None:
-    for name, reason in evaluation.failed.items():
-        app.say(f"{name}: {reason}")
-    for name, warnings in evaluation.warnings.items():
-        for warning in warnings:
-            app.say(f"{name}: {warning}")
 
 
 def _sets(name: str, config: Config) -> list[str]:
@@ -91,16 +83,15 @@ def _groups(name: str, config: Config) -> list[str]:
     return [*partition.groups, *([partition.otherwise] if partition.otherwise else [])]
 
 
-def _sizes(config: Config, store: Store, evaluation: Evaluation, past: datetime | None) -> dict[str, Any]:
+def _sizes(config: Config, evaluation: Evaluation, changes: Mapping[str, Change]) -> dict[str, Any]:
     sets = evaluation.sets
     segments = []
     for segment in config.segments.values():
         key = f"segment.{segment.name}"
         if key in sets:
-            entered, left = _changes(store, key, past)
             segments.append({
                 "name": segment.name, "title": segment.title, "of": len(evaluation.universe), "size": len(sets[key]),
-                "entered": entered, "left": left, "approximate": evaluation.approximate.get(key, []),
+                "entered": changes[key].entered, "left": changes[key].left, "approximate": evaluation.approximate.get(key, []),
             })  # fmt: skip
     partitions = []
     for name in config.partitions:
@@ -111,53 +102,94 @@ def _sizes(config: Config, store: Store, evaluation: Evaluation, past: datetime 
     return {"as_of": evaluation.as_of, "segments": segments, "partitions": partitions}
 
 
-def _changes(store: Store, name: str, past: datetime | None) -> tuple[int, int]:
-    """Return how many entered and left in the last recorded run, or in the last one up to *past*."""
-    from pyroaring import BitMap
+class Change(NamedTuple):
+    """Who came and went in the last recorded run that changed a set; nobody, before the first."""
 
+    entered: int = 0
+    left: int = 0
+    at: datetime | None = None
+
+
+def _last_change(store: Store, name: str, until: datetime) -> Change:
     from core.clock import to_us
-    from core.store.memberships import last_change
 
-    if past is None:
-        return last_change(store.conn, name)
-    row = store.conn.execute(
-        "SELECT entered, left FROM membership_history WHERE name = ? AND at <= ? ORDER BY at DESC, run_id DESC LIMIT 1",
-        (name, to_us(past)),
-    ).fetchone()
-    return (0, 0) if row is None else (len(BitMap.deserialize(row[0])), len(BitMap.deserialize(row[1])))
+    # a daemon records with each of its syncs: what the last of them changed is mostly nothing, and says nothing
+    return next((change for _, change in _history(store, name, to_us(until), 1)), Change())
 
 
-def _show(found: dict[str, Any]) -> None:
-    from core.cli.output import table
-
-    if found["segments"]:
-        rows = [
-            [s["name"], s["title"], s["size"], s["of"], s["entered"], s["left"], s["approximate"]] for s in found["segments"]
-        ]
-        table(("segment", "title", "size", "of", "entered", "left", "approximate"), rows)
-    for partition in found["partitions"]:
-        click.echo()
-        table((f"partition {partition['name']}", "size"), [[g["name"], g["size"]] for g in partition["groups"]])
-
-
-def _detail(store: Store, definitions: Definitions, name: str) -> dict[str, Any]:
+def _history(store: Store, name: str, until_us: int, runs: int) -> list[tuple[int, Change]]:
     from pyroaring import BitMap
 
     from core.clock import from_us
+
+    rows = store.conn.execute(
+        "SELECT run_id, at, entered, left FROM membership_history WHERE name = ? AND at <= ?"
+        " ORDER BY at DESC, run_id DESC LIMIT ?",
+        (name, until_us, runs),
+    )
+    return [
+        (run, Change(len(BitMap.deserialize(entered)), len(BitMap.deserialize(left)), from_us(at)))
+        for run, at, entered, left in rows
+    ]
+
+
+def _show(found: dict[str, Any], changes: Mapping[str, Change], evaluation: Evaluation) -> None:
+    """Print sizes; who entered and left only where a run was recorded, and what is approximate only where something is."""
+    from core.cli.output import age, table
+
+    recorded = any(change.at for change in changes.values())
+
+    def changed(key: str) -> list[object]:
+        change = changes[key]
+        ago = age((evaluation.as_of - change.at).total_seconds()) + " ago" if change.at else ""
+        return [change.entered, change.left, ago] if recorded else []
+
+    columns = ("entered", "left", "changed") if recorded else ()
+    if found["segments"]:
+        about = any(segment["approximate"] for segment in found["segments"])
+        rows = [
+            [
+                s["name"],
+                s["title"],
+                s["size"],
+                s["of"],
+                *changed(f"segment.{s['name']}"),
+                *([s["approximate"]] if about else []),
+            ]
+            for s in found["segments"]
+        ]
+        table(("segment", "title", "size", "of", *columns, *(("approximate",) if about else ())), rows)
+    for number, partition in enumerate(found["partitions"]):
+        click.echo("\n" * bool(number or found["segments"]), nl=False)
+        rows = [[g["name"], g["size"], *changed(f"partition.{partition['name']}.{g['name']}")] for g in partition["groups"]]
+        table((f"partition {partition['name']}", "size", *columns), rows)
+    _tell_doubts(evaluation)
+
+
+def _tell_doubts(evaluation: Evaluation) -> None:
+    """Tell what could not be told, and each warning once."""
+    from core.cli.output import clean
+
+    for name, reason in evaluation.failed.items():
+        click.echo(clean(f"failed: {name}: {reason}"), err=True)
+    warned: dict[str, list[str]] = {}
+    for name, warnings in evaluation.warnings.items():
+        for warning in warnings:
+            warned.setdefault(warning, []).append(name)
+    for warning, names in warned.items():
+        click.echo(clean(f"warning: {warning} ({', '.join(names)})"), err=True)
+
+
+def _detail(store: Store, definitions: Definitions, name: str, until: datetime) -> dict[str, Any]:
+    from core.clock import to_us
 
     one = definitions.sets[name]
     config = definitions.config
     kind, _, rest = name.partition(".")
     partition, _, group = rest.partition(".")
     where = config.segments[rest].where if kind == "segment" else config.partitions[partition].groups.get(group, "")
-    history = store.conn.execute(
-        "SELECT run_id, at, entered, left FROM membership_history WHERE name = ? ORDER BY at DESC, run_id DESC LIMIT ?",
-        (name, RECENT_RUNS),
-    )
-    changes = [
-        {"run": run, "at": from_us(at), "entered": len(BitMap.deserialize(entered)), "left": len(BitMap.deserialize(left))}
-        for run, at, entered, left in history
-    ]
+    history = _history(store, name, to_us(until), RECENT_RUNS)
+    changes = [{"run": run, "at": change.at, "entered": change.entered, "left": change.left} for run, change in history]
     return {
         "name": name, "title": one.title, "where": where.strip(), "rests_on": sorted(one.rests_on),
         "unseen": sorted(one.unseen), "warnings": list(one.warnings), "changes": changes,
@@ -169,7 +201,7 @@ def _show_detail(detail: dict[str, Any]) -> None:
 
     click.echo(clean(f"\n{detail['name']}: {detail['where'] or 'everybody whom no group matches'}"))
     click.echo(clean(f"rests on {', '.join(detail['rests_on']) or 'nothing'}"))
-    for warning in (*detail["unseen"], *detail["warnings"]):
+    for warning in detail["warnings"]:
         click.echo(clean(f"warning: {warning}"), err=True)
     if detail["changes"]:
         table(("run", "at", "entered", "left"), [list(change.values()) for change in detail["changes"]])
@@ -179,8 +211,14 @@ def _members(app: App, store: Store, name: str, evaluation: Evaluation) -> int:
     """Print the members as they are read, so that a million of them take no memory."""
     from core.cli.output import as_json, cell
 
+    if name in evaluation.failed:
+        if app.as_json:
+            return app.answer({"as_of": evaluation.as_of, "members": [], "failed": evaluation.failed}, FAILED)
+        _tell_doubts(evaluation)
+        return FAILED
     members = evaluation.sets[name]
     if not app.as_json:
+        _tell_doubts(evaluation)
         for profile_id, identifiers in _identified(store, members):
             click.echo(
                 f"{profile_id}\t" + "\t".join(cell(f"{kind}:{v}") for kind, values in identifiers.items() for v in values)

@@ -21,7 +21,8 @@ SHOWN_RUNS = 20
 @click.pass_obj
 def status_command(app: App, check: bool) -> int:
     """Show how every connection and sync stands."""
-    from core.cli.standing import read_standing, show_standing
+    from core.cli.overview import show_standing
+    from core.cli.standing import read_standing
 
     with app.hub() as hub:
         standing = read_standing(hub)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from core.registry import Connector
 
 STARTING_CONFIG = Path(__file__).with_name("starting_config.toml")
+ACCOUNT = "account"
 MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped"}
 
 
@@ -117,28 +118,33 @@ def check_command(app: App, connection: tuple[str, ...]) -> int:
 
     config = app.config()
     known_names(connection, config.connections, "connection")
-    warnings = _warnings(config)
+    warnings, unchecked = _warnings(config)
+    chosen = [one for one in config.connections.values() if one.name in connection or (not connection and one.enabled)]
     tested: list[dict[str, Any]] = []
-    with progress("Testing") as say:
-        for name, one in config.connections.items():
-            if name in connection or (not connection and one.enabled):
-                say(name)
-                tested.append({"name": name, "connector": one.connector, "steps": list(_steps(app, config, one))})
+    with progress("Testing") as shown:
+        shown.of(len(chosen))
+        for one in chosen:
+            shown.say(one.name)
+            tested.append({"name": one.name, "connector": one.connector, "steps": list(_steps(app, config, one))})
+            shown.step()
     failed = any(step.result == "failed" for one in tested for step in one["steps"])
     code = FAILED if failed else 0
     if app.as_json:
-        return app.answer({"connections": tested, "warnings": warnings}, code)
-    _show(config, tested, warnings)
+        return app.answer({"connections": tested, "warnings": warnings, "unchecked": unchecked}, code)
+    _show(config, tested, warnings, unchecked)
     return code
 
 
-def _show(config: Config, tested: list[dict[str, Any]], warnings: list[str]) -> None:
+def _show(config: Config, tested: list[dict[str, Any]], warnings: list[str], unchecked: list[str]) -> None:
     from core.cli.output import clean
 
     counts = (len(config.segments), len(config.partitions), len(config.syncs))
     click.echo("The config is sound: {} segments, {} partitions, {} syncs.".format(*counts))
     for warning in warnings:
         click.echo(clean(f"warning: {warning}"), err=True)
+    if unchecked:
+        of = ", ".join(unchecked)
+        click.echo(clean(f"Names of events, questions and source fields are checked after the first complete pull of {of}."))
     for one in tested:
         click.echo(f"\n{one['name']} ({one['connector']})")
         for step in one["steps"]:
@@ -148,8 +154,12 @@ def _show(config: Config, tested: list[dict[str, Any]], warnings: list[str]) -> 
                 click.echo(clean(f"          {step.remedy}"))
 
 
-def _warnings(config: Config) -> list[str]:
-    """What is allowed and unwise; expressions that are wrong raise ConfigError with their carets."""
+def _warnings(config: Config) -> tuple[list[str], list[str]]:
+    """
+    Return what is allowed and unwise, and the connections that were never pulled to an end, so that nothing can be said of them.
+
+    Expressions that are wrong raise ConfigError with their carets.
+    """
     from core.cli.definitions import definitions_of
     from core.config.secrets import exposed_secrets
 
@@ -158,8 +168,16 @@ def _warnings(config: Config) -> list[str]:
         for place in exposed_secrets(config)
     ]
     definitions = definitions_of(config)
-    doubts = [f"{one.place.file}:{one.place.line}: {one.name}: {w}" for one in definitions.sets.values() for w in one.warnings]
-    return [*exposed, *dict.fromkeys(doubts)]
+    unpulled = {stream.text for stream in definitions.vocabulary.streams if not stream.completed}
+    doubts: dict[str, str] = {}
+    unchecked: set[str] = set()
+    for one in definitions.sets.values():
+        if one.warnings and one.rests_on <= unpulled:
+            unchecked |= {stream.partition(".")[0] for stream in one.rests_on}
+            continue
+        for warning in one.warnings:  # a set that names another has its doubts too
+            doubts.setdefault(warning, f"{one.place.file}:{one.place.line}: {one.name}: {warning}")
+    return [*exposed, *doubts.values()], sorted(unchecked)
 
 
 def _steps(app: App, config: Config, connection: ConnectionConfig) -> Iterator[CheckStep]:
@@ -183,11 +201,15 @@ def _steps(app: App, config: Config, connection: ConnectionConfig) -> Iterator[C
     yield CheckStep("settings", Result.PASSED)
     with api:
         try:
+            told = False
             for step in connector.check(api) if connector.check else ():
                 yield step
                 if step.result is Result.FAILED:
                     return
-            yield _account_step(config, connection, connector.account(api))
+                told = told or step.name == ACCOUNT
+            step = _account_step(config, connection, connector.account(api))
+            if not told or step.result is Result.FAILED:  # else the connector's own step said it
+                yield step
         except HubError as error:
             remedy = "try again later; if it stays, see the connector's README"
             yield CheckStep("reach", Result.FAILED, detail=str(error), remedy=remedy)
@@ -203,6 +225,6 @@ def _account_step(config: Config, connection: ConnectionConfig, account: str) ->
             row = store.conn.execute("SELECT account FROM connections WHERE name = ?", (connection.name,)).fetchone()
             bound = row[0] if row else None
     if bound is None or bound == account:
-        return CheckStep("account", Result.PASSED, detail=account)
+        return CheckStep(ACCOUNT, Result.PASSED, detail=account)
     remedy = f"put the old credentials back, or run `tagalong rebind {connection.name}` to start as new"
-    return CheckStep("account", Result.FAILED, detail=f"{account}, but what is stored came from {bound}", remedy=remedy)
+    return CheckStep(ACCOUNT, Result.FAILED, detail=f"{account}, but what is stored came from {bound}", remedy=remedy)

@@ -1,4 +1,4 @@
-"""How everything stands, for `tagalong status`: read from the store alone, so it works while the daemon runs."""
+"""How everything stands, in JSON's words: read from the store alone, so `tagalong status` works while the daemon runs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-import click
-
-from core.cli.output import clean, table
 from core.clock import from_us, to_us
 from core.config.model import Config
 from core.daemon import LEASE, rests_on
@@ -17,7 +14,7 @@ from core.freshness import stale_at
 from core.hub import Hub
 from core.store import leases
 from core.store.audiences import AudienceRow, audiences, standing
-from core.store.holds import holds
+from core.store.holds import Hold, holds
 from core.store.pauses import ALL, pauses
 from core.store.runs import Run, last_finished
 from core.timetable import Timetable
@@ -44,7 +41,7 @@ def read_standing(hub: Hub) -> dict[str, Any]:
                 _connection(conn, config, name, due.get(f"pull.{name}"), stopped, now) for name in config.connections
             ],
             "syncs": syncs,
-            "holds": [_hold(one) for one in holds(conn)],
+            "holds": [_hold(one, now) for one in holds(conn) if _sync_of(one.target, config) is not None],
             "dead_letters": _dead_letters(conn, now),
             "retired": retired(conn, config),
         }
@@ -141,11 +138,13 @@ def _last(run: Run | None) -> dict[str, Any]:
     }
 
 
-def _hold(hold: Any) -> dict[str, Any]:
+def _hold(hold: Hold, now: datetime) -> dict[str, Any]:
+    since = from_us(hold.since)
     return {
-        "target": hold.target, "kind": hold.kind, "reason": hold.reason, "since": from_us(hold.since),
-        "adds": len(hold.adds), "removes": len(hold.removes),
-        "facts": {name: fact for name, fact in hold.facts.items() if name != "definition"},
+        "target": hold.target, "kind": hold.kind, "reason": hold.reason, "since": since,
+        "held_s": round((now - since).total_seconds()), "adds": len(hold.adds), "removes": len(hold.removes),
+        "approve": [name for name in hold.facts.get("approve", ()) if name],
+        "facts": {name: fact for name, fact in hold.facts.items() if name not in ("definition", "approve")},
     }  # fmt: skip
 
 
@@ -156,49 +155,3 @@ def _dead_letters(conn: sqlite3.Connection, now: datetime) -> dict[str, int]:
         (to_us(now - NEW_FOR),),
     ).fetchone()
     return {"records": records, "members": members, "given_up": given_up, "new": new}
-
-
-def show_standing(found: Mapping[str, Any]) -> None:
-    """Print it for a person."""
-    click.echo(f"The daemon is {'running' if found['daemon'] else 'not running'}.")
-    if any(one["target"] == ALL for one in found["paused"]):
-        click.echo("Everything is paused; `tagalong resume --all` lets it go on.")
-    click.echo()
-    table(
-        ("connection", "last pull", "status", "records", "next", "note"), [_connection_row(one) for one in found["connections"]]
-    )
-    click.echo()
-    table(("sync", "to", "last run", "status", "ours", "next", "note"), [_sync_row(one) for one in found["syncs"]])
-    for hold in found["holds"]:
-        click.echo(clean(f"\nheld: {hold['target']}: {hold['reason']}"))
-    if found["holds"]:
-        click.echo("`tagalong plan SYNC` shows who; `tagalong approve SYNC` or `CONNECTION.STREAM` lets it go on.")
-    for one in found["retired"]:
-        click.echo(clean(f"\nretired: {one['ours']} of ours stay in the {one['kind']} {one['name']!r} at {one['connection']}"))
-    letters = found["dead_letters"]
-    if any(letters.values()):
-        told = f"{letters['records']:,} unreadable records, {letters['members']:,} members to be tried again,"
-        told += f" {letters['given_up']:,} given up"
-        click.echo(f"\ndead letters: {told} (`tagalong dead-letters`)")
-
-
-def _connection_row(one: Mapping[str, Any]) -> list[object]:
-    streams = one["streams"]
-    notes = [] if one["enabled"] else ["not enabled"]
-    notes += ["paused"] if one["paused"] else []
-    notes += [f"quota used up until {one['quota_until']:%H:%M}Z"] if one["quota_until"] else []
-    notes += [f"{s['name']}: {s['error']}" for s in streams if s["error"]]
-    notes += [f"{s['name']}: stale" for s in streams if s["stale"]]
-    notes += [f"{s['name']}: {s['vanished']} vanished, held" for s in streams if s["held"]]
-    if not any(s["error"] for s in streams) and one["error"]:
-        notes.append(one["error"])
-    records = sum(s["records"] for s in streams)
-    return [one["name"], one["run_at"], one["status"] or "never pulled", records, one["due_at"], "; ".join(notes)]
-
-
-def _sync_row(one: Mapping[str, Any]) -> list[object]:
-    notes = [] if one["enabled"] else ["not enabled"]
-    notes += ["paused"] if one["paused"] else []
-    notes += [one["error"]] if one["error"] else []
-    ours = sum(a["ours"] for a in one["audiences"])
-    return [one["name"], one["to"], one["run_at"], one["status"] or "never run", ours, one["due_at"], "; ".join(notes)]

@@ -1,4 +1,4 @@
-"""Plans, pulls and syncs for a person: one table each, what is held told once a reason. Takes what `core.cli.plans` describes."""
+"""Plans, pulls and syncs for a person, from what `core.cli.plans` describes: one table each, each reason to hold told once."""
 
 from __future__ import annotations
 
@@ -161,4 +161,6 @@ def _vanished(pulls: Iterable[Described]) -> Iterable[Waiting]:
         for stream in pull["streams"]:
             if stream["held"]:
                 name = f"{pull['connection']}.{stream['name']}"
-                yield Waiting(name, f"{stream['held']:,} rows vanished; they stay until somebody says that they are gone", (name,))
+                yield Waiting(
+                    name, f"{stream['held']:,} rows vanished; they stay until somebody says that they are gone", (name,)
+                )

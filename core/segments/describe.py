@@ -84,7 +84,9 @@ def _sorted(sources: frozenset[str]) -> tuple[str, ...]:
 
 def _surveys(conn: sqlite3.Connection | None, vocabulary: Vocabulary) -> Iterator[Word]:
     for name, seen in sorted(vocabulary.surveys.items()):
-        word = Word(f"answered({_quoted(name)})", "survey", type=Type.BOOLEAN, sources=_sorted(seen.streams), seen=seen.complete)
+        word = Word(
+            f"answered({_quoted(name)})", "survey", type=Type.BOOLEAN, sources=_sorted(seen.streams), seen=seen.complete
+        )
         asked = "SELECT count(DISTINCT profile_id) FROM answers WHERE deleted_at IS NULL AND survey = ?"
         yield word if conn is None else replace(word, coverage=_share(conn, asked, name))
     for (survey, question), seen in sorted(vocabulary.questions.items()):

@@ -37,6 +37,8 @@ class Evaluation:
     as_of: datetime
     sets: dict[str, BitMap] = field(default_factory=dict)
     _: KW_ONLY
+    excluded: dict[str, BitMap] = field(default_factory=dict)
+    """Whom the workspace's `exclude` took out of each set; nothing where there is no `exclude`."""
     failed: dict[str, str] = field(default_factory=dict)
     """Sets that could not be told, with the reason; they are in no other field."""
     approximate: dict[str, list[str]] = field(default_factory=dict)
@@ -129,9 +131,11 @@ class _Run:
             self.failed |= {name: reason for name in wanted if name not in self.failed}
         if self.facts.past:
             self._note_universe(wanted)
+        told = [name for name in wanted if name not in self.failed]
         return Evaluation(
             self.as_of,
-            {n: self.sets[n] if n == exclude else self.sets[n] - out for n in wanted if n not in self.failed},
+            {n: self.sets[n] if n == exclude else self.sets[n] - out for n in told},
+            excluded={n: self.sets[n] & out for n in told if exclude and n != exclude},
             failed={n: self.failed[n] for n in wanted if n in self.failed},
             approximate={n: sorted(self.approximate[n]) for n in wanted if self.approximate.get(n)},
             warnings=self._warnings(wanted),

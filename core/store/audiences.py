@@ -56,6 +56,8 @@ class Churn:
     most_owned_24h: int
     largest_adds_day: int
     """Of the 24 h windows of the last 30 days, without the one that ends now."""
+    largest_growth_day: int = 0
+    """The same of adds less removals."""
 
 
 _COLUMNS = "id, connection, account, kind, name, remote_id, sync, target, made_by_us, foreign_read_at, planned_at"
@@ -229,5 +231,11 @@ def churn(conn: sqlite3.Connection, audience_id: int, *, at: int, owned: int) ->
         (at, DAY_US, audience_id, DAYS_REMEMBERED),
     ).fetchall()
     today = next((row for row in rows if row[0] == 0), (0, 0, 0, 0))
-    earlier = [row[1] for row in rows if row[0] > 0]
-    return Churn(today[1], today[2], max(owned, today[3]), max(earlier, default=0))
+    earlier = [row for row in rows if row[0] > 0]
+    return Churn(
+        today[1],
+        today[2],
+        max(owned, today[3]),
+        max((adds for _, adds, _, _ in earlier), default=0),
+        max((adds - removes for _, adds, removes, _ in earlier), default=0),
+    )

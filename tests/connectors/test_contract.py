@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -31,6 +32,13 @@ ONLINE = [name for name in NAMES if load_connector(name).manifest.hosts]
 SOURCES = [name for name in ONLINE if {"STREAMS", "streams"} & vars(load_connector(name).module).keys()]
 DESTINATIONS = [name for name in ONLINE if load_connector(name).audiences]
 NOW = datetime(2026, 3, 2, 11, tzinfo=UTC)
+TIERS = {
+    tier: re.findall(r"`([a-z-]+)`", rules)
+    for tier, rules in re.findall(
+        r"^\| (Bronze|Silver|Gold|Platinum) \|[^|]*\|([^|]*)\|", (ROOT / "docs/quality.md").read_text(), re.M
+    )
+}
+TIERS = {tier.lower(): rules for tier, rules in TIERS.items()}
 JSON = {"content-type": "application/json"}
 FAULTS: dict[str, tuple[Spoiler, type[Exception] | None]] = {
     "401": (Fault(401, JSON, b"{}"), AuthError),
@@ -91,11 +99,31 @@ def test_secrets_are_secrets(name: str):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_the_tier_is_earned(name: str):
+    """Every rule of the claimed tier and of those below it is done, or exempt with a reason."""
+    quality = tomllib.loads((ROOT / "connectors" / name / "quality.toml").read_text())
+    claimed = list(TIERS).index(quality["tier"])
+
+    assert quality["owner"]
+    for tier in list(TIERS)[: claimed + 1]:
+        for rule in TIERS[tier]:
+            status = quality["rules"][rule]
+            assert status == "done" or (status["status"] == "exempt" and status["comment"]), rule
+    assert not quality["rules"].keys() - {rule for rules in TIERS.values() for rule in rules}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_payloads_say_where_they_are_from(name: str):
+    for path in (ROOT / "tests" / "connectors" / name).glob("payloads/**/*.json"):
+        payload = json.loads(path.read_text())
+        assert {"source", "response"} <= payload.keys(), path.name
+        assert {"from", "url", "date"} <= payload["source"].keys(), path.name
+        assert not re.search(r"@(?!([\w-]+\.)*example\.com)[\w-]+\.\w", json.dumps(payload["response"]).lower()), path.name
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_pages_for_people_are_there(name: str):
     folder = ROOT / "connectors" / name
-    quality = tomllib.loads((folder / "quality.toml").read_text())
-
-    assert quality["tier"] in ("bronze", "silver", "gold", "platinum")
     assert len((folder / "README.md").read_text()) > 500
     known = set(re.findall(r"^#+ .*?(\d+)", (folder / "QUIRKS.md").read_text(), re.MULTILINE))
     for path in folder.glob("*.py"):

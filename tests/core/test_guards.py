@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -92,12 +93,86 @@ def test_a_first_run_is_held_only_with_nobody_looking_on() -> None:
 
 
 def test_a_moving_window_may_exchange_its_members() -> None:
-    """The clock alone takes everybody out of a `last="24h"` segment within a day; half of it at once is another story."""
-    day = sizes(1000, 990, removes=110, adds=100, removes_24h=800, adds_24h=800, turnover=1.0)
+    """One out for one in, as many as the window turns over in a day; whom nobody follows is counted."""
+    day = sizes(1000, 990, removes=110, adds=100, removes_24h=800, adds_24h=800, turnover=1.0, all_moving=1.0)
 
     assert [] == kinds(day)
-    assert [HeldKind.REMOVALS, HeldKind.ADDS] == kinds(replace(day, turnover=0.0))
-    assert [HeldKind.REMOVALS] == kinds(replace(day, wanted=400, removes=600, removes_24h=0))
+    assert [HeldKind.REMOVALS, HeldKind.ADDS] == kinds(replace(day, turnover=0.0, all_moving=0.0))
+    assert [HeldKind.REMOVALS] == kinds(replace(day, removes=301))
+    assert [] == kinds(replace(day, removes=300))
+    # where some are in for another reason than the window, more than 5% are asked about
+    assert [HeldKind.REMOVALS] == kinds(replace(day, removes=151, all_moving=0.0))
+    # a window of 30 days makes up for a thirtieth, however many come
+    assert [HeldKind.REMOVALS, HeldKind.ADDS] == kinds(replace(day, turnover=1 / 30, all_moving=1 / 30))
+
+
+def _hours(day: list[int], hours: int, stops: int | None, *, inverse: bool = False) -> Iterator[tuple[Sizes, list[HeldKind]]]:
+    """
+    Live through *hours* of `last="24h"` where *day* says how many do it in each hour; nobody twice a day.
+
+    *inverse*: the audience is `not did(...)`, of 2,000.
+    """
+    came = [day[hour % 24] * (9 + (hour + hour // 24) % 3) // 10 for hour in range(hours)]  # no two days are alike
+    adds, removes, owned = [], [], []
+    for hour in range(24, hours):
+        live = [0 if stops is not None and h >= stops else n for h, n in enumerate(came[: hour + 1])]
+        wanted = sum(live[-24:])
+        comes, goes = live[-1], live[-25] if len(live) > 24 else 0
+        if inverse:
+            wanted, comes, goes = 2000 - wanted, goes, comes
+        before = owned[-1] if owned else wanted
+        now = Sizes(
+            before,
+            wanted,
+            adds=comes if owned else 0,
+            removes=goes if owned else 0,
+            adds_24h=sum(adds[-23:]),
+            removes_24h=sum(removes[-23:]),
+            most_owned_24h=max([*owned[-24:], before]),
+            largest_adds_day=max((sum(adds[i : i + 24]) for i in range(0, len(adds) - 24, 24)), default=0),
+            largest_growth_day=max(
+                (sum(adds[i : i + 24]) - sum(removes[i : i + 24]) for i in range(0, len(adds) - 24, 24)), default=0
+            ),
+            turnover=1.0,
+            all_moving=1.0,
+        )
+        adds.append(now.adds)
+        removes.append(now.removes)
+        owned.append(wanted)
+        yield now, kinds(now)
+
+
+OFFICE = [0] * 7 + [40, 120, 150, 140, 100, 60, 110, 130, 120, 90, 40, 20, 10, 5, 5, 0, 0]
+EVEN = [45] * 24
+
+
+@pytest.mark.parametrize("inverse", [False, True], ids=["did", "not did"])
+@pytest.mark.parametrize("day", [OFFICE, EVEN], ids=["office hours", "round the clock"])
+def test_two_weeks_of_ordinary_days_hold_nothing_in_a_moving_window(day: list[int], inverse: bool) -> None:
+    """Everybody is exchanged every day, hour by hour, a tenth more or less than the day before."""
+    assert all(not held for _, held in _hours(day, 14 * 24, None, inverse=inverse))
+
+
+@pytest.mark.parametrize("day", [OFFICE, EVEN], ids=["office hours", "round the clock"])
+def test_a_source_that_silently_stops_is_seen_in_a_moving_window(day: list[int]) -> None:
+    """Long before the 48 hours after which its silence itself is seen: a quarter of the list is gone at most."""
+    stops = 10 * 24 + 8
+    lived = list(_hours(day, stops + 24, stops))
+    full = lived[stops - 25][0].owned
+    held = next(now for now, held in lived if held)
+
+    assert not any(held for _, held in lived[: stops - 24])
+    assert held.wanted + held.removes > full * 0.75
+
+
+def test_a_source_that_silently_stops_does_not_fill_what_is_not_done() -> None:
+    """`not did(E, last="24h")` takes in everybody, gross no faster than on any day: what counts is that nobody leaves."""
+    stops = 10 * 24 + 8
+    lived = list(_hours(EVEN, stops + 24, stops, inverse=True))
+    held = next(now for now, held in lived if HeldKind.ADDS in held)
+
+    assert held.owned - lived[stops - 25][0].owned < 400
+    assert held.adds_24h + held.adds <= held.largest_adds_day * 1.2, "counted gross it looks like any other day"
 
 
 FRESH = SourceState("crm.contacts", completed_at=NOON - DAY, stale_at=NOON + DAY, accepted_count=100, live_count=100)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,11 +10,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from house import CRM_TOKEN, VIP, VIPS_TO_MAIL, House, address
 
 from core.contract import Fault
 from core.registry import load_connector
-from core.sandbox import Delayed, serve
+from core.sandbox import Delayed, Reset, Spoiler, serve
 
 ROOT = Path(__file__).parents[2]
 LEADS = "\n[segments.leads]\nwhere = 'lifecycle_stage == \"lead\"'\n"
@@ -88,6 +90,19 @@ def test_a_failed_source_holds_and_can_be_let_be(house: Callable[..., House]):
     h.run("approve", "crm.contacts")
     h.run("sync", "--no-pull")
     assert addresses(*range(60), 70) == h.tagged()
+
+
+@pytest.mark.parametrize("down", [Reset(), Fault(503, {}, b""), Fault(401, {}, b"")])
+def test_a_source_that_is_wholly_away_holds_like_one_that_breaks_off(house: Callable[..., House], down: Spoiler):
+    h = settled(house)
+    h.served["crm"].faults = lambda *_: down
+
+    report = h.sync(code=1).json
+
+    assert ["failed", "done"] == [pull["status"] for pull in report["pulls"]]
+    assert ["held", "held"] == [sync["status"] for sync in report["syncs"]]
+    h.served["crm"].faults = None
+    assert "done" == h.sync().json["status"]
 
 
 def test_what_is_paused_stands_still_until_it_is_resumed(house: Callable[..., House]):
@@ -169,7 +184,7 @@ def test_two_syncs_at_once_send_once(house: Callable[..., House]):
     h.run("pull")
     h.served["mail"].faults = lambda method, _path, _n: Delayed(1.0) if method == "POST" else None
     environ = {**os.environ, **h.environ}
-    command = [sys.executable, "-m", "core.cli", "--config", str(h.path), "sync", "--no-pull"]
+    command = [sys.executable, "-m", "core.cli", "--config", str(h.path), "sync", "--no-pull", "--json"]
 
     both = [subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)]
     while not h.ask("SELECT 1 FROM leases WHERE name = 'sync.vips'"):
@@ -179,9 +194,10 @@ def test_two_syncs_at_once_send_once(house: Callable[..., House]):
     (first, first_err), (second, second_err) = (one.communicate(timeout=60) for one in both)
 
     assert 0 == both[0].returncode, first_err
-    assert "60 add done" in first
+    ((plan,),) = [sync["plans"] for sync in json.loads(first)["syncs"]]
+    assert {"add.done": 60} == plan["verdicts"]
     assert "sync.vips: process" in second + second_err
     assert str(both[0].pid) in second + second_err
-    assert "add done" not in second
+    assert "add.done" not in second
     assert 60 == len(h.boxes["mail"].change_log)
     assert addresses(*range(60)) == h.tagged()

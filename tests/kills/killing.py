@@ -197,7 +197,8 @@ class Play:
         """Say what is wrong after the run of a phase that went to its end."""
         found = Verdict()
         if ended.code not in FINE:
-            found.wrong.append(f"the run to the end ended with {ended.code}")
+            found.wrong.append(f"the run to the end ended with {ended.code}: {self.output.read_text()[-2000:]}")
+            return found
         found.wrong += self._differences()
         found.wrong += self._left_over()
         found.moved = self._count_moves(found.needless)

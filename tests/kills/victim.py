@@ -10,8 +10,10 @@ each point.
 from __future__ import annotations
 
 import functools
+import importlib
 import json
 import os
+import pkgutil
 import signal
 import sys
 import threading
@@ -25,7 +27,7 @@ from typing import Any
 
 import httpx
 
-import core.cli.plans
+import core.cli
 import core.deliver
 import core.pull
 import core.push
@@ -215,6 +217,9 @@ def forked(order: Mapping[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Read orders until there are none."""
+    for module in pkgutil.iter_modules(core.cli.__path__):
+        if module.name != "__main__":
+            importlib.import_module(f"core.cli.{module.name}")
     small_batches(int(sys.argv[1]))
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     for line in sys.stdin:

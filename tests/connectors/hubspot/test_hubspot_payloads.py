@@ -64,7 +64,7 @@ def test_every_payload_says_where_it_is_from_and_names_nobody_real(path: Path) -
     text = path.read_text(encoding="utf-8")
     source = json.loads(text)["source"]
 
-    assert source["from"] in ("docs example", "own construction from the card")
+    assert source["from"] in ("docs example", "own construction after the vendor's documentation")
     assert source["url"].startswith("https://developers.hubspot.com/docs/")
     assert date.fromisoformat(source["date"])
     assert set(re.findall(r"[\w.]+@([\w.]+)", text)) <= {"example.com"}

@@ -1,0 +1,90 @@
+"""How everything stands, for a person: as little as says whether all is well, and what to do where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import click
+
+from core.cli.held import Waiting, show_held
+from core.cli.output import age, clean, table
+from core.store.pauses import ALL
+
+
+def show_standing(found: Mapping[str, Any]) -> None:
+    """Print what `core.cli.standing` read."""
+    now = found["as_of"]
+    click.echo(f"The daemon is {'running' if found['daemon'] else 'not running'}.")
+    if any(one["target"] == ALL for one in found["paused"]):
+        click.echo("Everything is paused; `tagalong resume --all` lets it go on.")
+    click.echo()
+    rows = [_connection_row(one, now) for one in found["connections"]]
+    table(("connection", "last pull", "status", "records", "next", "note"), rows)
+    if found["syncs"]:
+        click.echo()
+        rows = [_sync_row(one, now) for one in found["syncs"]]
+        table(("sync", "to", "last run", "status", "ours", "next", "note"), rows)
+    waiting = [
+        Waiting(hold["target"], hold["reason"], tuple(hold["approve"]), float(hold["held_s"])) for hold in found["holds"]
+    ]
+    if waiting:
+        click.echo()
+        show_held(waiting)
+    for line in _endings(found):
+        click.echo(clean(f"\n{line}"))
+
+
+def _endings(found: Mapping[str, Any]) -> Iterator[str]:
+    for one in found["retired"]:
+        yield f"retired: {one['ours']} of ours stay in the {one['kind']} {one['name']!r} at {one['connection']}"
+    letters = found["dead_letters"]
+    counts = (("records", "unreadable records"), ("members", "members to be tried again"), ("given_up", "given up"))
+    if any(letters.values()):
+        told = ", ".join(f"{letters[name]:,} {what}" for name, what in counts if letters[name])
+        yield f"dead letters: {told} (`tagalong dead-letters`)"
+
+
+def _connection_row(one: Mapping[str, Any], now: datetime) -> list[object]:
+    records = sum(stream["records"] for stream in one["streams"])
+    status = one["status"] or "never pulled"
+    return [one["name"], _ago(one["run_at"], now), status, records, _ahead(one["due_at"], now), "; ".join(_doubts(one))]
+
+
+def _doubts(one: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is to be known of a connection; nothing where all is well."""
+    if not one["enabled"]:
+        yield "not enabled"
+    if one["paused"]:
+        yield f"paused, until `tagalong resume {one['name']}`"
+    if one["quota_until"]:
+        yield f"quota used up until {one['quota_until']:%H:%M}Z"
+    for stream in one["streams"]:
+        if stream["error"]:
+            yield f"{stream['name']}: {stream['error']}"
+        if stream["stale"]:
+            yield f"{stream['name']} is stale"
+        if stream["held"]:
+            yield f"{stream['name']}: {stream['vanished']:,} vanished"
+    if one["error"] and not any(stream["error"] for stream in one["streams"]):
+        yield one["error"]
+
+
+def _sync_row(one: Mapping[str, Any], now: datetime) -> list[object]:
+    notes = [] if one["enabled"] else ["not enabled"]
+    notes += ["paused"] if one["paused"] else []
+    notes += [one["error"]] if one["error"] else []
+    ours = sum(audience["ours"] for audience in one["audiences"])
+    status = one["status"] or "never run"
+    return [one["name"], one["to"], _ago(one["run_at"], now), status, ours, _ahead(one["due_at"], now), "; ".join(notes)]
+
+
+def _ago(at: datetime | None, now: datetime) -> str:
+    return "" if at is None else f"{age(max(0.0, (now - at).total_seconds()))} ago"
+
+
+def _ahead(at: datetime | None, now: datetime) -> str:
+    if at is None:
+        return ""
+    return "due" if at <= now else f"in {age((at - now).total_seconds())}"

@@ -1,0 +1,36 @@
+"""A kill while a member was on its way, and then another address before the next start: one run puts it right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.audiences import KilledProcess
+from support.story import Story, ids
+
+from core.run import plan
+
+
+@pytest.mark.parametrize("where", ["before apply", "after apply"])
+def test_a_member_who_was_on_the_way_and_changed_address_is_sent_again_at_once(tmp_path: Path, where: str) -> None:
+    story = Story(tmp_path)
+    story.people(1, 2)
+
+    def fault(at: str) -> None:
+        if at == where:
+            raise KilledProcess
+
+    story.vendor.fault = fault
+    with pytest.raises(KilledProcess):
+        story.sync()
+    story.vendor.fault = None
+    story.people(1, email="new@example.com")
+
+    story.sync()
+    assert story.there() == ids(1, 2)
+    assert sorted(story.vendor.moved("add")) == ["1", "2"]
+    assert story.vendor.moved("remove") == []
+    assert [one.size for one in plan(story.hub())] == [0]
+    story.people(1, stage="lead")
+    story.sync()
+    assert story.there() == ids(2)
