@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -30,8 +32,9 @@ from killing import FINE, Ended, Order, Play, Verdict, Victims  # noqa: E402
 
 AT_ANY_TIME = "any time"
 HELD = 4
-WORLDS = 3
-CANDIDATES = 40
+KNOWN = (7, 389, 868)
+"""Seeds of worlds in whose week no guard has anything to hold; others are looked for where that is no longer so."""
+CANDIDATES = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class World:
     """A world that a sync without a kill serves without holding anything, and what that sync looked like, phase by phase."""
 
     seed: int
-    phases: Sequence[tuple[Ended, float]]
+    phases: Sequence[Ended]
 
 
 @dataclass(slots=True)
@@ -72,12 +75,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=20.0, help="end by then, whatever is done")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the worlds are swept away whoever ends it
     began, random, tally = time.monotonic(), Random(options.seed), Tally()
     with Victims() as victims, tempfile.TemporaryDirectory(prefix="kills-") as folder:
         worlds = list(_worlds(victims, Path(folder), random, tally))
         stories = 0
         while tally.kills.total() < options.n and time.monotonic() - began < options.minutes * 60 and worlds:
             _story(victims, Path(folder) / str(stories), worlds[stories % len(worlds)], random, tally, options.n)
+            shutil.rmtree(Path(folder) / str(stories))
             stories += 1
     fine = tally.kills.total() >= options.n and not tally.wrong and not tally.needless
     print(json.dumps(_described(tally, fine, stories, time.monotonic() - began, options), indent=2))
@@ -87,25 +92,24 @@ def main() -> int:
 def _worlds(victims: Victims, folder: Path, random: Random, tally: Tally) -> list[World]:
     """Find worlds of whose week the guards hold nothing; what an undisturbed sync does wrong is a violation too."""
     found: list[World] = []
-    for seed in random.sample(range(1, 1000), CANDIDATES):
+    for seed in (*KNOWN, *random.sample(range(1000, 2000), CANDIDATES)):
         with ExitStack() as stack:
             play = Play(folder / f"undisturbed-{seed}", victims, seed=seed)
             play.open(stack)
-            phases = []
+            phases: list[Ended] = []
             for week in range(2):
                 if week:
                     play.live_a_week()
-                started = time.monotonic()
                 ended = play.run()
-                phases.append((ended, time.monotonic() - started))
+                phases.append(ended)
                 tally.runs += 1
                 if ended.code == HELD:
                     break
                 tally.judge(play.judge(ended), f"world {seed}, undisturbed, week {week}")
-        if phases[-1][0].code in FINE:
+        if phases[-1].code in FINE:
             found.append(World(seed, phases))
-        if len(found) == WORLDS:
-            break
+        if len(found) == len(KNOWN) or phases[-1].code not in (*FINE, HELD):
+            break  # what fails undisturbed would only fail again
     return found
 
 
@@ -114,11 +118,11 @@ def _story(victims: Victims, folder: Path, world: World, random: Random, tally: 
         play = Play(folder, victims, seed=world.seed)
         play.open(stack)
         killed: list[str] = []
-        for week, (whole, took_s) in enumerate(world.phases):
+        for week, whole in enumerate(world.phases):
             if week:
                 play.live_a_week()
             for _ in range(min(random.choice((1, 1, 1, 2)), n - tally.kills.total())):
-                killed.append(_kill(play, _order(random, whole, took_s), tally))  # noqa: PERF401 - it looks at the tally
+                killed.append(_kill(play, _order(random, whole), tally))  # noqa: PERF401 - it looks at the tally
             if week == 0 and random.random() < 0.2:
                 tally.late += 1
                 continue
@@ -128,10 +132,10 @@ def _story(victims: Victims, folder: Path, world: World, random: Random, tally: 
             killed.clear()
 
 
-def _order(random: Random, whole: Ended, took_s: float) -> Order:
+def _order(random: Random, whole: Ended) -> Order:
     """Half of the kills come at any time of the run, half at a point, at any of its passes."""
     if random.random() < 0.5:
-        return Order(after_s=random.uniform(0, took_s))
+        return Order(after_s=random.uniform(0, whole.took_s))
     point = random.choice(sorted(whole.passed))
     return Order(point, random.randint(1, whole.passed[point]), linger_s=random.choice((0.0, 0.05)))
 
@@ -166,7 +170,7 @@ def _described(tally: Tally, fine: bool, stories: int, took_s: float, options: a
         "needless_moves": len(tally.needless),
         "wrong_lists": len(tally.wrong),
         "seconds": round(took_s, 1),
-        "violations": [*tally.wrong, *tally.needless][:50],
+        "violations": [each[:500] for each in (*tally.wrong, *tally.needless)][:20],
     }
 
 

@@ -13,9 +13,10 @@ from pyroaring import BitMap
 
 from core.clock import to_us
 from core.errors import ConfigError, Problem
+from core.fill import OnEvent, resolve_now
 from core.guards import HeldKind
 from core.hub import Hub
-from core.run import OnEvent, SyncReport, plan, resolve_now, sync
+from core.run import SyncReport, plan, sync
 from core.store import Store, holds
 from core.store.holds import Hold
 from core.store.vanish import approve_stream

@@ -72,6 +72,9 @@ class Changes:
                 other = current.value_hash != reach.value_hash(values.get(profile_id, {})) and bool(
                     self.d.audience.wanted_fields()
                 )
+                if current.remote_id in merged:
+                    # until its answer it is the other object that may be there, by our doing
+                    self.d.rekeys.append(Rekey(current.member_key, ledger.unsure(self.d.as_merged([current])[0])))
                 if other or profile_id in unsure or current.remote_id in merged:
                     updates.add(profile_id)
         self._move(gone, keys, add_only)

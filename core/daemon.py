@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 
+from core.fill import pull
 from core.hub import Hub
-from core.run import connections_under, pull, sync
+from core.run import connections_under, sync
 from core.scheduler import Daemon, Ended
 from core.store import Store, leases
 from core.timetable import Timetable

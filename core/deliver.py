@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
+from typing import Final
 
 from pyroaring import BitMap
 
@@ -22,7 +23,7 @@ from core.contract import Api
 from core.cost import priced
 from core.draft import Case, draft
 from core.errors import HubError, LeaseLost, QuotaExhausted, Stopped, StoreError, told
-from core.follow import changed_since, follow
+from core.follow import changed_since, follow, follow_records
 from core.guards import SIZE_GUARDS, SOURCE_GUARDS, Held, HeldKind, SizeGuard, SourceGuard
 from core.hub import Session
 from core.log import log
@@ -39,6 +40,9 @@ from core.store.holds import Hold
 from core.store.leases import Lease
 from core.store.runs import Status
 from core.targets import Target
+
+ONLY_SYNC_SEES: Final = frozenset({HeldKind.BASELINE, HeldKind.GONE})
+"""What a plan that somebody looks at cannot find, and so does not take back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +179,8 @@ def plans_of(
     if remember:
         with store.atomic() as conn:
             for plan in plans:
-                holds.replace_holds(conn, plan.label, _holds(plan, delivery))
+                keep = () if lease is not None else ONLY_SYNC_SEES if plan.draft.first_run else {HeldKind.GONE}
+                holds.replace_holds(conn, plan.label, _holds(plan, delivery), keep=keep)
     return [priced(plan, connector.manifest) for plan in plans]
 
 
@@ -188,10 +193,12 @@ def _draft(delivery: Delivery, target: Target, lease: Lease | None, run_id: int 
 
     bound = _bind(delivery, target, api, quietly=bool(held))
     first_run = not runs.has_completed(store.conn, target.sync.name) and (bound.row is None or bound.row.planned_at is None)
+    wanted = delivery.evaluation.sets.get(target.set_name, BitMap())
     changed = BitMap()
     if bound.row is not None:
         changed = changed_since(store.conn, bound.row.planned_at)
         changed = changed | follow(store, bound.row, target.audience, changed=changed)
+        follow_records(store, bound.row, target.audience, wanted=wanted)
         if not held and bound.held is None:
             if lease is not None and run_id is not None:
                 recover(_recorder(delivery, target, bound, lease, run_id, first_run), target.audience, api=api)
@@ -200,7 +207,7 @@ def _draft(delivery: Delivery, target: Target, lease: Lease | None, run_id: int 
         target,
         bound,
         as_of=delivery.as_of,
-        wanted=delivery.evaluation.sets.get(target.set_name, BitMap()),
+        wanted=wanted,
         excluded=delivery.evaluation.excluded.get(target.set_name, BitMap()),
         changed=changed,
         category=session.hub.connector(target.connection).manifest.category,

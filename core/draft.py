@@ -46,7 +46,7 @@ class Case:
     """Profiles of which anything changed since the audience's last plan."""
     category: Category = Category.CRM
     """Of the destination: e-mail tools do not get people who said no."""
-    turnover: Turnover = Turnover()
+    turnover: Turnover = field(default_factory=Turnover)
     first_run: bool = False
     held: tuple[Held, ...] = ()
     memory: reach.Memory = field(default_factory=dict)
@@ -133,8 +133,9 @@ class Drafting:
         """Take out who must not be added, or not yet: refused, said no, asked for in vain a moment ago."""
         self.skips[Skip.REJECTED] = adds & self.rests.adds
         adds = adds - self.rests.adds
-        self.skips[Skip.CONSENT] = self.said_no(adds)
-        adds = adds - self.skips[Skip.CONSENT]
+        said_no = self.said_no(adds)
+        self.skips[Skip.CONSENT] |= said_no  # a move may have found some before
+        adds = adds - said_no
         for state, skip in ((State.NOT_FOUND, Skip.NOT_FOUND), (State.SUPPRESSED, Skip.SUPPRESSED)):
             asleep = self._asleep(state) & adds
             self.skips[skip] |= asleep
@@ -210,13 +211,19 @@ class Drafting:
             memory=self.case.memory,
         )
         self.skips[Skip.DUPLICATE] |= reached.duplicates
-        if self.case.target.sync.create_missing:
-            self.creates |= BitMap(reached.not_found)
-        else:
-            self.skips[Skip.NOT_FOUND] |= BitMap(reached.not_found)
+        missing = BitMap(reached.not_found)
+        creates = missing - self._deleted_there(reached.not_found) if self.case.target.sync.create_missing else BitMap()
+        self.creates |= creates
+        self.skips[Skip.NOT_FOUND] |= missing - creates
         self.unknown |= reached.not_found
         self.found |= reached.found
         return reached.refs
+
+    def _deleted_there(self, keys: dict[int, str]) -> BitMap:
+        """Return whom somebody deleted at the destination after we had put them in: they are not made there once more."""
+        rows = ledger.of_keys(self.conn, self.id, keys.values())
+        gone = {key for key, entry in rows.items() if entry.state is State.NOT_FOUND and entry.remote_id is not None}
+        return BitMap([profile_id for profile_id, key in keys.items() if key in gone])
 
     def settle_refs(self, keys: dict[int, str], refs: dict[int, Ref]) -> None:
         """Take out of *refs* whose object is there already, whoever put it there, or is another wanted profile's."""

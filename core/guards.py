@@ -205,9 +205,9 @@ class Sizes:
     largest_growth_day: int = 0
     """The same of adds less removals."""
     turnover: float = 0.0
-    """The share that its narrowest moving window exchanges by itself in 24 hours: 1 for `last="24h"`, 1/30 for `last="30d"`."""
+    """Which share of it windows exchange by themselves in 24 hours: see `core.targets.Turnover.most`."""
     all_moving: float = 0.0
-    """The same where every way into the set moves; 0 where some members are in for another reason."""
+    """See `core.targets.Turnover.least`: 0 where some members may be in for another reason than a window."""
     first_run: bool = False
     """The sync has no completed run."""
     attended: bool = True
@@ -225,7 +225,7 @@ def exchanged(sizes: Sizes) -> int:
     One for one, and no more than the window turns over in 24 hours. A source that silently stops has people leave whom nobody
     follows (or, under a `not`, come with nobody leaving), so it exchanges nobody.
     """
-    most = max(sizes.most_owned_24h, sizes.owned)
+    most = max(sizes.most_owned_24h, sizes.owned, 1)
     return int(min(sizes.adds_24h + sizes.adds, sizes.removes_24h + sizes.removes, sizes.turnover * most))
 
 
@@ -271,7 +271,7 @@ def additions(sizes: Sizes) -> Held | None:
     count = ADDS_COUNT if sizes.limits.adds_count is None else sizes.limits.adds_count
     limit = max(share * most, count)
     # the busiest day is counted as this one is: less whom it exchanged
-    busiest = max(sizes.largest_growth_day, sizes.largest_adds_day - int(sizes.turnover * most))
+    busiest = int(max(sizes.largest_growth_day, sizes.largest_adds_day - sizes.turnover * max(most, 1), 0))
     if counted <= limit or counted <= ADDS_DAYS_FACTOR * busiest:
         return None
     reason = f"{total} adds within 24 hours, to {most} members; the busiest of the last 30 days had {busiest}"

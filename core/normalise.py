@@ -147,9 +147,10 @@ def time_us(value: object) -> int | None:
         return None
     if isinstance(value, str):
         value = value.strip()
-        digits = value.lstrip("-")
-        if digits.isdigit() and len(digits) > 8:
-            return _epoch_us(int(value))
+        if value[4:5] != "-":  # else a date, as most are
+            digits = value.lstrip("-")
+            if digits.isdigit() and len(digits) > 8:
+                return _epoch_us(int(value))
         try:
             value = datetime.fromisoformat(value)
         except ValueError:

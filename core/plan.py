@@ -83,7 +83,7 @@ class Draft:
     unknown: Mapping[int, str] = field(default_factory=dict)
     """Profiles that the vendor was asked for and does not know, by the key asked with."""
     churn: Churn = field(default_factory=lambda: Churn(0, 0, 0, 0))
-    turnover: Turnover = Turnover()
+    turnover: Turnover = field(default_factory=Turnover)
     first_run: bool = False
     approved: Approved = field(default_factory=lambda: Approved(BitMap(), BitMap()))
     held: tuple[Held, ...] = ()

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import KW_ONLY, dataclass, field
 from itertools import chain, islice
 from typing import Final
@@ -27,7 +28,7 @@ from core.errors import NotFoundError, Stopped, TransientError
 from core.follow import forget_followed
 from core.plan import Plan
 from core.record import Recorder
-from core.send import Sender, Sent
+from core.send import Item, Sender, Sent
 from core.store import Store, audiences, ledger, pauses
 from core.store.audiences import AudienceRow
 from core.store.intents import Member
@@ -175,13 +176,13 @@ class _Push:
             self.s.lease.check(conn)
             at = to_us(self.s.clock())
             touched = BitMap()
-            for rekey in draft.rekeys:
-                touched |= ledger.drop(conn, row.id, [rekey.old_key])
-                if rekey.new is not None:
-                    touched |= ledger.put(conn, row.id, [rekey.new], sync=self.plan.label, run_id=self.s.run_id, at=at)
+            # all old keys go first: one's new key may be another's old one
+            touched |= ledger.drop(conn, row.id, [rekey.old_key for rekey in draft.rekeys])
+            new = [rekey.new for rekey in draft.rekeys if rekey.new is not None]
+            touched |= ledger.put(conn, row.id, new, sync=self.plan.label, run_id=self.s.run_id, at=at)
             known = ledger.of_keys(conn, row.id, unknown.values())
             asked = [
-                Entry(key, State.NOT_FOUND, profile_id=p)
+                Entry(key, State.NOT_FOUND, profile_id=p, remote_id=known[key].remote_id if key in known else None)
                 for p, key in unknown.items()
                 if key not in known or known[key].state in (State.NOT_FOUND, State.SUPPRESSED)
             ]
@@ -218,12 +219,11 @@ class _Push:
         sender = Sender(self.s.api(), self.audience, row.remote_id, self.s.sleep, lambda: self._exists(row))
         updates = self.plan.updates | self.plan.draft.movers
         running: dict[Future[Sent], int] = {}
-        pool = ThreadPoolExecutor(self.audience.concurrency, thread_name_prefix=f"push {self.plan.label}")
         try:
             for batch in self.batches.batches():
                 self._check()
                 intent_id = self.recorder.intend([item.member for item in batch])
-                running[pool.submit(sender.send, batch)] = intent_id
+                running[_start(sender, batch, f"push {self.plan.label}")] = intent_id
                 while len(running) >= self.audience.concurrency:
                     self._settle_some(running, updates)
             while running:
@@ -231,8 +231,6 @@ class _Push:
         except BaseException:
             self._settle_rest(running, updates)
             raise
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
 
     def _settle_some(self, running: dict[Future[Sent], int], updates: BitMap) -> None:
         done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
@@ -283,6 +281,20 @@ class _Push:
             raise Stopped("told to stop")
         sync = self.target.sync
         pauses.refuse_paused(self.store.conn, f"sync.{sync.name}", f"connection.{sync.to}")
+
+
+def _start(sender: Sender, batch: Sequence[Item], name: str) -> Future[Sent]:
+    """Send a batch in a thread of its own, one that never keeps a process from ending: its intent is written."""
+    sent: Future[Sent] = Future()
+
+    def run() -> None:
+        try:
+            sent.set_result(sender.send(batch))
+        except BaseException as error:
+            sent.set_exception(error)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return sent
 
 
 def finish(conn: sqlite3.Connection, plan: Plan, report: PushReport) -> None:

@@ -84,11 +84,12 @@ def shared_keys(conn: sqlite3.Connection, keys: Mapping[int, str], kind: str) ->
 
 
 def own_stream(conn: sqlite3.Connection, audience: Audience, connection: str) -> int | None:
-    """Return the id of the stream whose record keys are the audience's remote ids."""
+    """Return the id of the stream whose record keys are the audience's remote ids; None where it is not pulled."""
     if audience.ids_from is None:
         return None
     row = conn.execute(
-        "SELECT s.id FROM streams s JOIN connections c ON c.id = s.connection_id WHERE c.name = ? AND s.name = ?",
+        "SELECT s.id FROM streams s JOIN connections c ON c.id = s.connection_id"
+        " WHERE c.name = ? AND s.name = ? AND s.removed_at IS NULL",
         (connection, audience.ids_from),
     ).fetchone()
     return None if row is None else int(row[0])

@@ -100,7 +100,7 @@ class Recorder:
                 if outcome.verdict in NOT_THERE:
                     drop.append(member.member_key)
                 continue
-            state = _state(outcome.verdict, old, unsure)
+            state = _state(outcome.verdict, outcome.ref.remote_id, old, unsure)
             if state is not None:
                 put.append(_entry(conn, member, outcome, state))
         touched = ledger.drop(conn, self.row.id, drop)
@@ -144,14 +144,15 @@ class Recorder:
         )
 
 
-def _state(verdict: Verdict, old: Entry | None, unsure: bool) -> State | None:
+def _state(verdict: Verdict, remote_id: str, old: Entry | None, unsure: bool) -> State | None:
     """Return what the ledger says of an added member from now on; None to leave it as it is."""
     match verdict:
         case Verdict.DONE | Verdict.SENT:
             return State.OURS
         case Verdict.NOOP:
-            ours = unsure or (old is not None and old.state in ledger.OURS)
-            return State.OURS if ours else State.FOREIGN
+            # ours only if it was we who put just that object there: one that came back with its lists counts too
+            known = old is not None and old.state in (*ledger.OURS, State.NOT_FOUND) and old.remote_id == remote_id
+            return State.OURS if unsure or known else State.FOREIGN
         case Verdict.NOT_FOUND:
             return State.NOT_FOUND
         case Verdict.SUPPRESSED:

@@ -7,57 +7,23 @@ the report, never the end of the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
 
-from core import freshness
-from core.clock import MICROSECOND, from_us, to_us
+from core.clock import to_us
 from core.config.model import SyncConfig
 from core.deliver import Delivery, SyncRun, deliver, plans_of
-from core.errors import ConfigError, HubError, LeaseLost, Problem, QuotaExhausted, Stopped, StoreError, told
+from core.errors import ConfigError, Problem
+from core.fill import OnEvent, PullRun, pull_stale, resolve_now, tell
 from core.guards import SIZE_GUARDS, SOURCE_GUARDS, SizeGuard, SourceGuard
-from core.hub import Hub, Session
-from core.log import log
+from core.hub import Hub
 from core.plan import Plan
-from core.pull import PageStored, PullReport, pull_connection
-from core.resolve import resolve
 from core.segments.definitions import Definitions
 from core.segments.evaluate import Evaluation, evaluate
 from core.segments.indexes import ensure_indexes
-from core.store import Store, leases, memberships, pauses, runs
+from core.store import Store, memberships, runs
 from core.store.runs import Status
-
-RESOLVE_WAIT_S: Final = 120.0
-RESOLVE: Final = "resolve"
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that a progress bar may show."""
-
-    what: str
-    """pull_started, page_stored, pull_ended, sync_started, batch_pushed, sync_ended."""
-    name: str
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-
-OnEvent = Callable[[Event], None]
-
-
-@dataclass(frozen=True, slots=True)
-class PullRun:
-    """One pull of one connection."""
-
-    connection: str
-    status: Status
-    _: KW_ONLY
-    run_id: int
-    report: PullReport | None = None
-    error: Exception | None = None
-    resume_at: datetime | None = None
-    requests: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +86,13 @@ def sync(
         delivery = Delivery(
             session, store, definitions, evaluation,
             attended=attended, trigger=trigger, limit=limit, source_guards=source_guards, size_guards=size_guards,
-            on_batch=lambda label, n: _tell(on_event, "batch_pushed", label, members=n),
+            on_batch=lambda label, n: tell(on_event, "batch_pushed", label, members=n),
         )  # fmt: skip
         results = []
         for one in chosen:
-            _tell(on_event, "sync_started", one.name)
+            tell(on_event, "sync_started", one.name)
             results.append(deliver(delivery, one))
-            _tell(on_event, "sync_ended", one.name, status=results[-1].status)
+            tell(on_event, "sync_ended", one.name, status=results[-1].status)
             if hub.stop.is_set():
                 break
         return SyncReport(as_of, pulls, results, sets=sets, evaluation=evaluation)
@@ -153,145 +119,6 @@ def plan(
         evaluation = evaluate(store, definitions, as_of=as_of or now)
         delivery = Delivery(session, store, definitions, evaluation, attended=True)
         return [one for chosen_one in chosen for one in plans_of(delivery, chosen_one, remember=as_of is None)]
-
-
-def pull(
-    hub: Hub, *, names: Iterable[str] = (), full: bool = False, trigger: str = "command", on_event: OnEvent | None = None
-) -> list[PullRun]:
-    """Pull the connections *names*, all enabled ones if empty, and find out who is who."""
-    with hub.session() as session, hub.store() as store:
-        hub.register(store)
-        every = (c.name for c in hub.config.connections.values() if c.enabled and has_streams(store, c.name))
-        chosen = list(names) or list(every)
-        results = [pull_one(session, store, name, full=full, trigger=trigger, on_event=on_event) for name in chosen]
-        resolve_now(hub, store)
-        return results
-
-
-def pull_stale(
-    hub: Hub,
-    store: Store,
-    *,
-    fresh: timedelta | None = None,
-    no_pull: bool = False,
-    names: Iterable[str] | None = None,
-    full: bool = False,
-    session: Session,
-    on_event: OnEvent | None = None,
-) -> list[PullRun]:
-    """Pull the connections whose last complete pull is older than their schedule, or than *fresh*; all with *full*."""
-    if no_pull:
-        return []
-    results = []
-    for connection in hub.config.connections.values():
-        if (
-            not connection.enabled
-            or (names is not None and connection.name not in set(names))
-            or not has_streams(store, connection.name)
-        ):
-            continue
-        done = freshness.last_complete(store.conn, connection.name)
-        if full or freshness.is_due(connection, done, hub.clock(), hub.config.workspace.timezone, fresh):
-            results.append(pull_one(session, store, connection.name, full=full, on_event=on_event))
-        if hub.stop.is_set():
-            break
-    return results
-
-
-def has_streams(store: Store, connection: str) -> bool:
-    """Return whether there is anything to pull from a connection."""
-    row = store.conn.execute(
-        "SELECT 1 FROM streams s JOIN connections c ON c.id = s.connection_id"
-        " WHERE c.name = ? AND s.removed_at IS NULL LIMIT 1",
-        (connection,),
-    ).fetchone()
-    return row is not None
-
-
-def pull_one(
-    session: Session,
-    store: Store,
-    connection: str,
-    *,
-    full: bool = False,
-    trigger: str = "command",
-    on_event: OnEvent | None = None,
-) -> PullRun:
-    """Pull one connection under its lease; what goes wrong is in the run."""
-    hub = session.hub
-    run_id = runs.start_run(store, "pull", connection, at=hub.clock(), trigger=trigger)
-    report: PullReport | None = None
-    error: Exception | None = None
-    resume_at: datetime | None = None
-    status = Status.DONE
-    _tell(on_event, "pull_started", connection)
-    try:
-        pauses.refuse_paused(store.conn, f"connection.{connection}")
-        with leases.hold(hub.path, f"connection.{connection}", hub.clock) as lease:
-            report = pull_connection(
-                store,
-                session.api(connection),
-                connection=hub.config.connections[connection],
-                connector=hub.connector(connection),
-                run_id=run_id,
-                clock=hub.clock,
-                full=full,
-                on_page=lambda page: _tell_page(on_event, page),
-                check=lease.check,
-            )
-        if not report.complete:
-            status, error = Status.FAILED, next((s.error for s in report.streams if s.error is not None), None)
-    except StoreError:
-        raise
-    except QuotaExhausted as caught:
-        status, error, resume_at = Status.WAITING, caught, caught.resume_at
-    except (Stopped, LeaseLost) as caught:
-        status, error = Status.STOPPED, caught
-    except Exception as caught:
-        status, error = Status.FAILED, caught
-        _mark_failed(store, connection, caught, at=hub.clock())
-        if not isinstance(caught, HubError):
-            log.exception("pull_broke", connection=connection)
-    requests = session.taken()
-    summary = {} if report is None else {s.stream: {"records": s.records, "changed": s.changed} for s in report.streams}
-    runs.finish_run(
-        store, run_id, status, at=hub.clock(), summary=summary, error=None if error is None else told(error), requests=requests
-    )
-    log.info("pull_ended", connection=connection, status=str(status), requests=total(requests))
-    _tell(on_event, "pull_ended", connection, status=status, report=report)
-    return PullRun(connection, status, run_id=run_id, report=report, error=error, resume_at=resume_at, requests=total(requests))
-
-
-def _mark_failed(store: Store, connection: str, error: Exception, *, at: datetime) -> None:
-    """A pull that failed outside of any stream (it could not even be opened) failed in all: what rests on them is held."""
-    with store.atomic() as conn:
-        conn.execute(
-            "UPDATE streams SET error = ?, finished_at = ? WHERE removed_at IS NULL AND connection_id ="
-            " (SELECT id FROM connections WHERE name = ?)",
-            (told(error), to_us(at), connection),
-        )
-
-
-def resolve_now(hub: Hub, store: Store) -> datetime:
-    """
-    Find out who is who, and return the time as of which that holds.
-
-    One process at a time does this, at a time later than that of any plan carried out: so whatever changes from then on is
-    later than the plans made now, and found by the next.
-    """
-    waited = 0.0
-    while True:
-        try:
-            with leases.hold(hub.path, RESOLVE, hub.clock):
-                planned = store.conn.execute("SELECT max(planned_at) FROM audiences").fetchone()[0]
-                at = hub.clock() if planned is None else max(hub.clock(), from_us(planned) + MICROSECOND)
-                resolve(store, hub.config, at=at)
-                return at
-        except LeaseLost:
-            if waited >= RESOLVE_WAIT_S:
-                raise
-            hub.sleep(0.5)
-            waited += 0.5
 
 
 def record(
@@ -328,17 +155,3 @@ def connections_under(hub: Hub, definitions: Definitions, syncs: Iterable[SyncCo
             if name == prefix or (one.partition is not None and name.startswith(prefix)):
                 found |= {stream.partition(".")[0] for stream in definition.rests_on}
     return frozenset(found)
-
-
-def total(requests: Mapping[str, Mapping[str, int]]) -> int:
-    """Return how many requests there were in all."""
-    return sum(sum(counts.values()) for counts in requests.values())
-
-
-def _tell(on_event: OnEvent | None, what: str, name: str, **facts: Any) -> None:
-    if on_event is not None:
-        on_event(Event(what, name, facts))
-
-
-def _tell_page(on_event: OnEvent | None, page: PageStored) -> None:
-    _tell(on_event, "page_stored", f"{page.connection}.{page.stream}", page=page)

@@ -6,6 +6,7 @@ Also what the config's words for an audience come down to, so that a changed wor
 
 from __future__ import annotations
 
+import math
 from dataclasses import KW_ONLY, dataclass, fields, is_dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -91,7 +92,7 @@ class Turnover:
     """Which share of a set its moving windows exchange by themselves in 24 hours: 1 for `last="24h"`, 1/30 for `last="30d"`."""
 
     most: float = 0.0
-    """By the narrowest window, whatever else there is in the text."""
+    """By the narrowest window, whatever else there is in the text; infinite under a `not`, for it is others who turn over."""
     least: float = 0.0
     """By every way into the set: 0 for `country == "SE" or did(E, last="24h")`, for Swedes are not in motion."""
 
@@ -117,11 +118,9 @@ def _moves(node: Condition, definitions: Definitions, negated: bool = False) -> 
         case _:
             spans = [abs(ago.us) for ago in _agos(node) if ago.us]
             share = min(1.0, DAY / timedelta(microseconds=min(spans))) if spans else 0.0
-            return Turnover(share, share)
+            return Turnover(math.inf if share and negated else share, share)
     chosen = min if every_way else max
-    return Turnover(
-        max((part.most for part in parts), default=0.0), chosen((part.least for part in parts), default=0.0)
-    )
+    return Turnover(max((part.most for part in parts), default=0.0), chosen((part.least for part in parts), default=0.0))
 
 
 def _agos(node: Any) -> list[Ago]:

@@ -75,7 +75,7 @@ class Tagalong(click.Group):
         app.as_json = "--json" in given  # so that a usage error, too, is told in the form that was asked for
         try:
             code = super().main(given, prog_name or "tagalong", complete_var, standalone_mode=False, **extra)
-        except BrokenPipeError:  # the reader (`| head`) has seen enough
+        except (BrokenPipeError, SystemExit):  # the reader (`| head`) has seen enough; click tells it by the second
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = 0
         except (Exception, KeyboardInterrupt) as error:

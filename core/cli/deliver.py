@@ -16,7 +16,8 @@ import click
 from core.cli.app import FAILED, HELD, NEWS, App, DurationText, as_of_option, known_names, moment, verb
 
 if TYPE_CHECKING:
-    from core.run import Event, OnEvent, PullRun, SyncReport
+    from core.fill import Event, OnEvent, PullRun
+    from core.run import SyncReport
 
 
 @verb("plan", "tagalong plan regulars")
@@ -72,7 +73,14 @@ def _show_members(plans: list[dict[str, Any]]) -> None:
 
     click.echo()
     columns = ("op", "profile_id", "email", "user_id", "note")
-    table(("sync", *columns), [[told["label"], *(m[c] for c in columns)] for told in plans for m in told["members"]])
+    table(
+        ("sync", *columns),
+        [
+            [told["label"], m["op"], str(m["profile_id"]), *(m[c] for c in columns[2:])]
+            for told in plans
+            for m in told["members"]
+        ],
+    )
 
 
 @verb("sync", "tagalong sync regulars --limit 5")

@@ -10,7 +10,7 @@ import click
 from core.cli.app import FAILED, HELD, NEWS, App, known_names, verb
 
 if TYPE_CHECKING:
-    from core.run import PullRun
+    from core.fill import PullRun
     from core.segments.describe import Word
 
 BOOKKEEPING = ("id", "live", "changed_at")
@@ -30,7 +30,7 @@ def pull_command(app: App, connection: tuple[str, ...], full: bool) -> int:
     from core.cli.deliver import stopping, watching
     from core.cli.plans import describe_pull
     from core.cli.tables import show_pulls
-    from core.run import pull
+    from core.fill import pull
 
     with app.hub() as hub:
         known_names(connection, hub.config.connections, "connection")
@@ -99,7 +99,8 @@ def _show_person(person: Mapping[str, Any]) -> None:
         for record in records:
             click.echo()
             gone = " (deleted)" if record["deleted"] else ""
-            rows = [(name, value) for name, value in record.items() if name not in ("key", "deleted")]
+            # numbers as the vendor has them: an id or a time in seconds is no amount
+            rows = [(name, cell(value) if isinstance(value, bool) else str(value)) for name, value in _own(record)]
             table((clean(f"{stream} {record['key']}{gone}"), ""), rows)
     for kind, rows in person["rows"].items():
         click.echo()
@@ -110,6 +111,10 @@ def _show_person(person: Mapping[str, Any]) -> None:
     click.echo(clean(f"\nin: {', '.join(person['segments']) or 'no segment as of the last run'}"))
     for one in person["audiences"]:
         click.echo(clean(f"{one['state']}: the {one['kind']} {one['name']!r} at {one['connection']} ({one['sync']})"))
+
+
+def _own(record: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [(name, value) for name, value in record.items() if name not in ("key", "deleted") and value is not None]
 
 
 def _facts(row: Mapping[str, Any]) -> str:

@@ -134,8 +134,8 @@ def _history(store: Store, name: str, until_us: int, runs: int) -> list[tuple[in
 
 
 def _show(found: dict[str, Any], changes: Mapping[str, Change], evaluation: Evaluation) -> None:
-    """Print sizes; who entered and left only where a run was recorded, and what is approximate only where something is."""
-    from core.cli.output import age, table
+    """Print sizes; who entered and left only where a run was recorded."""
+    from core.cli.output import age, clean, table
 
     recorded = any(change.at for change in changes.values())
 
@@ -146,24 +146,28 @@ def _show(found: dict[str, Any], changes: Mapping[str, Change], evaluation: Eval
 
     columns = ("entered", "left", "changed") if recorded else ()
     if found["segments"]:
-        about = any(segment["approximate"] for segment in found["segments"])
-        rows = [
-            [
-                s["name"],
-                s["title"],
-                s["size"],
-                s["of"],
-                *changed(f"segment.{s['name']}"),
-                *([s["approximate"]] if about else []),
-            ]
-            for s in found["segments"]
-        ]
-        table(("segment", "title", "size", "of", *columns, *(("approximate",) if about else ())), rows)
+        rows = [[s["name"], s["title"], s["size"], s["of"], *changed(f"segment.{s['name']}")] for s in found["segments"]]
+        table(("segment", "title", "size", "of", *columns), rows)
     for number, partition in enumerate(found["partitions"]):
         click.echo("\n" * bool(number or found["segments"]), nl=False)
         rows = [[g["name"], g["size"], *changed(f"partition.{partition['name']}.{g['name']}")] for g in partition["groups"]]
         table((f"partition {partition['name']}", "size", *columns), rows)
+    for what, names in _turned(evaluation.approximate).items():
+        click.echo(clean(f"answered as of today: {what} ({_spoken(names, evaluation)})"))
     _tell_doubts(evaluation)
+
+
+def _turned(texts: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Return by text the sets that it is of, for each is told once."""
+    turned: dict[str, list[str]] = {}
+    for name, several in texts.items():
+        for text in several:
+            turned.setdefault(text, []).append(name)
+    return turned
+
+
+def _spoken(names: Sequence[str], evaluation: Evaluation) -> str:
+    return "everywhere" if len(names) == len(evaluation.sets) else ", ".join(names)
 
 
 def _tell_doubts(evaluation: Evaluation) -> None:
@@ -172,12 +176,8 @@ def _tell_doubts(evaluation: Evaluation) -> None:
 
     for name, reason in evaluation.failed.items():
         click.echo(clean(f"failed: {name}: {reason}"), err=True)
-    warned: dict[str, list[str]] = {}
-    for name, warnings in evaluation.warnings.items():
-        for warning in warnings:
-            warned.setdefault(warning, []).append(name)
-    for warning, names in warned.items():
-        click.echo(clean(f"warning: {warning} ({', '.join(names)})"), err=True)
+    for warning, names in _turned(evaluation.warnings).items():
+        click.echo(clean(f"warning: {warning} ({_spoken(names, evaluation)})"), err=True)
 
 
 def _detail(store: Store, definitions: Definitions, name: str, until: datetime) -> dict[str, Any]:
@@ -204,7 +204,8 @@ def _show_detail(detail: dict[str, Any]) -> None:
     for warning in detail["warnings"]:
         click.echo(clean(f"warning: {warning}"), err=True)
     if detail["changes"]:
-        table(("run", "at", "entered", "left"), [list(change.values()) for change in detail["changes"]])
+        rows = [[str(change["run"]), change["at"], change["entered"], change["left"]] for change in detail["changes"]]
+        table(("run", "at", "entered", "left"), rows)
 
 
 def _members(app: App, store: Store, name: str, evaluation: Evaluation) -> int:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import click
 
 from core.cli.output import age, clean
+
+WIDTH = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,25 +23,36 @@ class Waiting:
     reason: str
     approve: tuple[str, ...] = ()
     """What `tagalong approve` is told to release it; empty where only time or a repair does."""
-    held_s: float | None = None
-    """How long it has been held."""
+    since: datetime | None = None
 
 
-def show_held(waiting: Iterable[Waiting]) -> None:
-    """Print what is held, what is held for the same reason together."""
-    by_reason: dict[str, list[Waiting]] = {}
+def show_held(waiting: Iterable[Waiting], now: datetime | None = None) -> None:
+    """Print what is held, what is held for the same reason together; since when, where that is known and it is *now*."""
+    of: dict[str, list[Waiting]] = {}
     for one in waiting:
-        by_reason.setdefault(one.reason, []).append(one)
-    for reason, several in by_reason.items():
-        longest = max((one.held_s for one in several if one.held_s is not None), default=None)
-        since = "" if longest is None else f" for {age(longest)}"
-        labels = list(dict.fromkeys(one.label for one in several))
-        if len(labels) == 1:
-            click.echo(clean(f"held{since}: {labels[0]}: {reason}"))
-        else:
-            click.echo(clean(f"held{since}: {reason}"))
-            click.echo(clean(f"      {len(labels)} audiences: {', '.join(_folded(labels))}"))
-        click.echo(clean(f"      {_way_on(several)}"))
+        of.setdefault(one.label, []).append(one)
+    together: dict[tuple[str, ...], list[Waiting]] = {}
+    for several in of.values():
+        together.setdefault(tuple(dict.fromkeys(one.reason for one in several)), []).extend(several)
+    for reasons, several in together.items():
+        _show(reasons, several, now)
+
+
+def _show(reasons: tuple[str, ...], several: Sequence[Waiting], now: datetime | None) -> None:
+    first = min((one.since for one in several if one.since is not None), default=None)
+    since = "" if first is None or now is None else f" since {first:%Y-%m-%d %H:%M}Z ({age((now - first).total_seconds())})"
+    labels = list(dict.fromkeys(one.label for one in several))
+    alone = f"{labels[0]}: " if len(labels) == 1 else ""
+    click.echo(clean(f"held{since}: {alone}{reasons[0]}"))
+    for reason in reasons[1:]:
+        click.echo(clean(f"      {reason}"))
+    if not alone:
+        click.echo(_indented(f"{len(labels)} audiences: {', '.join(_folded(labels))}"))
+    click.echo(_indented(_way_on(several)))
+
+
+def _indented(text: str) -> str:
+    return textwrap.indent(textwrap.fill(clean(text), WIDTH, break_on_hyphens=False, break_long_words=False), "      ")
 
 
 def _way_on(several: Sequence[Waiting]) -> str:

@@ -89,7 +89,7 @@ def _run_row(run: Run, requests: dict[str, dict[str, int]]) -> list[object]:
     took = "" if run.finished_at is None else spell_duration(run.finished_at - run.started_at)
     asked = sum(sum(counts.values()) for counts in requests.values())
     status = run.status.value if run.status else "under way"
-    return [run.id, run.kind, run.name, run.trigger, run.started_at, took, status, asked, run.error]
+    return [str(run.id), run.kind, run.name, run.trigger, run.started_at, took, status, asked, run.error]
 
 
 @verb("dead-letters", "tagalong dead-letters mail")
@@ -111,12 +111,15 @@ def dead_letters_command(app: App, name: tuple[str, ...]) -> int:
     letters = [_letter(one, times, from_us) for one in found]
     if app.as_json:
         return app.answer({"dead_letters": letters})
+    if not letters:
+        click.echo("Nothing: every record was read and every member's answer stands.")
+        return 0
     columns = ("id", "what", "from", "key", "op", "reason", "tries", "last", "next try")
     table(
         columns,
         [
             [
-                one["id"],
+                str(one["id"]),
                 one["what"],
                 one["sync"] or f"{one['connection']}.{one['stream']}",
                 one["key"],

@@ -80,9 +80,18 @@ def _draw(columns: Sequence[str], cells: Sequence[Sequence[str]], right: Sequenc
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=SIMPLE_HEAD, title=Text(title) if title else None, title_justify="left", pad_edge=False, show_edge=False)
-    for name, number in zip(columns, right, strict=True):
-        drawn.add_column(Text(name), justify="right" if number else "left", overflow="fold")
+    drawn = Table(
+        box=SIMPLE_HEAD,
+        title=Text(title) if title else None,
+        title_justify="left",
+        pad_edge=False,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    for place, (name, number) in enumerate(zip(columns, right, strict=True)):
+        # what a line is about, and figures, stay whole where the terminal is narrow; prose makes room
+        whole = number or place == 0
+        drawn.add_column(Text(name), justify="right" if number else "left", overflow="fold", no_wrap=whole)
     for row in cells:
         drawn.add_row(*(Text(text) for text in row))
     Console().print(drawn)

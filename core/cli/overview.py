@@ -26,12 +26,10 @@ def show_standing(found: Mapping[str, Any]) -> None:
         click.echo()
         rows = [_sync_row(one, now) for one in found["syncs"]]
         table(("sync", "to", "last run", "status", "ours", "next", "note"), rows)
-    waiting = [
-        Waiting(hold["target"], hold["reason"], tuple(hold["approve"]), float(hold["held_s"])) for hold in found["holds"]
-    ]
+    waiting = [Waiting(hold["target"], hold["reason"], tuple(hold["approve"]), hold["since"]) for hold in found["holds"]]
     if waiting:
         click.echo()
-        show_held(waiting)
+        show_held(waiting, now)
     for line in _endings(found):
         click.echo(clean(f"\n{line}"))
 

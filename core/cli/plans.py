@@ -11,9 +11,10 @@ from pyroaring import BitMap
 from core import freshness
 from core.deliver import SyncRun
 from core.errors import HubError
+from core.fill import PullRun
 from core.guards import Held
 from core.plan import Plan
-from core.run import PullRun, SyncReport
+from core.run import SyncReport
 from core.store import Store
 
 CHUNK = 5_000

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from core.registry import Connector
 
 STARTING_CONFIG = Path(__file__).with_name("starting_config.toml")
+EMPTY = {"streams": "by config", "audiences": "none"}
+"""What the table of connectors says where there is nothing to list."""
 ACCOUNT = "account"
 MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped"}
 
@@ -62,7 +64,7 @@ def connectors_command(app: App) -> int:
     if app.as_json:
         return app.answer({"connectors": found})
     columns = ("name", "title", "category", "streams", "audiences", "tier")
-    table(columns, [[one[column] or "by config" for column in columns] for one in found])
+    table(columns, [[one[column] or EMPTY.get(column) for column in columns] for one in found])
     return 0
 
 
@@ -156,7 +158,7 @@ def _show(config: Config, tested: list[dict[str, Any]], warnings: list[str], unc
 
 def _warnings(config: Config) -> tuple[list[str], list[str]]:
     """
-    Return what is allowed and unwise, and the connections that were never pulled to an end, so that nothing can be said of them.
+    Return what is allowed and unwise, and the connections that were never pulled to an end, of which nothing can be said.
 
     Expressions that are wrong raise ConfigError with their carets.
     """
@@ -192,7 +194,8 @@ def _steps(app: App, config: Config, connection: ConnectionConfig) -> Iterator[C
     try:
         settings = resolve_settings(connector, connection, config.folder, app.environ)
         api = open_api(
-            connector, settings, connection=connection.name, store_path=config.workspace.database, folder=config.folder
+            connector, settings, connection=connection.name, store_path=config.workspace.database, folder=config.folder,
+            clock=app.clock,
         )  # fmt: skip
     except ConfigError as error:
         for problem in error.problems:

@@ -41,7 +41,7 @@ def read_standing(hub: Hub) -> dict[str, Any]:
                 _connection(conn, config, name, due.get(f"pull.{name}"), stopped, now) for name in config.connections
             ],
             "syncs": syncs,
-            "holds": [_hold(one, now) for one in holds(conn) if _sync_of(one.target, config) is not None],
+            "holds": [_hold(one) for one in holds(conn) if _sync_of(one.target, config) is not None],
             "dead_letters": _dead_letters(conn, now),
             "retired": retired(conn, config),
         }
@@ -138,11 +138,10 @@ def _last(run: Run | None) -> dict[str, Any]:
     }
 
 
-def _hold(hold: Hold, now: datetime) -> dict[str, Any]:
-    since = from_us(hold.since)
+def _hold(hold: Hold) -> dict[str, Any]:
     return {
-        "target": hold.target, "kind": hold.kind, "reason": hold.reason, "since": since,
-        "held_s": round((now - since).total_seconds()), "adds": len(hold.adds), "removes": len(hold.removes),
+        "target": hold.target, "kind": hold.kind, "reason": hold.reason, "since": from_us(hold.since),
+        "adds": len(hold.adds), "removes": len(hold.removes),
         "approve": [name for name in hold.facts.get("approve", ()) if name],
         "facts": {name: fact for name, fact in hold.facts.items() if name not in ("definition", "approve")},
     }  # fmt: skip

@@ -98,7 +98,7 @@ def _row(label: str, sync: Described, plan: Described | None = None) -> dict[str
             others[VERDICTS[verdict]] = others.get(VERDICTS[verdict], 0) + count
     return {
         "sync": label,
-        "audience": None if plan is None else _audience({**plan, "audience": {**plan["audience"], "exists": True}}),
+        "audience": None if plan is None else plan["audience"]["name"],
         "status": sync["status"],
         "wanted": None if plan is None else plan["wanted"],
         "added": _confirmed(verdicts, "add"),

@@ -14,6 +14,8 @@ from core.demo.config import TO_CRM, TO_MAIL
 from core.demo.people.model import World
 from core.demo.people.truth import PARTITIONS, Expected, expected_list, expected_tag, truth
 
+Lists = Mapping[str, Mapping[str, frozenset[str]]]
+"""Members by connection and name of the list."""
 TITLES = {
     "pricing_regulars": "Pricing regular", "stuck_in_setup": "Stuck in setup", "paying_nordics": "Paying Nordics",
     "expansion_ready": "Expansion ready", "payment_failing": "Payment failing",
@@ -52,8 +54,8 @@ class Comparison:
 def compare(
     world: World,
     as_of: datetime,
-    lists: Mapping[str, Mapping[str, frozenset[str]]],
-    before: Mapping[str, Mapping[str, frozenset[str]]],
+    lists: Lists,
+    before: Lists,
     skips: Mapping[str, Mapping[str, set[str]]],
 ) -> Comparison:
     """

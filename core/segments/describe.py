@@ -178,15 +178,16 @@ def _shown(value: object, name: str, type_: str) -> str:
             return from_us(value).date().isoformat()
         except OverflowError:
             return "?"
-    text = str(value)
+    text = str(bool(value)).lower() if type_ == Type.BOOLEAN and isinstance(value, int) else str(value)
     if "@" in text or (isinstance(value, str) and _personal(name)):
         return mask(text)
     return text if len(text) <= 40 else text[:39] + "…"
 
 
 def _personal(name: str) -> bool:
-    words = {word.casefold() for word in _WORDS.findall(name)}
-    return name in _PERSONAL or bool(words & _PERSONAL_WORDS) or any(part in name.casefold() for part in _PERSONAL_PARTS)
+    last = name.rpartition(".")[2]  # the country of an address is no address
+    words = {word.casefold() for word in _WORDS.findall(last)}
+    return last in _PERSONAL or bool(words & _PERSONAL_WORDS) or any(part in last.casefold() for part in _PERSONAL_PARTS)
 
 
 def mask(text: str) -> str:

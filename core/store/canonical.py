@@ -10,15 +10,18 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 from core import normalise
 from core.contract import Kind, Money, Pick, Record, Row, Stream, Trust, pick
 from core.store.history import note_subscriptions, subscription_values
 from core.store.identity import plain
+from core.store.rows import insert
 from core.store.schema import CANONICAL, TABLES
 
 CONSENT_STATES: Final = frozenset({"granted", "denied", "unknown"})
+_NOTHING: Final[Mapping[str, object]] = {}
 
 
 class UnreadableError(ValueError):
@@ -105,20 +108,40 @@ def _settle_currency(row: list[Any], at: int, currency: str | None) -> None:
     row[at] = currency or stated
 
 
+class _Field(NamedTuple):
+    """One line of a mapping, looked up once."""
+
+    at: int
+    """The place of its column; negative where there is no such column."""
+    name: str | None
+    """The record's field, unless *where* is a path or a function."""
+    is_text: bool
+    convert: Callable[[object], object] | None
+    column: str
+    where: Pick
+
+
+def _field(kind: Kind, column: str, where: Pick) -> _Field:
+    shape = _SHAPES[kind]
+    convert = shape.convert.get(column)
+    return _Field(shape.position.get(column, -1), plain(where), convert is normalise.text, convert, column, where)
+
+
 class RowReader:
     """Reads the canonical rows of a stream's records, by its mapping of fields or its `rows`."""
 
     def __init__(self, stream: Stream, trust: Trust) -> None:
         self.kind = stream.kind
         self._rows = stream.rows
+        self._shape = _SHAPES[stream.kind]
         self._sets_email = trust is Trust.KEY
-        self._own: list[tuple[str, Pick, str | None]] = []
+        self._own: list[_Field] = []
         self._company: list[tuple[str, Pick, str | None]] = []
         for column, where in stream.fields.items():
             if column.startswith("company.") and stream.kind is not Kind.COMPANY:
                 self._company.append((column.removeprefix("company."), where, plain(where)))
             else:
-                self._own.append((column, where, plain(where)))
+                self._own.append(_field(stream.kind, column, where))
         self.kinds = tuple(TABLES) if stream.rows else (stream.kind, Kind.COMPANY) if self._company else (stream.kind,)
         """Kinds that the records may have rows of, and so stale ones."""
 
@@ -130,10 +153,11 @@ class RowReader:
         """
         if self._rows is not None:
             return self._of_rows(record, email)
-        values = {column: record.get(name) if name is not None else pick(record, where) for column, where, name in self._own}
-        rows = [self._row(self.kind, key, values, email)]
+        rows = [self._checked(self.kind, key, self._mapped(record), email)]
         if self.kind is Kind.COMPANY:
-            return rows, values
+            return rows, {field.column: pick(record, field.where) for field in self._own}
+        if not self._company:
+            return rows, _NOTHING
         described: dict[str, object] = {}
         for column, where, name in self._company:
             value = record.get(name) if name is not None else pick(record, where)
@@ -151,14 +175,35 @@ class RowReader:
             if row.kind is Kind.COMPANY:
                 described = dict(row.values)
             own, company = _apart(row)
-            rows.append(self._row(row.kind, row.key, own, email))
+            rows.append(self._checked(row.kind, row.key, _values(row.kind, own), email))
             if company:
                 described = company
                 rows.append(CanonicalRow(Kind.COMPANY, row.key, tuple(_values(Kind.COMPANY, company))))
         return rows, described
 
-    def _row(self, kind: Kind, key: str, values: Mapping[str, object], email: str | None) -> CanonicalRow:
-        row = _values(kind, values)
+    def _mapped(self, record: Record) -> list[Any]:
+        """The values of the mapping, as `_values` gives them, without a look at where each belongs."""
+        shape = self._shape
+        row: list[Any] = [None] * len(shape.position)
+        currency: str | None = None
+        for at, name, is_text, convert, column, where in self._own:
+            value = record.get(name) if name is not None else pick(record, where)
+            if value is None:
+                continue
+            if is_text and type(value) is str:
+                row[at] = value.strip() or None
+            elif convert is None:
+                currency = _put(shape, self.kind, row, column, value, currency)
+            else:
+                try:
+                    row[at] = convert(value)
+                except ValueError as error:
+                    raise UnreadableError(f"{column}: {error}") from None
+        if shape.money:
+            _settle_currency(row, shape.position["currency"], currency)
+        return row
+
+    def _checked(self, kind: Kind, key: str, row: list[Any], email: str | None) -> CanonicalRow:
         position = _SHAPES[kind].position
         if kind is Kind.PROFILE:
             at = position["email"]
@@ -201,10 +246,9 @@ def write_rows(
     watched = [record_key for record_key, _, _ in rows.get(Kind.SUBSCRIPTION, ())]
     before = subscription_values(conn, stream_id, watched) if watched else {}
     for kind, found in rows.items():
-        conn.executemany(
-            _upsert(kind),
-            [(stream_id, row.key, record_key, subject, now, *row.values) for record_key, subject, row in found],
-        )
+        statement, conflict = _upsert(kind)
+        values = [(stream_id, row.key, record_key, subject, now, *row.values) for record_key, subject, row in found]
+        insert(conn, statement, values, conflict)
     if replaced:
         for kind in kinds:
             if kind is not Kind.EVENT:
@@ -213,23 +257,17 @@ def write_rows(
         note_subscriptions(conn, stream_id, watched, before, now)
 
 
-def _upsert(kind: Kind) -> str:
-    statement = _UPSERTS.get(kind)
-    if statement is None:
-        columns = [f'"{column}"' for column in CANONICAL[kind]]
-        old = ", ".join(f"{TABLES[kind]}.{column}" for column in [*columns, "deleted_at"])
-        new = ", ".join([*(f"excluded.{column}" for column in columns), "NULL"])
-        updates = ", ".join(f"{column} = excluded.{column}" for column in columns)
-        statement = _UPSERTS[kind] = (
-            f"INSERT INTO {TABLES[kind]} (stream_id, key, record_key, subject_id, changed_at, {', '.join(columns)}) "
-            f"VALUES (?, ?, ?, ?, ?{', ?' * len(columns)}) ON CONFLICT (stream_id, record_key, key) DO UPDATE SET {updates}, "
-            f"subject_id = excluded.subject_id, deleted_at = NULL, "
-            f"changed_at = CASE WHEN ({old}) IS ({new}) THEN changed_at ELSE excluded.changed_at END"
-        )
-    return statement
-
-
-_UPSERTS: dict[Kind, str] = {}
+@cache
+def _upsert(kind: Kind) -> tuple[str, str]:
+    columns = [f'"{column}"' for column in CANONICAL[kind]]
+    old = ", ".join(f"{TABLES[kind]}.{column}" for column in [*columns, "deleted_at"])
+    new = ", ".join([*(f"excluded.{column}" for column in columns), "NULL"])
+    updates = ", ".join(f"{column} = excluded.{column}" for column in columns)
+    return (
+        f"INSERT INTO {TABLES[kind]} (stream_id, key, record_key, subject_id, changed_at, {', '.join(columns)}) VALUES",
+        f"ON CONFLICT (stream_id, record_key, key) DO UPDATE SET {updates}, subject_id = excluded.subject_id, "
+        f"deleted_at = NULL, changed_at = CASE WHEN ({old}) IS ({new}) THEN changed_at ELSE excluded.changed_at END",
+    )
 
 
 def _remove_stale(

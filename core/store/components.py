@@ -31,6 +31,11 @@ class Graph:
         return f"{self.name}_id"
 
     @property
+    def dirty(self) -> str:
+        """The table of the dirty subjects that matter here: most have nothing to do with a company."""
+        return "r_company_dirty" if self.is_company else "r_dirty"
+
+    @property
     def table(self) -> str:
         return "companies" if self.is_company else "profiles"
 
@@ -118,6 +123,8 @@ def regroup(conn: sqlite3.Connection, graph: Graph) -> int:
     Leaves `r_touch_NAME` (components that changed or may have), `r_alias_NAME` (old id, new id) and `r_moved_NAME` (subjects
     whose component is another).
     """
+    if graph is COMPANIES:
+        _company_dirty(conn)
     _affected(conn, graph)
     _label(conn)
     _claims(conn, graph)
@@ -126,24 +133,39 @@ def regroup(conn: sqlite3.Connection, graph: Graph) -> int:
     return int(conn.execute(f"SELECT count(*) FROM r_alias_{graph.name}").fetchone()[0])
 
 
+def _company_dirty(conn: sqlite3.Connection) -> None:
+    """`r_company_dirty`: the dirty subjects that have or had a company, or are one."""
+    script(
+        conn,
+        """
+        CREATE TEMP TABLE r_company_dirty (id INTEGER PRIMARY KEY);
+        INSERT INTO r_company_dirty SELECT d.id FROM r_dirty d CROSS JOIN subjects s ON s.id = d.id
+            LEFT JOIN r_active a ON a.stream_id = s.stream_id WHERE s.company_id IS NOT NULL OR a.kind = 'company';
+        INSERT OR IGNORE INTO r_company_dirty SELECT l.subject_id FROM r_candidate c
+            CROSS JOIN identifiers i ON i.id = c.id AND i.is_company = 1
+            CROSS JOIN subject_identifiers l ON l.identifier_id = i.id AND l.subject_id IN (SELECT id FROM r_dirty);
+        """,
+    )
+
+
 def _affected(conn: sqlite3.Connection, graph: Graph) -> None:
     """`r_node`: old components concerned; `r_ident`: their identifiers; `r_subject`: live key subjects; `r_edge`: its links."""
-    node, company = graph.column, graph.is_company
+    node, company, dirty = graph.column, graph.is_company, graph.dirty
     script(
         conn,
         f"""
         CREATE TEMP TABLE r_node (id INTEGER PRIMARY KEY);
         CREATE TEMP TABLE r_ident (id INTEGER PRIMARY KEY);
-        INSERT OR IGNORE INTO r_ident SELECT i.id FROM r_dirty d CROSS JOIN subjects s ON s.id = d.id AND s.trust = 'key'
+        INSERT OR IGNORE INTO r_ident SELECT i.id FROM {dirty} d CROSS JOIN subjects s ON s.id = d.id AND s.trust = 'key'
             CROSS JOIN subject_identifiers l ON l.subject_id = d.id
             CROSS JOIN identifiers i ON i.id = l.identifier_id AND i.is_company = {company};
-        INSERT OR IGNORE INTO r_node SELECT s.{node} FROM r_dirty d CROSS JOIN subjects s ON s.id = d.id
+        INSERT OR IGNORE INTO r_node SELECT s.{node} FROM {dirty} d CROSS JOIN subjects s ON s.id = d.id
             WHERE s.{node} IS NOT NULL;
         INSERT OR IGNORE INTO r_node SELECT i.{node} FROM r_ident r CROSS JOIN identifiers i ON i.id = r.id
             WHERE i.{node} IS NOT NULL;
         INSERT OR IGNORE INTO r_ident SELECT i.id FROM r_node n CROSS JOIN identifiers i ON i.{node} = n.id;
         CREATE TEMP TABLE r_concerned (id INTEGER PRIMARY KEY);
-        INSERT INTO r_concerned SELECT id FROM r_dirty;
+        INSERT INTO r_concerned SELECT id FROM {dirty};
         INSERT OR IGNORE INTO r_concerned SELECT s.id FROM r_node n CROSS JOIN subjects s ON s.{node} = n.id;
         CREATE TEMP TABLE r_subject (id INTEGER PRIMARY KEY, entity INTEGER NOT NULL);
         INSERT INTO r_subject SELECT s.id, a.kind = '{graph.name}' FROM r_concerned c CROSS JOIN subjects s ON s.id = c.id
@@ -294,7 +316,7 @@ def _write(conn: sqlite3.Connection, graph: Graph) -> None:
         CREATE TEMP TABLE r_touch_{name} (id INTEGER PRIMARY KEY);
         INSERT INTO r_touch_{name} SELECT id FROM r_node;
         INSERT OR IGNORE INTO r_touch_{name} SELECT n.node FROM r_now n WHERE n.node IS NOT NULL
-            AND (n.subject_id IN (SELECT id FROM r_moved_{name}) OR n.subject_id IN (SELECT id FROM r_dirty));
+            AND (n.subject_id IN (SELECT id FROM r_moved_{name}) OR n.subject_id IN (SELECT id FROM {graph.dirty}));
         INSERT OR IGNORE INTO r_touch_{name} SELECT node FROM r_component;
         DELETE FROM r_touch_{name} WHERE id IN (SELECT old FROM r_alias_{name});
         UPDATE subjects SET {node} = n.node FROM r_now n WHERE n.subject_id = subjects.id

@@ -17,11 +17,8 @@ from core.store.canonical import UnreadableError
 from core.store.catalogue import Catalogue
 from core.store.identity import IdentifierReader, Seen, attach, event_ref, known_subjects, plain
 from core.store.landing import flatten
-from core.store.reading import Prepared, Stored, fingerprint, reason, record_key
+from core.store.reading import Prepared, Stored, encode, fingerprint, reason, record_key
 from core.store.sources import Source
-
-_ENCODE: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str, check_circular=False).encode
-
 
 _NOBODY: Final[tuple[None, None, None]] = (None, None, None)
 
@@ -111,10 +108,7 @@ class EventStore:
             properties = {}
         elif not isinstance(properties, Mapping):
             raise UnreadableError("properties: not an object")
-        text = _ENCODE(properties)
-        if not text.isascii():
-            text.encode()  # a lone surrogate cannot be stored
-        return ParsedEvent(name, time, seen, properties, text)
+        return ParsedEvent(name, time, seen, properties, encode(properties).decode())
 
     def store(self, conn: sqlite3.Connection, page: Prepared[ParsedEvent], *, slice_: str, run_id: int, now: int) -> Stored:
         """Store the events of a page; one that came before is brought up to date."""

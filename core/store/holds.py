@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -37,11 +37,11 @@ class Hold:
     definition: str | None = None
 
 
-def replace_holds(conn: sqlite3.Connection, target: str, holds: Iterable[Hold]) -> None:
-    """Make *holds* all that is held of *target*; one that stays keeps its time."""
+def replace_holds(conn: sqlite3.Connection, target: str, holds: Iterable[Hold], *, keep: Collection[str] = ()) -> None:
+    """Make *holds* all that is held of *target*, but for those of the kinds in *keep*; one that stays keeps its time."""
     new = {hold.kind: hold for hold in holds}
     for (kind,) in conn.execute("SELECT kind FROM holds WHERE target = ?", (target,)).fetchall():
-        if kind not in new:
+        if kind not in new and kind not in keep:
             conn.execute("DELETE FROM holds WHERE target = ? AND kind = ?", (target, kind))
     for hold in new.values():
         facts = {**hold.facts, **({"definition": hold.definition} if hold.definition else {})}

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from core import normalise
 from core.contract import Pick, Record, pick
+from core.store.rows import insert
 
 WORKSPACE_KINDS: Final = frozenset({"email", "user_id", "company_domain"})
 """Kinds that mean the same in every connection; all others are their connection's own unless written with a dot."""
@@ -22,11 +23,8 @@ COMPANY_KINDS: Final = ("company_domain", "company_id", "company_name")
 _SEPARATOR: Final = "\x1f"
 
 
-class Identifier(NamedTuple):
-    """A normalised identifier."""
-
-    kind: str
-    value: str
+Identifier = tuple[str, str]
+"""Kind and value, normalised."""
 
 
 class Seen(NamedTuple):
@@ -90,10 +88,10 @@ class IdentifierReader:
             if value is None:
                 continue
             if type(value) is list or type(value) is tuple:
-                found += [Identifier(kind, text) for text in map(read, value) if text is not None]
+                found += [(kind, text) for text in map(read, value) if text is not None]
             elif (text := read(value)) is not None:
-                found.append(Identifier(kind, text))
-        return tuple(found) if len(found) < 2 else tuple(dict.fromkeys(found))
+                found.append((kind, text))
+        return tuple(found) if len(found) == len(set(found)) else tuple(dict.fromkeys(found))
 
     def companies(self, record: Record, described: Mapping[str, object], *, is_company: bool) -> tuple[Identifier, ...]:
         """
@@ -111,7 +109,7 @@ class IdentifierReader:
                 value = described.get(field)
             if value is not None:
                 values = value if isinstance(value, list | tuple) else (value,)
-                found += [Identifier(kind, text) for text in map(read, values) if text is not None]
+                found += [(kind, text) for text in map(read, values) if text is not None]
             if found and (not is_company or base == "company_id"):
                 break
         return tuple(dict.fromkeys(found)) if is_company else tuple(found[:1])
@@ -164,8 +162,7 @@ def attach(
         for identifier in companies:
             links.append((subject.id, ids[identifier], at))
             at += 1
-    if made:
-        conn.executemany("INSERT INTO subjects (id, stream_id, ref, trust, changed_at) VALUES (?, ?, ?, ?, ?)", made)
+    insert(conn, "INSERT INTO subjects (id, stream_id, ref, trust, changed_at) VALUES", made)
     if old:
         array = json.dumps(old)
         conn.execute("DELETE FROM subject_identifiers WHERE subject_id IN (SELECT value FROM json_each(?))", (array,))
@@ -173,7 +170,7 @@ def attach(
             "UPDATE subjects SET live = 1, dirty = 1, trust = ?, changed_at = ? WHERE id IN (SELECT value FROM json_each(?))",
             (trust, now, array),
         )
-    conn.executemany("INSERT OR IGNORE INTO subject_identifiers (subject_id, identifier_id, position) VALUES (?, ?, ?)", links)
+    insert(conn, "INSERT OR IGNORE INTO subject_identifiers (subject_id, identifier_id, position) VALUES", links)
     return subjects
 
 
@@ -201,8 +198,7 @@ def _identifier_ids(conn: sqlite3.Connection, seen: Sequence[Seen]) -> dict[tupl
                 id_ = next_id
                 made.append((id_, kind, value, is_company))
             ids[kind, value] = id_
-    if made:
-        conn.executemany("INSERT INTO identifiers (id, kind, value, is_company) VALUES (?, ?, ?, ?)", made)
+    insert(conn, "INSERT INTO identifiers (id, kind, value, is_company) VALUES", made)
     return ids
 
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any, Final
 
 from core.contract import Record, Stream
 from core.normalise import time_us
+from core.store.rows import insert
 
 SYSTEM: Final = frozenset(
     {
@@ -29,6 +31,9 @@ MAX_COLUMNS: Final = 1000
 MAX_DEPTH: Final = 5
 """Levels of nesting that become columns; deeper objects stay JSON."""
 _MAX_INTEGER: Final = 2**63
+_MAX_PLANS: Final = 1000
+_Plan = tuple[Callable[[Sequence[Any]], Sequence[Any]], tuple[int, ...]]
+"""How the values of records of one shape are put in order, and which of them are integers."""
 _PYTHON: Final[dict[str, type]] = {"text": str, "integer": int, "number": float, "boolean": bool}
 _RANK: Final = {"boolean": 1, "integer": 2, "number": 3}
 
@@ -51,6 +56,7 @@ class Landing:
         self._types: list[str] = []
         self._expected: list[type | None] = []
         self._missing: set[str] = set()
+        self._plans: dict[tuple[object, ...], _Plan] = {}
         self._create(conn)
         for field, column, type_, missing in conn.execute(
             "SELECT field, column_name, type, missing_since FROM catalogue WHERE stream_id = ?", (stream_id,)
@@ -95,34 +101,68 @@ class Landing:
 
     def read(self, conn: sqlite3.Connection, record: Record, now: int) -> list[Any]:
         """
-        Return the record's values in the order of the columns, adding and widening columns as it needs.
+        Return the record's values, `more` first and then in the order of the columns, adding and widening columns as it needs.
 
         ValueError when the connector's own `columns` cannot read it. Rows read before a column was widened must be read again
         (see `changes`), those read before one was added are short.
         """
         flat = self._columns_of(record)
-        fields, expected = self._fields, self._expected
-        row: list[Any] = [None] * len(expected)
+        row = self._row(flat)
+        if row is None:
+            self._make_room(conn, flat, now)
+            row = self._row(flat)
+            assert row is not None
+        return row
+
+    def _row(self, flat: Mapping[str, object]) -> list[Any] | None:
+        values = (*flat.values(), None)
+        shape = (*flat, *map(type, values))
+        plan = self._plans.get(shape)
+        if plan is None:
+            return self._row_of_its_own(flat, shape)
+        order, integers = plan
+        for at in integers:
+            if not -_MAX_INTEGER <= values[at] < _MAX_INTEGER:  # type: ignore[operator]
+                return self._row_of_its_own(flat, None)
+        return list(order(values))
+
+    def _row_of_its_own(self, flat: Mapping[str, object], shape: tuple[object, ...] | None) -> list[Any] | None:
+        """As `_row`, field by field; a record that needs no conversion is a plan for those of the same *shape*."""
+        fields, types, expected = self._fields, self._types, self._expected
+        width = len(expected)
+        row: list[Any] = [None] * (width + 1)
         rest: dict[str, object] = {}
+        if not self._seen.issuperset(flat) or not self._missing.isdisjoint(flat):
+            return None
         for field, value in flat.items():
             at = fields.get(field)
             if at is None:
-                if len(expected) >= MAX_COLUMNS:
-                    rest[field] = value
-                    continue
-                at = self._add(conn, field, now)
-                row.append(None)
+                rest[field] = value
+                continue
             if value is None:
                 continue
             kind = type(value)
             if kind is expected[at] and (kind is not int or -_MAX_INTEGER <= value < _MAX_INTEGER):  # type: ignore[operator]
-                row[at] = value
-            else:
-                row[at] = self._fit(conn, field, at, value, now)
-        if self._missing or not self._seen.issuperset(flat):
-            self._note(conn, flat)
-        row.insert(0, json.dumps(rest, default=str) if rest else None)
+                row[at + 1] = value
+                continue
+            shape = None
+            if wider(types[at], type_of(value)) != types[at]:
+                return None
+            row[at + 1] = _as_type(value, types[at])
+        if rest:
+            row[0] = json.dumps(rest, default=str)
+        elif shape is not None and width:
+            if len(self._plans) >= _MAX_PLANS:
+                self._plans.clear()
+            self._plans[shape] = self._plan(flat, width)
         return row
+
+    def _plan(self, flat: Mapping[str, object], width: int) -> _Plan:
+        order = [len(flat)] * (width + 1)  # the None behind the values
+        for at, field in enumerate(flat):
+            order[self._fields[field] + 1] = at
+        integers = tuple(at for at, value in enumerate(flat.values()) if type(value) is int)
+        return itemgetter(*order), integers
 
     def write(self, conn: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
         """Upsert rows of (slice, run, time, key, subject id, content hash, more, *values*); short ones are padded."""
@@ -130,10 +170,11 @@ class Landing:
         columns = [_quoted(column) for column in self._columns]
         width = len(head) + len(columns)
         updates = ", ".join(f"{name} = excluded.{name}" for name in [*head, *columns] if name != "key")
-        conn.executemany(
-            f'INSERT INTO "{self.table}" ({", ".join(head + columns)}) VALUES ({", ".join("?" * width)}) '
-            f"ON CONFLICT (key) DO UPDATE SET {updates}, deleted_at = NULL",
+        insert(
+            conn,
+            f'INSERT INTO "{self.table}" ({", ".join(head + columns)}) VALUES',
             [row if len(row) == width else (*row, *(None,) * (width - len(row))) for row in rows],
+            f"ON CONFLICT (key) DO UPDATE SET {updates}, deleted_at = NULL",
         )
 
     def mark_missing(self, conn: sqlite3.Connection, now: int) -> list[str]:
@@ -163,7 +204,16 @@ class Landing:
         self._missing.update(gone)
         return gone
 
-    def _note(self, conn: sqlite3.Connection, flat: Mapping[str, object]) -> None:
+    def _make_room(self, conn: sqlite3.Connection, flat: Mapping[str, object], now: int) -> None:
+        """Let there be a column for each field, wide enough, and the catalogue know that they are there."""
+        for field, value in flat.items():
+            at = self._fields.get(field)
+            if at is None:
+                if len(self._columns) >= MAX_COLUMNS:
+                    continue
+                at = self._add(conn, field, now)
+            if value is not None:
+                self._widen(conn, field, at, value, now)
         self._seen.update(flat)
         for field in self._missing & flat.keys():
             conn.execute(
@@ -185,32 +235,31 @@ class Landing:
         )
         return self._append(field, column, "null")
 
-    def _fit(self, conn: sqlite3.Connection, field: str, at: int, value: object, now: int) -> object:
+    def _widen(self, conn: sqlite3.Connection, field: str, at: int, value: object, now: int) -> None:
         old = self._types[at]
         new = wider(old, type_of(value))
-        if new != old:
-            if old != "null":
-                conn.execute(f'UPDATE "{self.table}" SET {_converted(_quoted(self._columns[at]), old, new)}')
-                self.changes.append((field, old, new))
-            conn.execute(
-                "UPDATE catalogue SET type = ?, changed_at = ? WHERE stream_id = ? AND field = ?",
-                (new, None if old == "null" else now, self._stream_id, field),
-            )
-            self._types[at] = new
-            self._expected[at] = _PYTHON.get(new)
-        return _as_type(value, new)
+        if new == old:
+            return
+        if old != "null":
+            conn.execute(f'UPDATE "{self.table}" SET {_converted(_quoted(self._columns[at]), old, new)}')
+            self.changes.append((field, old, new))
+        conn.execute(
+            "UPDATE catalogue SET type = ?, changed_at = ? WHERE stream_id = ? AND field = ?",
+            (new, None if old == "null" else now, self._stream_id, field),
+        )
+        self._types[at] = new
+        self._expected[at] = _PYTHON.get(new)
+        self._plans.clear()
 
 
 def flatten(record: Record) -> Mapping[str, object]:
-    """Return the record's fields, nested objects joined with a dot; lists stay what they are."""
-    if dict not in map(type, record.values()):
+    """Return the record's fields, those of nested objects last and joined with a dot; lists stay what they are."""
+    nested = [field for field, value in record.items() if type(value) is dict]
+    if not nested:
         return record  # flat already, as most are
-    flat: dict[str, object] = {}
-    for field, value in record.items():
-        if isinstance(value, dict):
-            _flatten(flat, str(field), value, 1)
-        else:
-            flat[field] = value
+    flat = dict(record)
+    for field in nested:
+        _flatten(flat, str(field), flat.pop(field), 1)
     return flat
 
 

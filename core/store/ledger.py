@@ -176,12 +176,17 @@ def give_to(conn: sqlite3.Connection, audience_id: int, holders: Mapping[str, in
     return touched
 
 
-def rename(
-    conn: sqlite3.Connection, audience_id: int, old_key: str, new: Entry, *, sync: str, run_id: int | None, at: int
-) -> BitMap:
-    """Change the key of a member that stays where it is."""
-    touched = drop(conn, audience_id, [old_key])
-    return touched | put(conn, audience_id, [new], sync=sync, run_id=run_id, at=at)
+def rename(conn: sqlite3.Connection, audience_id: int, old_key: str, new: Entry) -> BitMap:
+    """Change the key of a row, and whose it is; all else stays."""
+    row = conn.execute(
+        "SELECT profile_id FROM ledger WHERE audience_id = ? AND member_key = ?", (audience_id, old_key)
+    ).fetchone()
+    conn.execute("DELETE FROM ledger WHERE audience_id = ? AND member_key = ?", (audience_id, new.member_key))
+    conn.execute(
+        "UPDATE ledger SET member_key = ?, profile_id = ? WHERE audience_id = ? AND member_key = ?",
+        (new.member_key, new.profile_id, audience_id, old_key),
+    )
+    return BitMap([profile for profile in (row and row[0], new.profile_id) if profile is not None])
 
 
 def follow_aliases(conn: sqlite3.Connection, audience_id: int, *, since: int) -> BitMap:
@@ -196,6 +201,40 @@ def follow_aliases(conn: sqlite3.Connection, audience_id: int, *, since: int) ->
         winner = survivor(conn, new_id)
         touched |= BitMap([old_id, winner])
         conn.execute("UPDATE ledger SET profile_id = ? WHERE audience_id = ? AND member_key = ?", (winner, audience_id, key))
+    return touched
+
+
+def dead(conn: sqlite3.Connection, audience_id: int, stream_id: int) -> list[tuple[str, str, int]]:
+    """Return key, remote id and profile of the rows of ours whose object's record is gone from a stream."""
+    rows = conn.execute(
+        "SELECT l.member_key, l.remote_id, l.profile_id FROM subjects s CROSS JOIN ledger l"
+        " ON l.audience_id = ? AND l.remote_id = s.ref AND l.state IN ('ours', 'unsure') AND l.profile_id IS NOT NULL"
+        " WHERE s.stream_id = ? AND s.live = 0",
+        (audience_id, stream_id),
+    )
+    return rows.fetchall()
+
+
+def returned(conn: sqlite3.Connection, audience_id: int, stream_id: int) -> list[str]:
+    """Return the keys of members who were ours when their record went, and whose record is there again."""
+    rows = conn.execute(
+        "SELECT l.member_key FROM ledger l CROSS JOIN subjects s ON s.stream_id = ? AND s.ref = l.remote_id AND s.live = 1"
+        " WHERE l.audience_id = ? AND l.state = 'not_found' AND l.remote_id IS NOT NULL",
+        (stream_id, audience_id),
+    )
+    return [key for (key,) in rows]
+
+
+def set_state(conn: sqlite3.Connection, audience_id: int, keys: Iterable[str], state: State) -> BitMap:
+    """Change the state of rows and nothing else of them, not even their time."""
+    touched = BitMap()
+    for key in keys:
+        for (profile_id,) in conn.execute(
+            "UPDATE ledger SET state = ? WHERE audience_id = ? AND member_key = ? RETURNING profile_id",
+            (state, audience_id, key),
+        ):
+            if profile_id is not None:
+                touched.add(profile_id)
     return touched
 
 

@@ -11,7 +11,7 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from core.contract import BadRecord, Kind, Record, Stream, Trust
 from core.store.canonical import CanonicalRow, RowReader, write_rows
@@ -19,17 +19,28 @@ from core.store.catalogue import Catalogue
 from core.store.events import EventRow, write_events
 from core.store.identity import IdentifierReader, Seen, attach, known_subjects
 from core.store.landing import Landing
-from core.store.reading import Prepared, Stored, fingerprint, reason, record_key
+from core.store.reading import Prepared, Stored, encode, fingerprint, reason, record_key
 from core.store.schema import CANONICAL
 from core.store.sources import Source
 
-_ENCODE: Final = json.JSONEncoder(
-    sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str, check_circular=False
-).encode
-_LAYOUT: Final = 1
+_LAYOUT: Final = 2
 """Part of every content hash: raise it when records must be read again although they did not change."""
 _SURVEY, _QUESTION = (list(CANONICAL[Kind.ANSWER]).index(column) for column in ("survey", "question"))
 _NAME, _TIME, _PROPERTIES = (list(CANONICAL[Kind.EVENT]).index(column) for column in ("name", "time", "properties"))
+
+
+class Meaning(NamedTuple):
+    """What a record says: its canonical rows and its subject."""
+
+    rows: list[CanonicalRow]
+    seen: Seen
+
+
+class Item(NamedTuple):
+    """A record of a page and the hash of what it holds."""
+
+    digest: bytes
+    record: Record
 
 
 class RecordStore:
@@ -44,35 +55,34 @@ class RecordStore:
         self._salt = _salt(stream, source.trust)
         self.landing = Landing(conn, source.id, source.landing, stream)
 
-    def prepare(self, records: Sequence[Record]) -> Prepared[tuple[bytes, Record]]:
+    def prepare(self, records: Sequence[Record]) -> Prepared[Item]:
         """Read keys and content hashes; asks no database."""
-        found: dict[str, tuple[bytes, Record]] = {}
+        found: dict[str, Item] = {}
         bad: list[BadRecord] = []
+        salted, stream = self._salt.copy, self._stream
         for at, record in enumerate(records):
-            key = record_key(self._stream, record)
+            key = record_key(stream, record)
             if isinstance(key, BadRecord):
                 bad.append(key._replace(ref=f"record {at} of a page"))
                 continue
             try:
-                digest = self._salt.copy()
-                digest.update(_ENCODE(record).encode())
+                digest = salted()
+                digest.update(encode(record))
             except (TypeError, ValueError) as error:  # a lone surrogate, or what no JSON has
                 bad.append(BadRecord(key, f"cannot be stored ({type(error).__name__})"))
                 continue
-            found[key] = (digest.digest(), record)
-        return Prepared(found, bad, len(records), fingerprint(digest for digest, _ in found.values()))
+            found[key] = Item(digest.digest(), record)
+        return Prepared(found, bad, len(records), fingerprint(item.digest for item in found.values()))
 
-    def store(
-        self, conn: sqlite3.Connection, page: Prepared[tuple[bytes, Record]], *, slice_: str, run_id: int, now: int
-    ) -> Stored:
+    def store(self, conn: sqlite3.Connection, page: Prepared[Item], *, slice_: str, run_id: int, now: int) -> Stored:
         """Store what is new or changed; what is not is only noted as seen."""
         if not page.items:
             return Stored(0, [])
         known = self.landing.known(conn, list(page.items))
         seen: list[str] = []
         changed: list[str] = []
-        for key, (digest, _) in page.items.items():
-            (seen if known.get(key) == (digest, True) else changed).append(key)
+        for key, item in page.items.items():
+            (seen if known.get(key) == (item.digest, True) else changed).append(key)
         bad: list[BadRecord] = []
         if changed:
             bad = self._write(conn, page, changed, known, slice_=slice_, run_id=run_id, now=now)
@@ -89,7 +99,7 @@ class RecordStore:
     def _write(
         self,
         conn: sqlite3.Connection,
-        page: Prepared[tuple[bytes, Record]],
+        page: Prepared[Item],
         keys: Sequence[str],
         known: dict[str, tuple[bytes | None, bool]],
         *,
@@ -97,25 +107,15 @@ class RecordStore:
         run_id: int,
         now: int,
     ) -> list[BadRecord]:
-        bad: list[BadRecord] = []
-        read: dict[str, tuple[list[Any], list[CanonicalRow], Seen]] = {}
-        widened = len(self.landing.changes)
-        for key in keys:
-            try:
-                read[key] = self._read(conn, key, page.items[key][1], now)
-            except Exception as error:  # the mapping is the connector's; one record must not stop the rest
-                bad.append(BadRecord(key, reason(error)))
-        if len(self.landing.changes) != widened:  # rows of this page read before a column was widened have the old type
-            read = {k: (self.landing.read(conn, page.items[k][1], now), *rest) for k, (_, *rest) in read.items()}  # type: ignore[misc]
-        seen = [entry[2] for entry in read.values()]
-        subjects = attach(
-            conn, self._source.id, self._source.trust, seen, known_subjects(conn, self._source.id, list(read)), now
-        )
-        landing, rows = [], {}  # type: ignore[var-annotated]
-        for key, (values, own, _) in read.items():
+        read, bad = self._read(conn, page, keys, now)
+        known_refs = known_subjects(conn, self._source.id, list(read))
+        subjects = attach(conn, self._source.id, self._source.trust, [m.seen for _, m in read.values()], known_refs, now)
+        landing: list[tuple[Any, ...]] = []
+        rows: dict[Kind, list[tuple[str, int | None, CanonicalRow]]] = {}
+        for key, (values, meaning) in read.items():
             subject_id = subjects[key].id
-            landing.append((slice_, run_id, now, key, subject_id, page.items[key][0], *values))
-            for row in own:
+            landing.append((slice_, run_id, now, key, subject_id, page.items[key].digest, *values))
+            for row in meaning.rows:
                 rows.setdefault(row.kind, []).append((key, subject_id, row))
         self.landing.write(conn, landing)
         old = [key for key in read if key in known]
@@ -128,17 +128,36 @@ class RecordStore:
             self._catalogue.note_answers(conn, pairs, now)
         return bad
 
-    def _read(self, conn: sqlite3.Connection, key: str, record: Record, now: int) -> tuple[list[Any], list[CanonicalRow], Seen]:
+    def _read(
+        self, conn: sqlite3.Connection, page: Prepared[Item], keys: Sequence[str], now: int
+    ) -> tuple[dict[str, tuple[list[Any], Meaning]], list[BadRecord]]:
+        """Return landing row and meaning of the records of *keys*, and those that cannot be read."""
+        bad: list[BadRecord] = []
+        read: dict[str, tuple[list[Any], Meaning]] = {}
+        changes = self.landing.changes
+        before = len(changes)
+        for key in keys:
+            record = page.items[key].record
+            try:
+                meaning = self._meaning(key, record)
+                read[key] = self.landing.read(conn, record, now), meaning
+            except Exception as error:  # the mapping is the connector's; one record must not stop the rest
+                bad.append(BadRecord(key, reason(error)))
+        if len(changes) != before:  # rows of this page read before a column was widened have the old type
+            read = {key: (self.landing.read(conn, page.items[key].record, now), meaning) for key, (_, meaning) in read.items()}
+        return read, bad
+
+    def _meaning(self, key: str, record: Record) -> Meaning:
         people = self._identifiers.people(record)
         email = next((value for kind, value in people if kind == "email"), None)
         rows, described = self._rows.read(record, key, email)
         companies = self._identifiers.companies(record, described, is_company=self._source.kind is Kind.COMPANY)
-        return self.landing.read(conn, record, now), rows, Seen(key, people, companies)
+        return Meaning(rows, Seen(key, people, companies))
 
     def _write_events(
         self,
         conn: sqlite3.Connection,
-        events: Sequence[tuple[str, int, CanonicalRow]],
+        events: Sequence[tuple[str, int | None, CanonicalRow]],
         old: Sequence[int],
         *,
         slice_: str,
@@ -173,4 +192,4 @@ def _salt(stream: Stream, trust: Trust) -> Any:
         "fields": [(column, named(where)) for column, where in stream.fields.items()],
         "rows": named(stream.rows), "columns": named(stream.columns),
     }  # fmt: skip
-    return blake2b(_ENCODE(mapping).encode(), digest_size=16)
+    return blake2b(encode(mapping), digest_size=16)

@@ -7,12 +7,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Generic, TypeVar
+from json import JSONEncoder
+from typing import Final, Generic, TypeVar
+
+import orjson
 
 from core.contract import BadRecord, Record, Stream, pick
 from core.store.canonical import UnreadableError
 
 T = TypeVar("T")
+
+_ENCODE: Final = JSONEncoder(
+    sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str, check_circular=False
+).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,18 @@ class Stored:
 def fingerprint(parts: Iterable[bytes]) -> bytes:
     """Return a short digest of *parts*, in order."""
     return blake2b(b"\x00".join(parts), digest_size=16).digest()
+
+
+def encode(value: object) -> bytes:
+    """
+    Return *value* as compact JSON, keys in order: the same bytes for the same value. TypeError or ValueError if there are none.
+
+    orjson has no integers above 64 bits and only text for keys; such a value is spelled by the standard library, always.
+    """
+    try:
+        return orjson.dumps(value, str, orjson.OPT_SORT_KEYS)
+    except TypeError:
+        return _ENCODE(value).encode()
 
 
 def record_key(stream: Stream, record: Record) -> str | BadRecord:

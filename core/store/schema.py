@@ -395,6 +395,12 @@ def m006_operation(db: Database) -> None:
     )
 
 
+@migrations()
+def m007_dead_records(db: Database) -> None:
+    """Which records are gone, for the plans that must know it of their members: by far the most are not."""
+    _statements(db, "CREATE INDEX subjects_dead ON subjects (stream_id, ref) WHERE live = 0;")
+
+
 def known_migrations() -> frozenset[str]:
     """Return the names of all migrations that this version has."""
     return frozenset(name for name in globals() if name[:1] == "m" and name[1:4].isdigit())

@@ -143,6 +143,7 @@ def test_segments_in_json(type_: Type) -> None:
         ],
         "partitions": [{"name": "region", "groups": [{"name": "nordic", "size": 3}, {"name": "elsewhere", "size": 1}]}],
         "failed": {},
+        "warnings": {},
     } == found
     assert 1 == said.out.count("\n")
 
@@ -170,13 +171,15 @@ def test_fields_and_person(type_: Type) -> None:
     """What can be spoken of, and one person."""
     type_("pull")
     words = type_("fields", "--json").json
-    assert {"country", "company.name", "exports.account_name"} <= {field["field"] for field in words["fields"]}
-    assert [("Page Viewed", 3, 2, {"path": "text"})] == [
-        (one["event"], one["count"], one["people"], one["properties"]) for one in words["events"]
-    ]
-    assert [1.0] == [field["coverage"] for field in words["fields"] if field["field"] == "country"]
-    assert {"exports.country", "country", "company.country"} == {
-        field["field"] for field in type_("fields", "COUNTRY", "--json").json["fields"]
+    found = {word["name"]: word for word in words["fields"]}
+    assert {"country", "company.name", "exports.accounts.account_name", '"Page Viewed" path'} <= found.keys()
+    assert ("event", 0.5) == (found['did("Page Viewed")']["kind"], found['did("Page Viewed")']["coverage"])
+    assert (1.0, ["NO", "SE", "FI"]) == (
+        found["country"]["coverage"],
+        sorted(found["country"]["samples"], key="NO SE FI".index),
+    )
+    assert {"exports.accounts.country", "country", "company.country"} == {
+        word["name"] for word in type_("fields", "COUNTRY", "--json").json["fields"]
     }
 
     (person,) = type_("person", "ANN@example.com", "--json").json["people"]
@@ -318,6 +321,9 @@ def test_the_daemon_runs_until_it_is_told_to_stop(type_: Type, tmp_path: Path, n
     assert 0 == daemon.returncode
     events = [json.loads(line)["event"] for line in err.decode().splitlines()]
     assert ("daemon_started", "daemon_stopped") == (events[0], events[-1])
+    units = [(line["event"], line.get("connection") or line.get("sync")) for line in map(json.loads, err.decode().splitlines())]
+    assert {("pull_ended", "exports"), ("sync_ended", "nordic_to_exports"), ("sync_ended", "regions")} <= set(units)
+    assert 1 == units.count(("pull_ended", "exports"))
     assert 4 == len(lines(tmp_path / "out/Nordic people.csv"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -133,7 +134,7 @@ def _hours(day: list[int], hours: int, stops: int | None, *, inverse: bool = Fal
             largest_growth_day=max(
                 (sum(adds[i : i + 24]) - sum(removes[i : i + 24]) for i in range(0, len(adds) - 24, 24)), default=0
             ),
-            turnover=1.0,
+            turnover=math.inf if inverse else 1.0,
             all_moving=1.0,
         )
         adds.append(now.adds)

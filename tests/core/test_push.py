@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -335,6 +337,48 @@ def test_told_to_stop_between_batches_the_rest_waits_for_the_next_start(story: S
     story.sync()
     assert ids(*range(1, 8)) == story.there()
     assert 7 == len(story.vendor.moved())
+
+
+@pytest.mark.parametrize("answers", [True, False], ids=["in time", "never"])
+def test_told_to_stop_a_batch_under_way_has_its_grace_and_then_stays_open(
+    story: Story, monkeypatch: pytest.MonkeyPatch, answers: bool
+) -> None:
+    """An answer within the grace is settled; else the intent stays open, and no thread keeps the process from ending."""
+    monkeypatch.setattr("core.push.GRACE_S", 5.0 if answers else 0.2)
+    hub, sent, release = story.hub(), threading.Event(), threading.Event()
+
+    def fault(where: str) -> None:
+        if where == "after apply":
+            sent.set()
+            release.wait(10)
+
+    def stop() -> None:
+        sent.wait(10)
+        hub.stop.set()
+        if answers:
+            release.set()
+
+    story.vendor.fault = fault
+    story.people(*range(1, 8))
+    stopper = threading.Thread(target=stop)
+    stopper.start()
+    began = time.monotonic()
+    report = sync(hub)
+    took_s = time.monotonic() - began
+    stopper.join()
+    left = [thread for thread in threading.enumerate() if thread.name.startswith("push")]
+    with story.store() as store:
+        (open_,) = store.conn.execute("SELECT count(*) FROM intents WHERE settled_at IS NULL").fetchone()
+    release.set()
+
+    assert Status.STOPPED == report.syncs[0].status
+    assert took_s < 4
+    assert (0 if answers else 1) == open_
+    assert all(thread.daemon for thread in left)
+    story.vendor.fault = None
+    story.sync()
+    assert ids(*range(1, 8)) == story.there()
+    assert 7 == len(story.vendor.moved("add"))
 
 
 def test_a_destination_is_asked_once_a_run_for_whom_it_does_not_know(story: Story) -> None:

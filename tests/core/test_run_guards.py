@@ -13,7 +13,7 @@ from support.story import Story, held, ids
 from core.approve import approve
 from core.config.model import Every
 from core.errors import ConfigError, TransientError
-from core.run import pull
+from core.fill import pull
 from core.store.runs import Status
 
 WITHOUT: Any = {"source_guards": (), "size_guards": ()}

@@ -23,15 +23,16 @@ from core.sandbox import Delayed
 
 ROOT = Path(__file__).parents[2]
 IMPATIENT = """
-import core.http.retrying, core.scheduler
+import core.http.retrying, core.push, core.scheduler
 from datetime import timedelta
 core.http.retrying.FIRST_WAIT_S = 0.02
 core.scheduler.AGAIN_AFTER = timedelta(seconds=0.5)
 core.scheduler.Daemon.__init__.__kwdefaults__["tick_s"] = 0.1
+core.scheduler.Daemon.__init__.__kwdefaults__["grace_s"] = core.push.GRACE_S = 1.5
 from core.cli import main
 main()
 """
-"""The command line as it is, but for how long it waits before it looks or tries again."""
+"""The command line as it is, but for how long it waits: to look, to try again, for a vendor that hangs."""
 SOURCE = """
 [connections.exports]
 connector = "files"
@@ -105,6 +106,11 @@ def addresses(*numbers: int) -> set[str]:
     return {address(number) for number in numbers}
 
 
+def sluggish(wait_s: float) -> Callable[[str, str, int], Delayed | None]:
+    """Let each change of a tag take its time."""
+    return lambda method, path, _n: Delayed(wait_s) if method == "POST" and "segments/" in path else None
+
+
 def runs(h: House, kind: str, name: str) -> int:
     return int(h.ask("SELECT count(*) FROM runs WHERE kind = ? AND name = ? AND finished_at IS NOT NULL", kind, name)[0][0])
 
@@ -130,14 +136,19 @@ def test_it_keeps_its_schedules_through_an_outage_and_ends_when_told(house: Call
         daemon.wait(lambda: addresses(*range(2, 24)) == h.tagged(), "what waited was sent")
         daemon.wait(lambda: daemon.events("job_recovered"), "it said that all is well")
 
+        h.served["mail"].faults = sluggish(0.7)
+        accounts(h, *range(2, 25))
+        daemon.wait(lambda: h.ask("SELECT 1 FROM intents WHERE settled_at IS NULL"), "a batch is on its way")
         assert daemon.stop() < 10
+    assert addresses(*range(2, 25)) == h.tagged(), "the batch in hand was given its time"
+    assert [(0,)] == h.ask("SELECT count(*) FROM intents WHERE settled_at IS NULL")
     assert [1, 1] == [len(daemon.events(name)) for name in ("vendor_went_away", "vendor_came_back")], daemon.lines
     failed = [line["pull"] for line in daemon.events("job_failed") if "pull" in line]
     assert ["mail"] == failed, "one line when it went"
     assert ["mail"] == [line["pull"] for line in daemon.events("job_recovered") if "pull" in line], "and one when it returned"
     assert daemon.events("daemon_stopped")[0]["clean"]
     log = h.boxes["mail"].change_log
-    assert 24 + 2 == len(log), "nobody was added or removed needlessly"
+    assert 25 + 2 == len(log), "nobody was added or removed needlessly"
     assert [(0,)] == h.ask("SELECT count(*) FROM leases")
     text = json.dumps(daemon.lines)
     assert "@example.com" not in text
@@ -149,25 +160,25 @@ def test_a_restart_neither_skips_nor_repeats(house: Callable[..., House]):
     h.boxes["mail"].load("members", [h.member(n) for n in range(30)])
     accounts(h, *range(20))
     h.write_config(SOURCE.replace("1s", "1h"), VIP, VIPS_TO_MAIL + 'schedule = "1h"\n', schedule="1h")
-    h.served["mail"].faults = lambda method, path, _n: Delayed(1.0) if method == "POST" and "segments/" in path else None
+    h.served["mail"].faults = sluggish(60)
 
     with running(h) as daemon:
         daemon.wait(lambda: daemon.events("daemon_started"), "it started")
         daemon.wait(lambda: h.ask("SELECT 1 FROM intents"), "a batch is on its way")
-        assert daemon.stop() < 10
+        assert daemon.stop() < 10, "a vendor that hangs cannot keep it"
+    assert not daemon.events("daemon_stopped")[0]["clean"]
+    assert set() == h.tagged()
     h.served["mail"].faults = None
-    assert addresses(*range(20)) == h.tagged(), "the batch in hand was given its time"
-    assert [(0,)] == h.ask("SELECT count(*) FROM intents WHERE settled_at IS NULL")
-    assert ["stopped"] == statuses(h, "sync", "vips"), "nobody has seen it through"
-    writes = h.writes()
 
     with running(h) as daemon:  # an hour has not passed: only what was interrupted is due
-        daemon.wait(lambda: statuses(h, "sync", "vips") == ["stopped", "done"], "it was seen through")
+        daemon.wait(lambda: "done" in statuses(h, "sync", "vips"), "it was seen through")
         time.sleep(0.5)
         daemon.stop()
-    assert writes == h.writes()
+    assert addresses(*range(20)) == h.tagged()
+    assert [(0,)] == h.ask("SELECT count(*) FROM intents WHERE settled_at IS NULL")
     assert [["done"], ["done"]] == [statuses(h, "pull", name) for name in ("mail", "exports")]
-    assert ["stopped", "done"] == statuses(h, "sync", "vips")
+    before = statuses(h, "sync", "vips")
+    assert ["done"] == before[-1:]
 
     accounts(h, *range(1, 21))
     hours_ago(h, 5)
@@ -176,7 +187,7 @@ def test_a_restart_neither_skips_nor_repeats(house: Callable[..., House]):
         time.sleep(0.5)
         daemon.stop()
     assert [["done"] * 2, ["done"] * 2] == [statuses(h, "pull", name) for name in ("mail", "exports")]
-    assert ["stopped", "done", "done"] == statuses(h, "sync", "vips")
+    assert [*before, "done"] == statuses(h, "sync", "vips")
     assert 22 == len(h.boxes["mail"].change_log), "everybody was sent once"
 
 

@@ -92,7 +92,7 @@ def test_a_failed_source_holds_and_can_be_let_be(house: Callable[..., House]):
     assert addresses(*range(60), 70) == h.tagged()
 
 
-@pytest.mark.parametrize("down", [Reset(), Fault(503, {}, b""), Fault(401, {}, b"")])
+@pytest.mark.parametrize("down", [Reset(), Fault(401, {}, b"")])
 def test_a_source_that_is_wholly_away_holds_like_one_that_breaks_off(house: Callable[..., House], down: Spoiler):
     h = settled(house)
     h.served["crm"].faults = lambda *_: down

@@ -179,7 +179,7 @@ def test_a_fault_of_our_own_shows_no_values(house: Callable[..., House], monkeyp
     for flags in ((), ("-vv",), ("--json",), ("-vv", "--json")):
         assert "unexpected ValueError" in h.run(*flags, "sync", "--no-pull", code=1).err
 
-    monkeypatch.setattr("core.run.pull_connection", broken)
+    monkeypatch.setattr("core.fill.pull_connection", broken)
     h.run("-vv", "pull", code=1)
     h.run("-vv", "runs", "--json")
     h.run("-vv", "status", "--json")
@@ -197,4 +197,40 @@ def test_a_missing_secret_names_its_variable_and_nothing_is_sent(house: Callable
     assert "MAIL_KEY" in checked.out
     assert "MAIL_KEY" in pulled.out + pulled.err
     assert 0 == h.requests("mail")
+    assert_nothing_leaked(h)
+
+
+WRITTEN = {
+    "beside an unknown key": 'token = "{0}"\ntokne = "{0}"',
+    "in a list": 'token = ["{0}"]',
+    "in a table": 'token = {{ enf = "{0}" }}',
+    "in a string without an end": 'token = "{0}',
+    "twice in a line": 'token = "{0}" "{0}"',
+    "twice": 'token = "{0}"\ntoken = "{0}"',
+    "with an end of line, which no header may have": 'token = "{0}\\n"',
+}
+
+
+@pytest.mark.parametrize("written", WRITTEN)
+def test_a_config_that_is_wrong_does_not_say_the_secret_written_in_it(house: Callable[..., House], written: str):
+    h = house()
+    nobody = 'connector = "hubspot"\nbase_url = "http://127.0.0.1:9"\n'
+    h.path.write_text(f"[connections.crm]\n{nobody}{WRITTEN[written].format(CRM_TOKEN)}\n")
+
+    for flags in (("--json",), ("-vv",)):
+        h.run(*flags, "check", code=(1, 2))
+        h.run(*flags, "pull", code=(1, 2))
+
+    assert all(not leaks(said) for said in h.said), h.said
+
+
+def test_a_setting_from_the_environment_is_as_secret(house: Callable[..., House]):
+    h = furnished(house)
+    h.environ["TAGALONG_CONNECTIONS__CRM__TOKEN"] = f"other-{CRM_TOKEN}"
+
+    assert not h.run("-vv", "check", "crm", "--json", code=1).json["ok"]
+    h.run("-vv", "pull", "crm", code=1)
+    h.environ["TAGALONG_CONNECTIONS__CRM__TOKN"] = CRM_TOKEN
+    h.run("-vv", "pull", "crm", code=None)
+
     assert_nothing_leaked(h)

@@ -1,4 +1,8 @@
-"""`tagalong sync` killed between each two of its steps, then run once to the end: lists are right, and nobody moved twice."""
+"""
+`tagalong sync` killed between each two of its steps, then run once to the end: lists are right, and nobody moved twice.
+
+Each story is a first sync and one a week later, each killed at another point; `bench/kills.py` kills at all the others.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,11 @@ from pathlib import Path
 
 import pytest
 from killing import Order, Play, Victims
+
+PAGE_STORED, INTENT_WRITTEN, REQUEST_SENT = "pull.page_stored", "push.intent_written", "push.request_sent"
+ANSWER_READ, OUTCOME_SETTLED, AUDIENCE_ASKED_FOR = "push.answer_read", "push.outcome_settled", "make.request_sent"
+LONG_ENOUGH_S = 0.1
+"""For a vendor to act on a request, while nobody reads its answer."""
 
 
 @pytest.fixture(scope="module")
@@ -19,17 +28,17 @@ def victims() -> Iterator[Victims]:
 @pytest.mark.parametrize(
     ("first", "second"),
     [
-        pytest.param(Order("pull.page_stored", 3), Order("pull.page_stored", 9), id="a page is stored"),
-        pytest.param(Order("push.intent_written", 9), Order("push.intent_written", 7), id="an intent is written"),
+        pytest.param(Order(PAGE_STORED, 3), Order(OUTCOME_SETTLED, 4), id="page stored, then outcome settled"),
         pytest.param(
-            Order("push.request_sent", 12),
-            Order("push.request_sent", 12, linger_s=0.1),
-            id="a batch is sent, its answer unread",
+            Order(INTENT_WRITTEN, 9),
+            Order(REQUEST_SENT, 12, linger_s=LONG_ENOUGH_S),
+            id="intent written, then request sent",
         ),
-        pytest.param(Order("push.answer_read", 5), Order("push.answer_read", 11), id="an answer is read"),
-        pytest.param(Order("push.outcome_settled", 15), Order("push.outcome_settled", 4), id="an outcome is settled"),
+        pytest.param(Order(ANSWER_READ, 5), Order(PAGE_STORED, 9), id="answer read, then page stored"),
         pytest.param(
-            Order("make.request_sent", 3, linger_s=0.1), Order("pull.answer_read", 6), id="an audience is made; a page is read"
+            Order(AUDIENCE_ASKED_FOR, 3, linger_s=LONG_ENOUGH_S),
+            Order(INTENT_WRITTEN, 7),
+            id="audience asked for, then intent written",
         ),
     ],
 )
@@ -37,23 +46,30 @@ def test_a_run_after_a_kill_puts_everything_right(tmp_path: Path, victims: Victi
     with ExitStack() as stack:
         play = Play(tmp_path, victims)
         play.open(stack)
-        _kill_and_judge(play, first)
+        _kill(play, first)
+        _judge(play)
         play.live_a_week()
-        _kill_and_judge(play, second)
+        _kill(play, second)
+        _judge(play)
 
 
 def test_a_week_may_pass_before_the_next_start(tmp_path: Path, victims: Victims) -> None:
+    """Who was on the way when it died may be called otherwise by then, or wanted no more."""
     with ExitStack() as stack:
         play = Play(tmp_path, victims)
         play.open(stack)
-        assert play.run(Order("push.request_sent", 30, linger_s=0.1)).killed
+        _kill(play, Order(REQUEST_SENT, 30, linger_s=LONG_ENOUGH_S))
         play.live_a_week()
-        _kill_and_judge(play, Order("push.outcome_settled", 2))
+        _kill(play, Order(ANSWER_READ, 2))
+        _judge(play)
 
 
-def _kill_and_judge(play: Play, order: Order) -> None:
+def _kill(play: Play, order: Order) -> None:
     ended = play.run(order)
     assert ended.killed, f"{order.point} was passed {ended.passed.get(order.point or '')} times\n{play.output.read_text()}"
+
+
+def _judge(play: Play) -> None:
     verdict = play.judge(play.run())
     assert verdict.wrong == [], play.output.read_text()
     assert verdict.needless == []

@@ -29,6 +29,7 @@ import httpx
 
 import core.cli
 import core.deliver
+import core.fill
 import core.pull
 import core.push
 import core.record
@@ -44,6 +45,7 @@ from core.registry import connector_names, load_connector
 
 GIVE_UP_S = 90
 """A child that lives longer is ended by its own alarm."""
+NOTHING_TOLD = b'{"passed": {}, "last": "", "stage": "", "took_s": 0}'
 
 
 @dataclass(slots=True)
@@ -56,14 +58,23 @@ class Fate:
     """Where to die, at the *nth* pass."""
     nth: int
     after_s: float | None
-    """Or when, from the start of the command."""
+    """Or when, from where the run begins."""
     linger_s: float
     """How long to stand at the point before dying, with everything under way going on."""
     passed: Counter[str] = field(default_factory=Counter)
     last: str = "start"
     stage: str = "start"
     """What the main thread is at: pull, resolve, evaluate, record, bind (and plan), make (an audience), push."""
+    began_s: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def begin(self) -> None:
+        """Start the clock, and whoever waits for it."""
+        self.began_s = time.monotonic()
+        if self.after_s is not None:
+            timer = threading.Timer(self.after_s, self.die)
+            timer.daemon = True
+            timer.start()
 
     def meet(self, point: str) -> None:
         """Pass a point, or die at it."""
@@ -81,7 +92,9 @@ class Fate:
 
     def tell(self) -> None:
         """Say what was passed."""
-        os.write(self.told, json.dumps({"passed": self.passed, "last": self.last, "stage": self.stage}).encode())
+        took_s = time.monotonic() - self.began_s
+        told = {"passed": self.passed, "last": self.last, "stage": self.stage, "took_s": took_s}
+        os.write(self.told, json.dumps(told).encode())
 
 
 def after(of: Any, name: str, then: Callable[[], None]) -> None:
@@ -97,24 +110,37 @@ def after(of: Any, name: str, then: Callable[[], None]) -> None:
     setattr(of, name, wrapped)
 
 
+def before(of: Any, name: str, first: Callable[[], None]) -> None:
+    """Let *first* happen whenever the function *name* is called."""
+    original = getattr(of, name)
+
+    @functools.wraps(original)
+    def wrapped(*args: Any, **options: Any) -> Any:
+        first()
+        return original(*args, **options)
+
+    setattr(of, name, wrapped)
+
+
 def within(of: Any, name: str, fate: Fate, stage: str) -> None:
     """Say that *stage* is under way while the function *name* runs."""
     original = getattr(of, name)
 
     @functools.wraps(original)
     def wrapped(*args: Any, **options: Any) -> Any:
-        before, fate.stage = fate.stage, stage
+        outer, fate.stage = fate.stage, stage
         try:
             return original(*args, **options)
         finally:
-            fate.stage = before
+            fate.stage = outer
 
     setattr(of, name, wrapped)
 
 
 def place(fate: Fate) -> None:
     """Put every point into place; a function that is no longer there ends the victim, and so the test."""
-    within(core.run, "pull_one", fate, "pull")
+    before(core.run, "sync", fate.begin)
+    within(core.fill, "pull_one", fate, "pull")
     within(core.run, "resolve_now", fate, "resolve")
     within(core.run, "evaluate", fate, "evaluate")
     within(core.run, "record", fate, "record")
@@ -185,10 +211,6 @@ def run(order: Mapping[str, Any], told: int) -> int:
     place(fate)
     offset = timedelta(seconds=order["offset_s"])
     app = Hurried(Path(order["config"]), clock=lambda: utc_now() + offset)
-    if fate.after_s is not None:
-        timer = threading.Timer(fate.after_s, fate.die)
-        timer.daemon = True
-        timer.start()
     code = tagalong.main(["sync"], standalone_mode=False, obj=app)
     sys.stdout.flush()
     fate.tell()
@@ -212,7 +234,7 @@ def forked(order: Mapping[str, Any]) -> dict[str, Any]:
     with os.fdopen(reads, "rb") as pipe:
         text = pipe.read()
     _, status = os.waitpid(child, 0)
-    return {"code": os.waitstatus_to_exitcode(status), **json.loads(text or b'{"passed": {}, "last": "", "stage": ""}')}
+    return {"code": os.waitstatus_to_exitcode(status), **json.loads(text or NOTHING_TOLD)}
 
 
 def main() -> None:

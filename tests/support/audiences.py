@@ -63,6 +63,8 @@ class Vendor:
     """Adds and removes of each call."""
     refuse: set[str] = field(default_factory=set)
     """Remote ids that sink a batch."""
+    refuse_in: tuple[str, str] | None = None
+    """Audience id and remote id of somebody who sinks a batch there and nowhere else."""
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     """Remote id to a verdict of its own."""
     readable: bool = True
@@ -170,7 +172,7 @@ class _Base(Audience):
         if audience_id not in vendor.audiences:
             raise NotFoundError("no such audience", status=404)
         refs = [change.ref for change in adds] + list(removes)
-        if any(ref.remote_id in vendor.refuse for ref in refs):
+        if any(ref.remote_id in vendor.refuse or (audience_id, ref.remote_id) == vendor.refuse_in for ref in refs):
             raise RejectedError("somebody in it is bad", status=400, code="bad_member")
         outcomes = [self._one(vendor, audience_id, Op.ADD, change.ref, change.values) for change in adds]
         outcomes += [self._one(vendor, audience_id, Op.REMOVE, ref, None) for ref in removes]
