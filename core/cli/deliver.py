@@ -85,7 +85,7 @@ def _show_members(plans: list[dict[str, Any]]) -> None:
 
 @verb("sync", "tagalong sync regulars --limit 5")
 @click.argument("sync", nargs=-1)
-@click.option("--limit", type=click.IntRange(1), help="Change no more than this many members of each audience.")
+@click.option("--limit", type=click.IntRange(1), help="Change no more than this many members of each sync.")
 @click.option("--fresh", type=DurationText(), help="Pull what is older than this, whatever the schedules say.")
 @click.option("--no-pull", is_flag=True, help="Rest on what is stored.")
 @click.option("--full", is_flag=True, help="Pull everything again.")
