@@ -17,13 +17,14 @@ from pyroaring import BitMap
 
 from core import reach
 from core.bind import Bound
-from core.changes import CHUNK, Changes, parts
+from core.changes import Changes, parts
 from core.clock import to_us
 from core.contract import Api, Category, Ref
 from core.guards import Held
 from core.plan import Draft, Move, Rekey, Skip, difference
 from core.store import Store, audiences, holds, ledger
 from core.store.audiences import DAY_US, Churn, Standing
+from core.store.consents import denied
 from core.store.dead_letters import Resting, resting
 from core.store.ledger import Entry, State
 from core.targets import Target, Turnover
@@ -304,22 +305,6 @@ class Drafting:
                 continue
             held.add(entry.member_key)
         return frozenset(held)
-
-
-def denied(conn: sqlite3.Connection, profiles: BitMap, *, channel: str | None = "email") -> BitMap:
-    """Return who of *profiles* said no anywhere; on *channel*, or on any."""
-    where = "state = 'denied' AND deleted_at IS NULL AND profile_id IS NOT NULL AND (?1 IS NULL OR channel = ?1)"
-    if len(profiles) > CHUNK:
-        every = conn.execute(f"SELECT profile_id FROM consents WHERE {where}", (channel,))
-        return profiles & BitMap([profile_id for (profile_id,) in every])
-    found = BitMap()
-    for chunk in audiences.chunks(profiles):
-        rows = conn.execute(
-            f"SELECT profile_id FROM consents WHERE {where} AND profile_id IN (SELECT value FROM json_each(?2))",
-            (channel, chunk),
-        )
-        found.update(BitMap([profile_id for (profile_id,) in rows]))
-    return found
 
 
 def _in(entry: Entry, profiles: BitMap) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from core import freshness
 from core.clock import MICROSECOND, from_us, to_us
-from core.errors import HubError, LeaseLost, QuotaExhausted, Stopped, StoreError, told
+from core.errors import ConfigError, HubError, LeaseLost, Problem, QuotaExhausted, Stopped, StoreError, told
 from core.hub import Hub, Session
 from core.log import log
 from core.pull import PageStored, PullReport, pull_connection
@@ -56,14 +56,37 @@ class PullRun:
 def pull(
     hub: Hub, *, names: Iterable[str] = (), full: bool = False, trigger: str = "command", on_event: OnEvent | None = None
 ) -> list[PullRun]:
-    """Pull the connections *names*, all enabled ones if empty, and find out who is who."""
+    """
+    Pull the connections *names*, all enabled ones if empty, and find out who is who.
+
+    Raises:
+        ConfigError: one of *names* is not enabled.
+    """
+    names = list(names)
+    refuse_disabled(hub, names)
     with hub.session() as session, hub.store() as store:
         hub.register(store)
         every = (c.name for c in hub.config.connections.values() if c.enabled and has_streams(store, c.name))
-        chosen = list(names) or list(every)
+        chosen = names or list(every)
         results = [pull_one(session, store, name, full=full, trigger=trigger, on_event=on_event) for name in chosen]
         resolve_now(hub, store)
         return results
+
+
+def refuse_disabled(hub: Hub, connections: Iterable[str]) -> None:
+    """Raise ConfigError for those of *connections* that are not enabled: they are neither pulled nor pushed to."""
+    off = [hub.config.connections[name] for name in dict.fromkeys(connections) if not hub.config.connections[name].enabled]
+    if off:
+        raise ConfigError(
+            *(
+                Problem(
+                    f"the connection {one.name} is not enabled: it is neither pulled nor pushed to",
+                    file=one.place.file, line=one.place.line, key=f"connections.{one.name}.enabled",
+                    remedy=f"take out `enabled = false` of the connection {one.name}",
+                )
+                for one in off
+            )
+        )  # fmt: skip
 
 
 def pull_stale(

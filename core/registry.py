@@ -1,7 +1,8 @@
 """
 Finds connectors: the folders of the `connectors` package, plus entry points in the group `tagalong.connectors`.
 
-A connector's module is imported only when it is asked for, so the command line starts fast.
+A connector's module is imported only when it is asked for, so the command line starts fast. What an installed package brings
+never stands in for a connector that is there already, and is known by one name only: the entry point's and the manifest's.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Any
 
 from core.contract import Api, Audience, Auth, CheckStep, Manifest, ResponseView, Sandbox, Settings, Stream, StreamSet
-from core.errors import ConnectorError
+from core.errors import ConfigError, ConnectorError, Problem
 
 ENTRY_POINTS = "tagalong.connectors"
 
@@ -75,15 +76,29 @@ class Connector:
 def _modules() -> Mapping[str, str]:
     package = importlib.import_module("connectors")
     found = {m.name: f"connectors.{m.name}" for m in pkgutil.iter_modules(package.__path__) if m.ispkg}
-    found |= {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
+    for point in entry_points(group=ENTRY_POINTS):
+        there = found.setdefault(point.name, point.module)
+        if there != point.module:
+            said = f"{_package(point)} brings a connector called {point.name!r}, and {there} is called so already"
+            raise ConfigError(Problem(said, remedy="uninstall that package, or have its connector renamed"))
     return found
 
 
+def _package(point: EntryPoint) -> str:
+    return f"the installed package {point.dist.name}" if point.dist is not None else f"an entry point of {ENTRY_POINTS}"
+
+
 def connector_names() -> list[str]:
-    """Return the names of all connectors there are, sorted."""
+    """Return the names of all connectors there are, sorted; ConfigError where two share one."""
     return sorted(_modules())
 
 
 def load_connector(name: str) -> Connector:
-    """Import the connector *name*; KeyError where there is none."""
-    return Connector(importlib.import_module(_modules()[name]))
+    """Import the connector *name*; KeyError where there is none, ConfigError where it calls itself something else."""
+    module = importlib.import_module(_modules()[name])
+    manifest = getattr(module, "MANIFEST", None)
+    if not isinstance(manifest, Manifest) or manifest.name != name:
+        itself = repr(manifest.name) if isinstance(manifest, Manifest) else "nothing: it has no MANIFEST"
+        remedy = "the entry point's name and MANIFEST.name must be the same; ask who made it"
+        raise ConfigError(Problem(f"the connector {name!r} ({module.__name__}) calls itself {itself}", remedy=remedy))
+    return Connector(module)

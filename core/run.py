@@ -15,7 +15,7 @@ from core.clock import to_us
 from core.config.model import SyncConfig
 from core.deliver import Delivery, SyncRun, deliver, plans_of
 from core.errors import ConfigError, Problem
-from core.fill import OnEvent, PullRun, pull_stale, resolve_now, tell
+from core.fill import OnEvent, PullRun, pull_stale, refuse_disabled, resolve_now, tell
 from core.guards import SIZE_GUARDS, SOURCE_GUARDS, SizeGuard, SourceGuard
 from core.hub import Hub
 from core.plan import Plan
@@ -134,7 +134,14 @@ def record(
 
 
 def chosen_syncs(hub: Hub, names: Iterable[str]) -> list[SyncConfig]:
-    """Return the syncs called *names*, or all that are enabled; ConfigError for a name that is none."""
+    """
+    Return the syncs called *names*, or all that are enabled.
+
+    A sync that is not enabled may be asked for by its name; one to a connection that is not enabled may not.
+
+    Raises:
+        ConfigError: there is no such sync, or its destination is not enabled.
+    """
     wanted = list(names)
     unknown = [name for name in wanted if name not in hub.config.syncs]
     if unknown:
@@ -142,7 +149,9 @@ def chosen_syncs(hub: Hub, names: Iterable[str]) -> list[SyncConfig]:
             *(Problem(f"there is no sync {name!r}", remedy=f"there are {', '.join(hub.config.syncs)}") for name in unknown)
         )
     if wanted:
-        return [hub.config.syncs[name] for name in dict.fromkeys(wanted)]
+        chosen = [hub.config.syncs[name] for name in dict.fromkeys(wanted)]
+        refuse_disabled(hub, [one.to for one in chosen])
+        return chosen
     return [one for one in hub.config.syncs.values() if one.enabled and hub.config.connections[one.to].enabled]
 
 

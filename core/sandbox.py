@@ -49,7 +49,14 @@ class Delayed:
     wait_s: float
 
 
-Spoiler = Fault | Reset | Truncated | Delayed
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """The request is carried out, and the body that arrives is what *change* makes of the right one."""
+
+    change: Callable[[bytes], bytes]
+
+
+Spoiler = Fault | Reset | Truncated | Delayed | Rewritten
 Faults = Callable[[str, str, int], Spoiler | None]
 """Asked before each request: method, path below the base path, number of the request (from 1)."""
 
@@ -89,6 +96,9 @@ class _Spoiled:
             case Truncated(share):
                 status, headers, body = await _carry_out(app, scope, receive)
                 await _answer(send, status, headers, body[: int(len(body) * share)])
+            case Rewritten(change):
+                status, headers, body = await _carry_out(app, scope, receive)
+                await _answer(send, status, headers, change(body))
             case Delayed(wait_s):
                 await asyncio.sleep(wait_s)
                 await app(scope, receive, send)

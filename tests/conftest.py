@@ -113,10 +113,13 @@ def sandbox_api(fake_api: Callable[..., TestApi]) -> Iterator[Callable[..., Test
     """`sandbox_api(connector, sandbox=None, **settings)`: an api against a served sandbox; `.slept`, `.sandbox`, `.served`."""
     with ExitStack() as stack:
 
-        def make(of: str | Connector | ModuleType, sandbox: Sandbox | None = None, **settings: Any) -> TestApi:
+        def make(
+            of: str | Connector | ModuleType, sandbox: Sandbox | None = None, timeout_s: float | None = None, **settings: Any
+        ) -> TestApi:
             connector = _connector(of)
             served = stack.enter_context(serve({connector.name: sandbox or connector.sandbox()}))[connector.name]
-            api = fake_api(connector, {**as_settings(served), **settings})
+            options = {} if timeout_s is None else {"timeout": timeout_s}
+            api = fake_api(connector, {**as_settings(served), **settings}, **options)
             api.served, api.sandbox = served, served.sandbox
             return api
 

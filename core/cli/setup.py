@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from core.contract import CheckStep
     from core.registry import Connector
 
-STARTING_CONFIG = Path(__file__).with_name("starting_config.toml")
 EMPTY = {"streams": "by config", "audiences": "none"}
 """What the table of connectors says where there is nothing to list."""
 ACCOUNT = "account"
@@ -30,7 +29,9 @@ def init_command(app: App, schema: bool) -> int:
     """Write a commented config to start from."""
     if schema:
         return _print_schema(app)
-    text = STARTING_CONFIG.read_bytes()
+    from core.cli.starting import starting_config
+
+    text = starting_config().encode()
     try:
         with os.fdopen(os.open(app.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
             file.write(text)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
+from core.config.identifiers import check_identifiers
 from core.config.locate import Path
 from core.config.model import ConnectionConfig
 from core.config.names import name_problem, nearest, suggest
 from core.config.problems import Problems
 from core.config.secrets import FORMS, provisional_settings, reference, secret_paths, without_secrets
 from core.config.tables import ConnectionTable
-from core.contract import Category, Kind, Settings
+from core.contract import Category, Kind, Settings, Stream
+from core.errors import ConfigError
 from core.registry import Connector, connector_names, load_connector
 
 COMMON = tuple(ConnectionTable.model_fields)
@@ -25,13 +27,13 @@ def read_connections(tables: object, problems: Problems) -> tuple[dict[str, Conn
         return {}, {}
     connections, connectors = {}, {}
     for name, table in tables.items():
-        found = _read(name, table, problems)
+        found = _read(name, table, tables.keys(), problems)
         if found is not None:
             connections[name], connectors[name] = found
     return connections, connectors
 
 
-def _read(name: str, table: object, problems: Problems) -> tuple[ConnectionConfig, Connector] | None:
+def _read(name: str, table: object, names: Collection[str], problems: Problems) -> tuple[ConnectionConfig, Connector] | None:
     at: Path = ("connections", name)
     before = len(problems)
     wrong = name_problem(name) or RESERVED.get(name)
@@ -54,7 +56,8 @@ def _read(name: str, table: object, problems: Problems) -> tuple[ConnectionConfi
     if basics is None:
         return None
     if settings is not None:
-        _check_streams(connector, settings, basics, at, problems)
+        streams = _check_streams(connector, settings, basics, at, problems)
+        check_identifiers(streams, own, at, names, problems)
     if len(problems) > before:
         return None
     connection = ConnectionConfig(
@@ -86,6 +89,10 @@ def _connector(name: object, at: Path, problems: Problems) -> Connector | None:
         return None
     try:
         return load_connector(name)
+    except ConfigError as error:
+        for problem in error.problems:
+            problems.say((*at, "connector"), problem.message, problem.remedy)
+        return None
     except Exception as error:  # a connector from elsewhere may fail in any way
         problems.say((*at, "connector"), f"the connector {name} cannot be loaded ({type(error).__name__})")
         return None
@@ -113,12 +120,15 @@ def _value(data: Any, path: Path) -> object:
     return data
 
 
-def _check_streams(connector: Connector, settings: Settings, basics: ConnectionTable, at: Path, problems: Problems) -> None:
+def _check_streams(
+    connector: Connector, settings: Settings, basics: ConnectionTable, at: Path, problems: Problems
+) -> list[Stream]:
+    """Check the names of *basics* and what its streams need; return those that are pulled."""
     try:
         streams = connector.streams(settings)
     except ValueError as error:
         problems.say(at, str(error))
-        return
+        return []
     for index, name in enumerate(basics.streams or ()):
         if name not in streams:
             problems.say((*at, "streams", index), f"{connector.name} has no stream {name!r}", suggest(name, streams))
@@ -127,3 +137,4 @@ def _check_streams(connector: Connector, settings: Settings, basics: ConnectionT
     if events and settings.start is None and connector.manifest.category is not Category.FILE:
         remedy = "say how far back the first pull goes, as start = 2026-01-01"
         problems.say((*at, "start"), f"is required, since {', '.join(events)} brings events", remedy)
+    return pulled

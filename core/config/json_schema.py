@@ -7,14 +7,17 @@ It describes the text that a person writes: a secret may be a reference, and wha
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
+from pydantic_core import core_schema
 
 from core.config.names import NAME
 from core.config.secrets import secret_paths
 from core.config.tables import ConnectionTable, PartitionTable, SegmentTable, SyncTable, WorkspaceTable
+from core.durations import spell_duration
 from core.registry import Connector, connector_names, load_connector
 
 TABLES = (WorkspaceTable, ConnectionTable, SegmentTable, PartitionTable, SyncTable)
@@ -28,12 +31,25 @@ SECRET: dict[str, Any] = {
 }
 
 
+class _Spelled(GenerateJsonSchema):
+    """Writes a default as a person would: an editor completes what the loader takes."""
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        shape = super().default_schema(schema)
+        default = schema.get("default")
+        if isinstance(default, timedelta) and shape.get("format") != "duration":  # that format is ISO 8601's own
+            shape["default"] = spell_duration(default)
+        return shape
+
+
 def config_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a config file."""
     connectors = [load_connector(name) for name in connector_names()]
     models: dict[type[BaseModel], None] = dict.fromkeys([*TABLES, *(c.settings_model for c in connectors)])
     models |= dict.fromkeys(audience.Params for c in connectors for audience in c.audiences.values())
-    refs, definitions = models_json_schema([(model, "validation") for model in models], ref_template="#/$defs/{model}")
+    refs, definitions = models_json_schema(
+        [(model, "validation") for model in models], ref_template="#/$defs/{model}", schema_generator=_Spelled
+    )
     shapes = _with_secrets(definitions.get("$defs", {}))
     named = {model: shapes[refs[model, "validation"]["$ref"].rsplit("/", 1)[1]] for model in models}
     for model in (c.settings_model for c in connectors):

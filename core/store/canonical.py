@@ -261,13 +261,20 @@ def write_rows(
 def _upsert(kind: Kind) -> tuple[str, str]:
     columns = [f'"{column}"' for column in CANONICAL[kind]]
     old = ", ".join(f"{TABLES[kind]}.{column}" for column in [*columns, "deleted_at"])
-    new = ", ".join([*(f"excluded.{column}" for column in columns), "NULL"])
-    updates = ", ".join(f"{column} = excluded.{column}" for column in columns)
+    new = ", ".join([*(_kept(kind, column) for column in columns), "NULL"])
+    updates = ", ".join(f"{column} = {_kept(kind, column)}" for column in columns)
     return (
         f"INSERT INTO {TABLES[kind]} (stream_id, key, record_key, subject_id, changed_at, {', '.join(columns)}) VALUES",
         f"ON CONFLICT (stream_id, record_key, key) DO UPDATE SET {updates}, subject_id = excluded.subject_id, "
         f"deleted_at = NULL, changed_at = CASE WHEN ({old}) IS ({new}) THEN changed_at ELSE excluded.changed_at END",
     )
+
+
+def _kept(kind: Kind, column: str) -> str:
+    """What a column becomes when its row is there already: what the record says now, but a no ends only with a yes."""
+    if kind is Kind.CONSENT and column == '"state"':
+        return "CASE WHEN consents.state = 'denied' AND excluded.state <> 'granted' THEN 'denied' ELSE excluded.state END"
+    return f"excluded.{column}"
 
 
 def _remove_stale(
@@ -278,8 +285,9 @@ def _remove_stale(
     rows: Sequence[tuple[str, int | None, CanonicalRow]],
 ) -> None:
     kept = json.dumps([[record_key, row.key] for record_key, _, row in rows])
+    unless = "AND state <> 'denied' " if kind is Kind.CONSENT else ""  # silence is no yes
     conn.execute(
-        f"DELETE FROM {TABLES[kind]} WHERE stream_id = ? AND record_key IN (SELECT value FROM json_each(?)) AND "
+        f"DELETE FROM {TABLES[kind]} WHERE stream_id = ? AND record_key IN (SELECT value FROM json_each(?)) {unless}AND "
         "(record_key, key) NOT IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))",
         (stream_id, json.dumps(replaced), kept),
     )

@@ -134,7 +134,7 @@ def regroup(conn: sqlite3.Connection, graph: Graph) -> int:
 
 
 def _company_dirty(conn: sqlite3.Connection) -> None:
-    """`r_company_dirty`: the dirty subjects that have or had a company, or are one."""
+    """`r_company_dirty`: the dirty subjects that have or had a company, or are one. The plus keeps it driven by identifier."""
     script(
         conn,
         """
@@ -143,7 +143,7 @@ def _company_dirty(conn: sqlite3.Connection) -> None:
             LEFT JOIN r_active a ON a.stream_id = s.stream_id WHERE s.company_id IS NOT NULL OR a.kind = 'company';
         INSERT OR IGNORE INTO r_company_dirty SELECT l.subject_id FROM r_candidate c
             CROSS JOIN identifiers i ON i.id = c.id AND i.is_company = 1
-            CROSS JOIN subject_identifiers l ON l.identifier_id = i.id AND l.subject_id IN (SELECT id FROM r_dirty);
+            CROSS JOIN subject_identifiers l ON l.identifier_id = i.id AND +l.subject_id IN (SELECT id FROM r_dirty);
         """,
     )
 

@@ -18,6 +18,7 @@ from core.store.catalogue import Catalogue
 from core.store.identity import IdentifierReader, Seen, attach, event_ref, known_subjects, plain
 from core.store.landing import flatten
 from core.store.reading import Prepared, Stored, encode, fingerprint, reason, record_key
+from core.store.rows import insert
 from core.store.sources import Source
 
 _NOBODY: Final[tuple[None, None, None]] = (None, None, None)
@@ -135,11 +136,12 @@ def write_events(
     conn: sqlite3.Connection, stream_id: int, rows: Sequence[EventRow], *, slice_: str, run_id: int
 ) -> tuple[int, int]:
     """Upsert events by key; return how many are new and how many of the others differ from what was stored."""
-    new = conn.executemany(
+    new = insert(
+        conn,
         "INSERT OR IGNORE INTO events (stream_id, slice, seen_run, key, name_id, time, subject_id, profile_id, company_id, "
-        "properties) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "properties) VALUES",
         [(stream_id, slice_, run_id, *row) for row in rows],
-    ).rowcount
+    )
     if new == len(rows):
         return new, 0
     changed = conn.executemany(

@@ -50,7 +50,8 @@ def encode(value: object) -> bytes:
     """
     Return *value* as compact JSON, keys in order: the same bytes for the same value. TypeError or ValueError if there are none.
 
-    orjson has no integers above 64 bits and only text for keys; such a value is spelled by the standard library, always.
+    orjson has no integers above 64 bits and only text for keys; such a value is spelled by the standard library, always. NaN
+    and infinity are null, for JSON has no word for them.
     """
     try:
         return orjson.dumps(value, str, orjson.OPT_SORT_KEYS)

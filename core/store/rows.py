@@ -14,15 +14,22 @@ _MOST: Final = 30_000
 """Parameters of one statement; SQLite takes 32,766."""
 
 
-def insert(conn: sqlite3.Connection, statement: str, rows: Sequence[Sequence[Any]], conflict: str = "") -> None:
-    """Execute *statement*, which ends in VALUES, with all of *rows*, each as wide as the first; *conflict* is its end."""
+def insert(conn: sqlite3.Connection, statement: str, rows: Sequence[Sequence[Any]], conflict: str = "") -> int:
+    """
+    Execute *statement*, which ends in VALUES, with all of *rows*, each as wide as the first, and *conflict* behind them.
+
+    Returns:
+        How many rows were inserted or changed.
+    """
     if not rows:
-        return
+        return 0
+    written = 0
     width = len(rows[0])
     at_once = _MOST // width
     for start in range(0, len(rows), at_once):
         part = rows[start : start + at_once]
-        conn.execute(_with_marks(statement, width, len(part), conflict), list(chain.from_iterable(part)))
+        written += conn.execute(_with_marks(statement, width, len(part), conflict), list(chain.from_iterable(part))).rowcount
+    return written
 
 
 @lru_cache(maxsize=256)

@@ -401,6 +401,12 @@ def m007_dead_records(db: Database) -> None:
     _statements(db, "CREATE INDEX subjects_dead ON subjects (stream_id, ref) WHERE live = 0;")
 
 
+@migrations()
+def m008_refusals(db: Database) -> None:
+    """Who said no, by the record that told of it: found by the address that it had."""
+    _statements(db, "CREATE INDEX consents_refusals ON consents (subject_id) WHERE state = 'denied';")
+
+
 def known_migrations() -> frozenset[str]:
     """Return the names of all migrations that this version has."""
     return frozenset(name for name in globals() if name[:1] == "m" and name[1:4].isdigit())

@@ -18,6 +18,7 @@ from core.config.secrets import provisional_settings
 from core.contract import Category, Kind, Stream, Trust
 from core.errors import ConfigError, Problem
 from core.registry import Connector
+from core.store.consents import keep_refusals
 from core.store.db import Store
 from core.store.schema import TABLES
 
@@ -176,7 +177,11 @@ def bind_account(store: Store, connection: str, account: str) -> None:
 
 
 def rebind(store: Store, connection: str) -> None:
-    """Drop the rows, checkpoints and account of *connection*; ledgers stay under the old account. It starts as new."""
+    """
+    Drop the rows, checkpoints and account of *connection*; ledgers stay under the old account. It starts as new.
+
+    Who said no there stays a no. `resolve` must run before anything is evaluated again.
+    """
     with store.atomic() as conn:
         for (id_,) in conn.execute(
             "SELECT s.id FROM streams s JOIN connections c ON c.id = s.connection_id WHERE c.name = ?", (connection,)
@@ -190,16 +195,24 @@ def rebind(store: Store, connection: str) -> None:
 
 def drop_rows(conn: sqlite3.Connection, id_: int) -> None:
     """
-    Drop all that a stream brought, and what is remembered of its pulls.
+    Drop all that a stream brought but the refusals, and what is remembered of its pulls.
 
-    Its subjects stay, dead and without identifiers, until `resolve` has settled the profiles that they held together.
+    Its subjects stay, dead and without identifiers (but the address of who said no), until `resolve` has settled the profiles
+    that they held together.
     """
     landing = conn.execute("SELECT landing FROM streams WHERE id = ?", (id_,)).fetchone()[0]
     if landing:
         conn.execute(f'DROP TABLE IF EXISTS "{landing}"')
-    for table in (*TABLES.values(), "checkpoints", "vanished", "merges", "catalogue", "event_sources"):
+    keep_refusals(conn, id_)
+    dropped = [table for kind, table in TABLES.items() if kind is not Kind.CONSENT]
+    for table in (*dropped, "checkpoints", "vanished", "merges", "catalogue", "event_sources"):
         conn.execute(f"DELETE FROM {table} WHERE stream_id = ?", (id_,))
-    conn.execute("DELETE FROM subject_identifiers WHERE subject_id IN (SELECT id FROM subjects WHERE stream_id = ?)", (id_,))
+    conn.execute(
+        "DELETE FROM subject_identifiers WHERE subject_id IN (SELECT id FROM subjects WHERE stream_id = ?1) AND NOT ("
+        "subject_id IN (SELECT subject_id FROM consents WHERE stream_id = ?1)"
+        " AND identifier_id IN (SELECT id FROM identifiers WHERE kind = 'email'))",
+        (id_,),
+    )
     # the name is freed: a record of the same key that comes later is another subject
     conn.execute("UPDATE subjects SET live = 0, dirty = 1, ref = char(31) || id WHERE stream_id = ?", (id_,))
     conn.execute(

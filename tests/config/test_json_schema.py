@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +70,29 @@ def test_a_secret_may_come_from_the_environment() -> None:
 
     assert [] == _errors(config_schema(), SOUND)
     assert [] == _errors(config_schema(), without)
+
+
+def test_every_default_fits_its_own_schema(schema: dict[str, Any]) -> None:
+    """An editor that completes a default completes what the loader takes."""
+    found = list(_defaults(schema, "$"))
+    resolved = {"$defs": schema["$defs"]}
+
+    assert ("$.workspace.stale_after", "1d") in [(path, shape["default"]) for path, shape in found]
+    assert [] == [
+        (path, shape["default"])
+        for path, shape in found
+        if not Draft202012Validator({**resolved, **shape}).is_valid(shape["default"])
+    ]
+
+
+def _defaults(shape: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield everything that has a default, by where it stands."""
+    match shape:
+        case dict():
+            if "default" in shape:
+                yield path, shape
+            for key, inner in shape.items():
+                yield from _defaults(inner, path if key == "properties" else f"{path}.{key}")
+        case list():
+            for index, inner in enumerate(shape):
+                yield from _defaults(inner, f"{path}[{index}]")

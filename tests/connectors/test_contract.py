@@ -1,37 +1,28 @@
 """
 Every connector in the registry, held to the contract before its author writes a test.
 
-What speaks HTTP is tried against its own sandbox, with each fault of one table at each request: it recovers with the same
-records, or it fails with a typed error; it never loses a record in silence and never says what it was not told.
+What speaks HTTP is tried against its own sandbox; `test_contract_faults` does the same under each fault of one table.
 """
 
 from __future__ import annotations
 
 import ast
-import itertools
 import json
 import re
 import tomllib
-from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from support.world import load_everything
+from support.suite import DESTINATIONS, NAMES, ONLINE, SOURCES, audiences_of, pull_all, sandbox_of, streams_of
 
-from core.contract import Deletions, Fault, Op, Result, Sandbox, Verdict, pick
-from core.errors import AuthError, ConnectorError, ProtocolError
-from core.registry import Connector, connector_names, load_connector
-from core.sandbox import Reset, Spoiler, Truncated
+from core.contract import UNSUPPORTED, Change, Deletions, Op, Result, Verdict, pick
+from core.errors import AuthError
+from core.registry import Connector, load_connector
 
 ROOT = Path(__file__).parents[2]
-NAMES = connector_names()
-ONLINE = [name for name in NAMES if load_connector(name).manifest.hosts]
-SOURCES = [name for name in ONLINE if {"STREAMS", "streams"} & vars(load_connector(name).module).keys()]
-DESTINATIONS = [name for name in ONLINE if load_connector(name).audiences]
-NOW = datetime(2026, 3, 2, 11, tzinfo=UTC)
 TIERS = {
     tier: re.findall(r"`([a-z-]+)`", rules)
     for tier, rules in re.findall(
@@ -39,39 +30,6 @@ TIERS = {
     )
 }
 TIERS = {tier.lower(): rules for tier, rules in TIERS.items()}
-JSON = {"content-type": "application/json"}
-FAULTS: dict[str, tuple[Spoiler, type[Exception] | None]] = {
-    "401": (Fault(401, JSON, b"{}"), AuthError),
-    "403": (Fault(403, JSON, b"{}"), AuthError),
-    "404": (Fault(404, JSON, b"{}"), ConnectorError),
-    "429 with Retry-After": (Fault(429, {**JSON, "retry-after": "7"}, b"{}"), None),
-    "429 without": (Fault(429, JSON, b"{}"), None),
-    "500": (Fault(500, JSON, b"{}"), None),
-    "503": (Fault(503, {"content-type": "text/plain"}, b"down"), None),
-    "connection lost before": (Reset(), None),
-    "connection lost after": (Reset(act=True), None),
-    "HTML for JSON": (Fault(200, {"content-type": "text/html"}, b"<html><title>Login</title></html>"), ProtocolError),
-    "truncated JSON": (Truncated(0.7), ProtocolError),
-}
-"""What goes wrong once, and the error that must come; None: it must be survived."""
-
-
-def sandbox_of(name: str) -> Sandbox:
-    """Return the sandbox of *name* with some hundred people in it."""
-    sandbox = load_connector(name).sandbox(now=lambda: NOW, rate_factor=1000)
-    load_everything(sandbox, people=130)
-    return sandbox
-
-
-def streams_of(name: str, api: Any) -> dict[str, Any]:
-    return dict(load_connector(name).streams(api.settings))
-
-
-def pull_all(api: Any, stream: Any) -> dict[str, Any]:
-    """Return every record of a full pull by key."""
-    slices = [()] if stream.slices is None else [(slice_,) for slice_ in stream.slices(api)]
-    pages = itertools.chain.from_iterable(stream.pull(api, None, None, *slice_) for slice_ in slices)
-    return {str(pick(record, stream.key)): record for page in pages for record in page.records}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -158,7 +116,9 @@ def alias_names(node: ast.AST) -> set[str]:
 
 def test_the_core_names_no_vendor():
     names = re.compile("|".join(rf"\b{name}\b" for name in NAMES if name != "files"), re.IGNORECASE)
-    for path in (ROOT / "core").rglob("*.py"):
+    texts = [path for path in (ROOT / "core").rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    assert {".py", ".toml"} <= {path.suffix for path in texts}
+    for path in texts:
         assert not names.search(path.read_text()), path
 
 
@@ -173,34 +133,6 @@ def test_a_full_pull_ends_and_its_keys_are_unique(name: str, sandbox_api: Any):
         assert keys, f"{stream.name} brought nothing: the sandbox has people in it"
         assert len(keys) == len(set(keys)), stream.name
         assert stream.deletions in Deletions
-
-
-@pytest.mark.parametrize("name", SOURCES)
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_at_any_request_of_a_pull_loses_nothing_in_silence(name: str, fault: str, sandbox_api: Any):
-    api = sandbox_api(name, sandbox_of(name))
-    spoiler, error = FAULTS[fault]
-    for stream in streams_of(name, api).values():
-        api.served.faults = None
-        before = api.served.count
-        right = pull_all(api, stream)
-        assert right
-        for number in _some(api.served.count - before):
-            at = api.served.count + number
-            api.served.faults = lambda _method, _path, n, at=at: spoiler if n == at else None
-            try:
-                got = pull_all(api, stream)
-            except ConnectorError as raised:
-                assert error is not None, f"{stream.name}, request {number}: {fault} was not survived: {raised!r}"
-                assert isinstance(raised, error), f"{stream.name}, request {number}: {raised!r}"
-                assert "@" not in str(raised)
-            else:
-                assert got.keys() == right.keys(), f"{stream.name}, request {number}: records were lost in silence"
-
-
-def _some(requests: int) -> Iterator[int]:
-    """Every request of a short pull; the first five and the last of a long one."""
-    yield from sorted({*range(1, min(requests, 5) + 1), requests})
 
 
 @pytest.mark.parametrize("name", ONLINE)
@@ -236,24 +168,10 @@ def test_the_account_is_told_and_stays(name: str, sandbox_api: Any):
     assert connector.account(api) == connector.account(api)
 
 
-def _audiences(name: str, api: Any) -> Iterator[tuple[Any, list[Any]]]:
-    """Yield each audience of *name* with eight people whom the destination knows."""
-    for cls in load_connector(name).audiences.values():
-        audience = cls(cls.Params())
-        keys = [row["email"].lower() for row in load_everything.rows("people" if name in _CRM else "members", people=130)][:40]
-        found = audience.find(api, keys[: audience.find_batch])
-        yield audience, [refs[0] for refs in found.values() if len(refs) == 1][:8]
-
-
-_CRM = {name for name in NAMES if load_connector(name).manifest.category == "crm"}
-
-
 @pytest.mark.parametrize("name", DESTINATIONS)
 def test_pushing_twice_is_pushing_once_and_removal_undoes_it(name: str, sandbox_api: Any):
-    from core.contract import Change
-
     api = sandbox_api(name, sandbox_of(name))
-    for audience, refs in _audiences(name, api):
+    for audience, refs in audiences_of(name, api):
         assert len(refs) == 8
         assert audience.lookup(api, "Contract suite") is None
         audience_id = audience.create(api, "Contract suite", ())
@@ -279,41 +197,9 @@ def test_pushing_twice_is_pushing_once_and_removal_undoes_it(name: str, sandbox_
 
 
 @pytest.mark.parametrize("name", DESTINATIONS)
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_at_any_request_of_a_push_is_typed_and_never_confirms_what_was_not_done(
-    name: str, fault: str, sandbox_api: Any
-):
-    from core.contract import Change
-
-    api = sandbox_api(name, sandbox_of(name))
-    spoiler, error = FAULTS[fault]
-    for audience, refs in _audiences(name, api):
-        audience_id = audience.create(api, "Contract suite", ())
-        before = api.served.count
-        audience.apply(api, audience_id, [Change(refs[0])], [])
-        requests = api.served.count - before
-        for number in _some(requests):
-            at = api.served.count + number
-            api.served.faults = lambda _method, _path, n, at=at: spoiler if n == at else None
-            try:
-                outcomes = audience.apply(api, audience_id, [Change(refs[1])], [])
-            except ConnectorError as raised:
-                if error is not None:
-                    assert isinstance(raised, error), repr(raised)
-            else:
-                there = {member.lower() for member in api.sandbox.audiences()["Contract suite"]}
-                done = outcomes[0].verdict in (Verdict.DONE, Verdict.NOOP)
-                assert not done or 2 == len(there)
-            api.served.faults = None
-            audience.apply(api, audience_id, [], [refs[1]])
-
-
-@pytest.mark.parametrize("name", DESTINATIONS)
 def test_members_reads_back_what_was_pushed(name: str, sandbox_api: Any):
-    from core.contract import UNSUPPORTED, Change
-
     api = sandbox_api(name, sandbox_of(name))
-    for audience, refs in _audiences(name, api):
+    for audience, refs in audiences_of(name, api):
         audience_id = audience.create(api, "Contract suite", ())
         audience.apply(api, audience_id, [Change(ref) for ref in refs], [])
         pages = audience.members(api, audience_id)

@@ -1,0 +1,161 @@
+"""
+Every connector that speaks HTTP, with each fault of one table at each request of its sandbox.
+
+A fault is survived with the same records and verdicts, or it ends in the typed error that the table names; no record is lost in
+silence, and nothing is confirmed that was not done.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from support.suite import DESTINATIONS, SOURCES, audiences_of, pull_all, sandbox_of, streams_of
+
+from core.config.model import Config, ConnectionConfig, Place, Workspace
+from core.contract import Change, Fault, Verdict
+from core.errors import AuthError, ConnectorError, ProtocolError, TransientError
+from core.pull import pull_connection
+from core.registry import load_connector
+from core.sandbox import Delayed, Reset, Rewritten, Spoiler, Truncated
+from core.store.runs import start_run
+from core.store.sources import register
+
+JSON = {"content-type": "application/json"}
+TIMEOUT_S = 0.2
+FAULTS: dict[str, tuple[Spoiler, type[Exception] | None]] = {
+    "401": (Fault(401, JSON, b"{}"), AuthError),
+    "403": (Fault(403, JSON, b"{}"), AuthError),
+    "404": (Fault(404, JSON, b"{}"), ConnectorError),
+    "429 with Retry-After": (Fault(429, {**JSON, "retry-after": "7"}, b"{}"), None),
+    "429 without": (Fault(429, JSON, b"{}"), None),
+    "500": (Fault(500, JSON, b"{}"), None),
+    "503": (Fault(503, {"content-type": "text/plain"}, b"down"), None),
+    "timeout": (Delayed(3 * TIMEOUT_S), None),
+    "connection lost before": (Reset(), None),
+    "connection lost after": (Reset(act=True), None),
+    "HTML for JSON": (Fault(200, {"content-type": "text/html"}, b"<html><title>Login</title></html>"), ProtocolError),
+    "truncated JSON": (Truncated(0.7), ProtocolError),
+}
+"""What goes wrong once, and the error that must come; None: a pull survives it."""
+CERTAIN = {"401", "HTML for JSON", "truncated JSON"}
+"""Faults that no connector may take for an answer, at whatever request."""
+
+
+def _once(api: Any, number: int, spoiler: Spoiler) -> None:
+    """Spoil the request that is *number* requests ahead."""
+    at = api.served.count + number
+    api.served.faults = lambda _method, _path, n: spoiler if n == at else None
+
+
+def _timeout(fault: str) -> float | None:
+    return TIMEOUT_S if fault == "timeout" else None
+
+
+def _numbers(requests: int) -> Iterator[int]:
+    """Every request of a short conversation; the first eight and the last two of a long one."""
+    yield from sorted({*range(1, min(requests, 8) + 1), max(1, requests - 1), requests})
+
+
+@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_at_any_request_of_a_pull_loses_nothing_in_silence(name: str, fault: str, sandbox_api: Any):
+    api = sandbox_api(name, sandbox_of(name), timeout_s=_timeout(fault))
+    spoiler, error = FAULTS[fault]
+    for stream in streams_of(name, api).values():
+        api.served.faults = None
+        before = api.served.count
+        right = pull_all(api, stream)
+        assert right
+        for number in _numbers(api.served.count - before):
+            where = f"{stream.name}, request {number}"
+            _once(api, number, spoiler)
+            try:
+                got = pull_all(api, stream)
+            except ConnectorError as raised:
+                assert error is not None, f"{where}: {fault} was not survived: {raised!r}"
+                assert isinstance(raised, error), f"{where}: {raised!r}"
+                assert "@" not in str(raised)
+            else:
+                assert fault not in CERTAIN, f"{where}: {fault} was taken for an answer"
+                assert got.keys() == right.keys(), f"{where}: records were lost in silence"
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_an_empty_page_with_a_next_token_is_not_the_end(name: str, sandbox_api: Any):
+    """Only the records of the emptied page may be missing: a page without records says nothing about the next."""
+    api = sandbox_api(name, sandbox_of(name))
+    for stream in streams_of(name, api).values():
+        api.served.faults = None
+        pages = [len(page.records) for page in stream.pull(api, None, None)]
+        if len(pages) < 2 or not pages[0]:
+            continue
+        emptied: list[int] = []
+
+        def empty(body: bytes, *, size: int = pages[0], emptied: list[int] = emptied) -> bytes:
+            answer = json.loads(body)
+            for key, value in answer.items() if isinstance(answer, dict) else ():
+                if not emptied and isinstance(value, list) and len(value) == size and isinstance(value[0], dict):
+                    answer[key] = []
+                    emptied.append(size)
+            return json.dumps(answer).encode()
+
+        api.served.faults = lambda _method, _path, _n, empty=empty: Rewritten(empty)
+        try:
+            got = sum(len(page.records) for page in stream.pull(api, None, None))
+        except ProtocolError:  # paging by the last record's id cannot go on after none: said, not swallowed
+            continue
+        assert emptied
+        assert got >= sum(pages) - sum(emptied)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_pages_that_go_in_circles_stop_the_stream_with_its_checkpoint_kept(name: str, sandbox_api: Any, store: Any):
+    """The vendor gives the same page for ever, token and all."""
+    api = sandbox_api(name, sandbox_of(name))
+    connector = load_connector(name)
+    settings = dict(api.sandbox.settings())
+    connection = ConnectionConfig("it", name, place=Place("tagalong.toml", 1, "connections.it"), settings=settings)
+    config = Config(store.path, Workspace(store.path, timezone=UTC), connections={"it": connection})  # type: ignore[arg-type]
+    register(store, config, {name: connector})
+    streams = streams_of(name, api).values()
+    several = [stream for stream in streams if sum(bool(page.records) for page in stream.pull(api, None, None)) > 1]
+    first: dict[str, bytes] = {}
+    for stream in several:
+        first.clear()
+        api.served.faults = lambda _method, path, _n: Rewritten(lambda body: first.setdefault(path, body))
+        run_id = start_run(store, "pull", "it", at=datetime(2026, 3, 2, 12, tzinfo=UTC))
+        report = pull_connection(
+            store, api, connection=connection, connector=connector, run_id=run_id, clock=lambda: api.now, streams=[stream.name]
+        )
+        (result,) = report.streams
+        assert isinstance(result.error, ProtocolError), f"{stream.name}: {result}"
+        assert not result.complete
+
+
+@pytest.mark.parametrize("name", DESTINATIONS)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_at_any_request_of_a_push_never_confirms_what_was_not_done(name: str, fault: str, sandbox_api: Any):
+    api = sandbox_api(name, sandbox_of(name), timeout_s=_timeout(fault))
+    spoiler, error = FAULTS[fault]
+    for audience, refs in audiences_of(name, api):
+        api.served.faults = None
+        audience_id = audience.create(api, "Contract suite", ())
+        before = api.served.count
+        audience.apply(api, audience_id, [Change(refs[0])], [])
+        for number in _numbers(api.served.count - before):
+            _once(api, number, spoiler)
+            try:
+                outcomes = audience.apply(api, audience_id, [Change(refs[1])], [])
+            except ConnectorError as raised:
+                assert isinstance(raised, error or TransientError), repr(raised)
+                assert "@" not in str(raised)
+            else:
+                assert fault not in CERTAIN, f"{fault} was taken for an answer"
+                there = {member.lower() for member in api.sandbox.audiences()["Contract suite"]}
+                assert outcomes[0].verdict not in (Verdict.DONE, Verdict.NOOP) or len(there) == 2
+            api.served.faults = None
+            audience.apply(api, audience_id, [], [refs[1]])
