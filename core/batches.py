@@ -66,6 +66,8 @@ class Batches:
             yield Item(member, Change(ref, carried))
 
     def _refs(self, keys: dict[int, str]) -> dict[int, Ref]:
+        if self.stream_id is None and reach.asks_nobody(self.audience):
+            return {p: Ref(key) for p, key in keys.items()}
         found = {p: self.plan.draft.found[p] for p in keys if p in self.plan.draft.found}
         if self.stream_id is not None:
             known = reach.known_refs(self.store.conn, self.stream_id, keys.values(), self.kind)

@@ -7,6 +7,7 @@ so; two syncs never share one. Before the first write to an audience that we did
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Collection
 from dataclasses import KW_ONLY, dataclass
@@ -22,6 +23,7 @@ from core.errors import ConfigError, Problem
 from core.guards import Held
 from core.store import Store, audiences, holds, intents, ledger
 from core.store.audiences import AudienceRow
+from core.store.intents import Member
 from core.store.ledger import Entry, State
 from core.targets import Target, same_target, spoken
 
@@ -61,7 +63,7 @@ def bind(store: Store, target: Target, *, account: str, api: Callable[[], Api], 
         # the plan shows what would be sent to the new one, and binds nothing
         remote_id = target.audience.lookup(api(), target.name)
         if current is not None and (current.connection, current.remote_id) == (target.connection, remote_id):
-            return _take(store, target, current.remote_id, account=account, labels=labels)  # the vendor renamed it along
+            return _take(store, target, current.remote_id, account=account, labels=labels, at=at)  # the vendor renamed it along
         return Bound(_known(store.conn, target, account, remote_id), account=account, held=held)
     orphan = audiences.by_target(store.conn, connection=target.connection, account=account, target=target.target)
     if orphan is not None and orphan.label in labels:
@@ -69,7 +71,7 @@ def bind(store: Store, target: Target, *, account: str, api: Callable[[], Api], 
     remote_id = orphan.remote_id if orphan else target.audience.lookup(api(), target.name)
     if remote_id is None:
         return Bound(None, account=account)
-    return _take(store, target, remote_id, account=account, labels=labels)
+    return _take(store, target, remote_id, account=account, labels=labels, at=at)
 
 
 def _current(conn: sqlite3.Connection, target: Target, account: str) -> tuple[AudienceRow | None, Held | None]:
@@ -97,17 +99,16 @@ def _known(conn: sqlite3.Connection, target: Target, account: str, remote_id: st
     return audiences.by_remote_id(conn, connection=target.connection, account=account, remote_id=remote_id)
 
 
-def _take(store: Store, target: Target, remote_id: str, *, account: str, labels: Collection[str]) -> Bound:
+def _take(store: Store, target: Target, remote_id: str, *, account: str, labels: Collection[str], at: datetime) -> Bound:
     with store.atomic() as conn:
         row = _known(conn, target, account, remote_id)
         notes: tuple[str, ...] = ()
         if row is None:
-            made_by_us = forget_making(conn, target, account)
-            if target.audience.whole and not made_by_us:
+            if target.audience.whole and not being_made(conn, target, account):
                 remedy = "move it away, or name another"
                 key = f"syncs.{target.sync.name}.audience"
                 raise ConfigError(Problem(f"{target.name} is there already and was not written by us", key=key, remedy=remedy))
-            audience_id = insert(conn, target, remote_id, account=account, made_by_us=made_by_us)
+            audience_id = insert_new(conn, target, remote_id, account=account, at=to_us(at))
         else:
             if row.label in labels and row.label != target.label:
                 taken = f"{spoken(target.target, target.name)} is the audience of the sync {row.label} already"
@@ -124,10 +125,16 @@ def _take(store: Store, target: Target, remote_id: str, *, account: str, labels:
     return _bound(store.conn, target, bound, account, notes)
 
 
-def insert(conn: sqlite3.Connection, target: Target, remote_id: str, *, account: str, made_by_us: bool) -> int:
-    """Bind *target* to a remote audience that was never bound before; what it was bound to is let go."""
+def insert_new(conn: sqlite3.Connection, target: Target, remote_id: str, *, account: str, at: int) -> int:
+    """
+    Bind *target* to a remote audience that was never bound before; what it was bound to is let go.
+
+    It is ours if we were about to make it, and so is whom it was made with: what is "so already" of that one is our own doing.
+    """
     _release(conn, target, keep=None)
-    return audiences.insert(
+    made_by_us = being_made(conn, target, account)
+    seed = _forget_making(conn, target, account)
+    audience_id = audiences.insert(
         conn,
         connection=target.connection,
         account=account,
@@ -138,6 +145,10 @@ def insert(conn: sqlite3.Connection, target: Target, remote_id: str, *, account:
         target=target.target,
         made_by_us=made_by_us,
     )
+    if seed is not None:
+        touched = ledger.put(conn, audience_id, [seed], sync=target.label, run_id=None, at=at)
+        audiences.refresh(conn, audience_id, touched, waiting=BitMap(), settled=BitMap())
+    return audience_id
 
 
 def _release(conn: sqlite3.Connection, target: Target, *, keep: int | None) -> None:
@@ -157,14 +168,34 @@ def _bound(conn: sqlite3.Connection, target: Target, row: AudienceRow, account: 
 # --- an audience about to be made ----------------------------------------------------------------------------------
 
 
-def note_making(conn: sqlite3.Connection, target: Target, account: str) -> None:
-    """Write down that an audience is about to be made, so that it is known for ours even if the answer never comes."""
-    conn.execute("INSERT OR REPLACE INTO settings (key, value) VALUES (?, '1')", (_making(target, account),))
+def note_making(conn: sqlite3.Connection, target: Target, account: str, seed: Member | None) -> None:
+    """Write down that an audience is about to be made, and with whom, so that both are known for ours without an answer."""
+    made_with = None
+    if seed is not None:
+        profile_id = seed.profile_id
+        made_with = [seed.member_key, profile_id, seed.ref.remote_id, seed.ref.handle, seed.ref.object, seed.value_hash]
+    conn.execute(
+        "INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", (_making(target, account), json.dumps(made_with))
+    )
 
 
-def forget_making(conn: sqlite3.Connection, target: Target, account: str) -> bool:
-    """Forget it again; return whether it was written down."""
-    return conn.execute("DELETE FROM settings WHERE key = ?", (_making(target, account),)).rowcount > 0
+def being_made(conn: sqlite3.Connection, target: Target, account: str) -> bool:
+    """Return whether an audience was about to be made, and nothing more is known of it."""
+    return conn.execute("SELECT 1 FROM settings WHERE key = ?", (_making(target, account),)).fetchone() is not None
+
+
+def _forget_making(conn: sqlite3.Connection, target: Target, account: str) -> Entry | None:
+    """Forget that an audience was about to be made; return the member that it was made with."""
+    row = conn.execute("DELETE FROM settings WHERE key = ? RETURNING value", (_making(target, account),)).fetchone()
+    made_with = None if row is None else json.loads(row[0])
+    if not isinstance(made_with, list):
+        return None
+    key, profile_id, remote_id, handle, object_, value_hash = made_with
+    if profile_id is not None:
+        profile_id = ledger.survivor(conn, profile_id)
+    return Entry(
+        key, State.UNSURE, profile_id=profile_id, remote_id=remote_id, handle=handle, object=object_, value_hash=value_hash
+    )
 
 
 def _making(target: Target, account: str) -> str:

@@ -25,3 +25,8 @@ def to_us(at: datetime) -> int:
 def from_us(us: int) -> datetime:
     """Return the aware UTC time of *us* microseconds since 1970."""
     return EPOCH + us * MICROSECOND
+
+
+def iso(us: int) -> str:
+    """Return the time of *us* microseconds since 1970 as ISO 8601 text, with a Z."""
+    return from_us(us).isoformat().replace("+00:00", "Z")

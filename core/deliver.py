@@ -11,11 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
-from typing import Final
 
 from pyroaring import BitMap
 
-from core import bind, freshness, guards, reach, targets
+from core import bind, freshness, guards, holding, reach, targets
 from core.bind import Bound
 from core.clock import to_us
 from core.config.model import SyncConfig
@@ -24,7 +23,7 @@ from core.cost import priced
 from core.draft import Case, draft
 from core.errors import HubError, LeaseLost, QuotaExhausted, Stopped, StoreError, told
 from core.follow import changed_since, follow, follow_records
-from core.guards import SIZE_GUARDS, SOURCE_GUARDS, Held, HeldKind, SizeGuard, SourceGuard
+from core.guards import SOURCE_GUARDS, Held, HeldKind, SourceGuard
 from core.hub import Session
 from core.log import log
 from core.plan import Draft, Plan, hold, limit
@@ -34,15 +33,12 @@ from core.recover import recover
 from core.segments.definitions import Definitions
 from core.segments.evaluate import Evaluation
 from core.send import AudienceGone
+from core.sizes import SIZE_GUARDS, SizeGuard
 from core.store import Store, audiences, holds, leases, pauses, runs
 from core.store.dead_letters import count_buried
-from core.store.holds import Hold
 from core.store.leases import Lease
 from core.store.runs import Status
 from core.targets import Target
-
-ONLY_SYNC_SEES: Final = frozenset({HeldKind.BASELINE, HeldKind.GONE})
-"""What a plan that somebody looks at cannot find, and so does not take back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +103,9 @@ def deliver(delivery: Delivery, sync: SyncConfig) -> SyncRun:
                     delivery.asked.clear()  # they are known there now
                 if reports[plan.label].error is not None:
                     error = reports[plan.label].error
-                    _note_gone(delivery, plan, error)
+                    if isinstance(error, AudienceGone):
+                        with store.atomic() as conn:
+                            holding.note_gone(conn, plan)
                     break
     except Exception as caught:
         error = caught
@@ -179,8 +177,8 @@ def plans_of(
     if remember:
         with store.atomic() as conn:
             for plan in plans:
-                keep = () if lease is not None else ONLY_SYNC_SEES if plan.draft.first_run else {HeldKind.GONE}
-                holds.replace_holds(conn, plan.label, _holds(plan, delivery), keep=keep)
+                definition = delivery.definitions.sets[plan.target.set_name].definition
+                holding.remember(conn, plan, definition=definition, syncing=lease is not None)
     return [priced(plan, connector.manifest) for plan in plans]
 
 
@@ -284,47 +282,6 @@ def _recorder(delivery: Delivery, target: Target, bound: Bound, lease: Lease, ru
         counts=not first_run,
         began_at=to_us(delivery.as_of),
     )
-
-
-def _holds(plan: Plan, delivery: Delivery) -> list[Hold]:
-    """Return what `status` shows and `approve` lets through: each reason with the members shown."""
-    definition = delivery.definitions.sets[plan.target.set_name].definition
-    texts = {HeldKind.RETARGET: plan.target.target, HeldKind.UNSEEN: definition}
-    merged: dict[HeldKind, list[Held]] = {}
-    for held in plan.held:
-        merged.setdefault(held.kind, []).append(held)
-    return [
-        Hold(
-            plan.label,
-            kind,
-            reason="; ".join(one.reason for one in several),
-            facts={**several[0].facts, "approve": [one.approve for one in several if one.approve]},
-            since=to_us(plan.as_of),
-            adds=plan.held_adds,
-            removes=plan.held_removes,
-            definition=texts.get(kind),
-        )
-        for kind, several in merged.items()
-    ]
-
-
-def _note_gone(delivery: Delivery, plan: Plan, error: Exception | None) -> None:
-    row = plan.draft.bound.row
-    if not isinstance(error, AudienceGone) or row is None:
-        return
-    reason = f"{targets.spoken(plan.target.target, plan.target.name)} is no longer there; approve makes it anew"
-    gone = Hold(
-        plan.label,
-        HeldKind.GONE,
-        reason=reason,
-        facts={"approve": [plan.target.sync.name]},
-        since=to_us(plan.as_of),
-        adds=BitMap(),
-        removes=BitMap(),
-        definition=row.remote_id,
-    )
-    with delivery.store.atomic() as conn:
-        holds.replace_holds(conn, plan.label, [gone])
 
 
 def summary(run: SyncRun) -> dict[str, object]:

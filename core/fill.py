@@ -17,7 +17,8 @@ from core.clock import MICROSECOND, from_us, to_us
 from core.errors import ConfigError, HubError, LeaseLost, Problem, QuotaExhausted, Stopped, StoreError, told
 from core.hub import Hub, Session
 from core.log import log
-from core.pull import PageStored, PullReport, pull_connection
+from core.pull import pull_connection
+from core.pull_report import PageStored, PullReport
 from core.resolve import resolve
 from core.store import Store, leases, pauses, runs
 from core.store.runs import Status

@@ -30,6 +30,8 @@ _LOCALES = (
     "ro", "bg", "el", "hr", "sl", "uk", "ru", "tr", "ja", "ko", "zh", "ar", "he",
 )  # fmt: skip
 """Languages in which a country or language may be named."""
+_ONE_LANGUAGE = {"nb": "no", "nn": "no"}
+"""What people write for Norwegian is one language here: nb, nn and no are not three audiences."""
 _MAX_INTEGER = 2**63
 
 
@@ -39,7 +41,9 @@ def email(value: object) -> str | None:
         return None
     text = value.strip()
     if not text.isascii():
-        text = unicodedata.normalize("NFC", text)
+        # format characters (a zero-width space, a byte order mark) are not seen, and would make a stranger of somebody known
+        seen = "".join(c for c in text if unicodedata.category(c) != "Cf")
+        text = unicodedata.normalize("NFC", seen).strip()
     text = text.lower()
     if len(text) > _MAX_EMAIL or _EMAIL.fullmatch(text) is None or ".." in text:
         return None
@@ -186,7 +190,11 @@ def language(value: object) -> str | None:
 @lru_cache(maxsize=8192)
 def _country(value: str) -> str | None:
     key = _folded(value)
-    return _country_codes().get(key) or _named("territories").get(key) if key else None
+    for name in (key, key.removeprefix("the ")) if key else ():
+        found = _country_codes().get(name) or _named("territories").get(name)
+        if found is not None:
+            return found
+    return None
 
 
 @lru_cache(maxsize=8192)
@@ -207,7 +215,12 @@ def _folded(value: str) -> str:
 def _country_codes() -> dict[str, str]:
     import pycountry
 
-    codes: dict[str, str] = {"uk": "GB", "england": "GB", "scotland": "GB", "wales": "GB", "northern ireland": "GB"}
+    # what the tables lack: names that the standard spells otherwise, and a code that is only reserved for its users
+    codes: dict[str, str] = {
+        "uk": "GB", "england": "GB", "scotland": "GB", "wales": "GB", "northern ireland": "GB", "britain": "GB",
+        "great britain": "GB", "turkey": "TR", "korea": "KR", "ivory coast": "CI", "burma": "MM",
+        "kosovo": "XK", "xk": "XK", "xkx": "XK",
+    }  # fmt: skip
     for entry in pycountry.countries:
         names = (entry.alpha_2, entry.alpha_3, entry.name, *(getattr(entry, n, None) for n in ("common_name", "official_name")))
         for name in names:
@@ -220,12 +233,12 @@ def _country_codes() -> dict[str, str]:
 def _language_codes() -> dict[str, str]:
     import pycountry
 
-    # what people write for Norwegian is one language here: nb, nn and no are not three audiences
-    codes: dict[str, str] = {"nb": "no", "nn": "no", "nob": "no", "nno": "no"}
+    codes: dict[str, str] = {"iw": "he", "in": "id", "ji": "yi", "fil": "tl", "filipino": "tl"}  # codes of old, and Android's
     for entry in pycountry.languages:
         code = getattr(entry, "alpha_2", None)
         if code:
-            for name in (code, entry.alpha_3, getattr(entry, "bibliographic", None), entry.name):
+            code = _ONE_LANGUAGE.get(code, code)
+            for name in (code, entry.alpha_2, entry.alpha_3, getattr(entry, "bibliographic", None), entry.name):
                 if name:
                     codes.setdefault(_folded(name), code)
     return codes

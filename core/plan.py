@@ -16,7 +16,8 @@ from pyroaring import BitMap
 
 from core.bind import Bound
 from core.contract import Ref
-from core.guards import SIZE_GUARDS, Held, HeldKind, Holds, SizeGuard, Sizes, sizes_held
+from core.guards import Held, HeldKind, Holds
+from core.sizes import SIZE_GUARDS, SizeGuard, Sizes, sizes_held
 from core.store.audiences import Churn, Standing
 from core.store.holds import Approved
 from core.store.ledger import Entry

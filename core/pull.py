@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeVar
 
@@ -29,6 +29,8 @@ from core.errors import (
     Stopped,
     StoreError,
 )
+from core.paging import Repeats
+from core.pull_report import PageStored, PullReport, StreamReport
 from core.registry import Connector
 from core.store import checkpoints, vanish
 from core.store.checkpoints import Start
@@ -45,58 +47,6 @@ ENDS_CONNECTION: Final = (AuthError, QuotaExhausted, LeaseLost, Stopped, StoreEr
 """What ends the pull of the whole connection; anything else ends only its stream."""
 FULL_EVERY: Final = timedelta(days=7)
 """How often a stream whose deletions show only by absence is pulled in full, unless it or the config says otherwise."""
-MAX_EMPTY_PAGES: Final = 10_000
-"""Empty pages in a row, each with a new token, before a vendor counts as going in circles."""
-
-
-@dataclass(frozen=True, slots=True)
-class PageStored:
-    """A page is in the store, and so is its checkpoint."""
-
-    connection: str
-    stream: str
-    _: KW_ONLY
-    slice: str
-    pages: int
-    """Pages of the stream so far, this one included."""
-    records: int
-    """Records of the stream so far."""
-    changed: int
-
-
-@dataclass(frozen=True, slots=True)
-class StreamReport:
-    """What became of one stream."""
-
-    stream: str
-    _: KW_ONLY
-    records: int = 0
-    changed: int = 0
-    """New or different ones."""
-    pages: int = 0
-    deleted: int = 0
-    held: int = 0
-    """Vanished rows that stay live until `approve`."""
-    bad: int = 0
-    """Unreadable ones, now dead letters."""
-    error: HubError | None = None
-    complete: bool = False
-    took_s: float = 0.0
-    notes: tuple[str, ...] = ()
-    """What is worth a line: a column that was widened, a field that vanished."""
-
-
-@dataclass(frozen=True, slots=True)
-class PullReport:
-    """What became of a connection's streams, in the order pulled."""
-
-    connection: str
-    streams: list[StreamReport] = field(default_factory=list)
-
-    @property
-    def complete(self) -> bool:
-        """Whether every stream came to a clean end."""
-        return all(stream.complete for stream in self.streams)
 
 
 @dataclass(slots=True)
@@ -161,6 +111,8 @@ class _StreamPull:
         self.run_id, self.clock, self.on_page, self.check = run_id, clock, on_page, check
         self.tally = _Tally()
         self.pages_stored = 0
+        self.again: set[str] = set()
+        """Slices to be read again before the stream is done."""
         self.records: RecordStore | EventStore
 
     def run(self, *, full: bool, full_every: timedelta | None) -> StreamReport:
@@ -193,9 +145,20 @@ class _StreamPull:
             every = FULL_EVERY
         began = self.clock()
         slices = [""] if self.stream.slices is None else list(dict.fromkeys(self._asked(self._slices)))
-        fulls = [self._pull_slice(slice_, full=full, every=every) for slice_ in slices]
+        fulls: dict[str, bool] = {}
+        for slice_ in slices:
+            self.again.discard(slice_)
+            fulls[slice_] = self._pull_slice(slice_, full=full, every=every)
+        self._forget_gone(slices)
+        for slice_ in sorted(self.again & fulls.keys()):  # another lost a record, so its values are theirs now
+            self._pull_slice(slice_, full=False, every=every)
         with self._atomic() as conn:
-            self._end(conn, slices, fulls, began)
+            self._end(conn, whole=all(fulls.values()), began=began)
+
+    def _forget_gone(self, slices: list[str]) -> None:
+        if self.stream.slices is not None and self.of.kind is not Kind.EVENT and self.stream.deletions is Deletions.ABSENCE:
+            with self._atomic() as conn:
+                self.again |= vanish.mark_gone_slices(conn, self.of, slices, to_us(self.clock()))
 
     def _slices(self) -> list[str]:
         assert self.stream.slices is not None
@@ -227,7 +190,7 @@ class _StreamPull:
         self.pages_stored = 0
         arguments = (self.api, start.cursor, start.resume, *(() if self.stream.slices is None else (slice_,)))
         pages = self._asked(lambda: iter(self.stream.pull(*arguments)))
-        guard = _Repeats()
+        guard = Repeats()
         replacing = start.replacing
         try:
             while True:
@@ -298,21 +261,19 @@ class _StreamPull:
         if under_way.replacing is not None:
             vanish.mark_replaced(conn, self.of, under_way.replacing, slice_, under_way.began_run, to_us(now))
         if full and self.of.kind is not Kind.EVENT and self.stream.deletions is not Deletions.NONE:
-            vanish.mark_unseen(conn, self.of, slice_, under_way.began_run, to_us(now))
+            self.again |= vanish.mark_unseen(conn, self.of, slice_, under_way.began_run, to_us(now))
         return full
 
-    def _end(self, conn: sqlite3.Connection, slices: list[str], fulls: list[bool], began: datetime) -> None:
+    def _end(self, conn: sqlite3.Connection, *, whole: bool, began: datetime) -> None:
         """At the stream's clean end: decide over what vanished."""
         now = to_us(self.clock())
-        if self.stream.slices is not None and self.of.kind is not Kind.EVENT and self.stream.deletions is Deletions.ABSENCE:
-            vanish.mark_gone_slices(conn, self.of, slices, now)
-        self._note_fields(conn, whole=all(fulls), now=now)
+        self._note_fields(conn, whole=whole, now=now)
         deleted, self.tally.held = vanish.settle(conn, self.of, now)
         self.tally.deleted += deleted
         conn.execute(
             "UPDATE streams SET finished_at = ?1, completed_at = ?1, error = NULL, took_s = ?2, full_completed_at = "
             "CASE WHEN ?3 THEN ?1 ELSE (SELECT min(full_completed_at) FROM checkpoints WHERE stream_id = ?4) END WHERE id = ?4",
-            (now, (self.clock() - began).total_seconds(), all(fulls), self.of.id),
+            (now, (self.clock() - began).total_seconds(), whole, self.of.id),
         )
 
     def _note_fields(self, conn: sqlite3.Connection, *, whole: bool, now: int) -> None:
@@ -341,28 +302,3 @@ class _StreamPull:
             return ask()
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             raise ProtocolError(f"the connector could not read the answer ({type(error).__name__})") from error
-
-
-class _Repeats:
-    """Sees that a vendor's paging goes in circles. Only what was yielded counts: a resumed pull may repeat its token once."""
-
-    def __init__(self) -> None:
-        self._tokens: set[str] = set()
-        self._last: bytes | None = None
-        self._empty = 0
-
-    def check(self, page: Page, digest: bytes | None) -> None:
-        """Raise ProtocolError, before anything of the page is stored, when it was there already."""
-        if page.resume is not None:
-            if page.resume in self._tokens:
-                raise ProtocolError("the vendor sent the same page token twice; the checkpoint is kept")
-            self._tokens.add(page.resume)
-        if digest is None:
-            self._empty += 1
-            if self._empty > MAX_EMPTY_PAGES:
-                raise ProtocolError(f"more than {MAX_EMPTY_PAGES} empty pages in a row; the checkpoint is kept")
-            return
-        self._empty = 0
-        if digest == self._last:
-            raise ProtocolError("the vendor sent the same page twice; the checkpoint is kept")
-        self._last = digest

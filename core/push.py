@@ -11,10 +11,10 @@ import json
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import KW_ONLY, dataclass, field
-from itertools import chain, islice
+from itertools import islice
 from typing import Final
 
 from pyroaring import BitMap
@@ -29,7 +29,7 @@ from core.follow import forget_followed
 from core.plan import Plan
 from core.record import Recorder
 from core.send import Item, Sender, Sent
-from core.store import Store, audiences, ledger, pauses
+from core.store import Store, audiences, intents, ledger, pauses
 from core.store.audiences import AudienceRow
 from core.store.intents import Member
 from core.store.leases import Lease
@@ -37,6 +37,8 @@ from core.store.ledger import Entry, State
 
 GRACE_S: Final = 10.0
 """How long a batch under way may take once the process was told to stop."""
+INTENT_SIZE: Final = 5_000
+"""Members of one intent, where an audience is written whole."""
 
 
 @dataclass(slots=True)
@@ -136,13 +138,13 @@ class _Push:
     def _make(self) -> AudienceRow:
         """Make the audience; after an unknown outcome it is looked up, never made twice."""
         target, account = self.target, self.plan.draft.bound.account
+        first = next(self.batches.adds(), None) if self.audience.seeded else None
+        seed = None if first is None else first.member
         with self.store.atomic() as conn:
             self.s.lease.check(conn)
-            bind.note_making(conn, target, account)
-        first = next(self.batches.adds(), None)
-        seed = [first.member.ref] if first is not None else []
+            bind.note_making(conn, target, account, seed)
         try:
-            remote_id = self.audience.create(self.s.api(), target.name, seed)
+            remote_id = self.audience.create(self.s.api(), target.name, [] if seed is None else [seed.ref])
         except TransientError:
             found = self.audience.lookup(self.s.api(), target.name)
             if found is None:
@@ -150,20 +152,7 @@ class _Push:
             remote_id = found
         with self.store.atomic() as conn:
             self.s.lease.check(conn)
-            bind.forget_making(conn, target, account)
-            audience_id = bind.insert(conn, target, remote_id, account=account, made_by_us=True)
-            # a vendor that cannot make an empty one put the seed in: what is "so already" will be our own doing
-            if first is not None:
-                doubtful = Entry(
-                    first.member.member_key,
-                    State.UNSURE,
-                    profile_id=first.member.profile_id,
-                    remote_id=first.member.ref.remote_id,
-                )
-                touched = ledger.put(
-                    conn, audience_id, [doubtful], sync=self.plan.label, run_id=self.s.run_id, at=to_us(self.s.clock())
-                )
-                audiences.refresh(conn, audience_id, touched, waiting=BitMap(), settled=BitMap())
+            audience_id = bind.insert_new(conn, target, remote_id, account=account, at=to_us(self.s.clock()))
             return audiences.audience(conn, audience_id)
 
     def _change_ledger(self, row: AudienceRow) -> None:
@@ -268,12 +257,21 @@ class _Push:
 
     def _replace(self, row: AudienceRow) -> None:
         """Write a `whole` audience: who is ours after this plan, given as an iterator."""
-        batch = list(chain(self.batches.adds(), self.batches.removes()))
-        intent_id = self.recorder.intend([item.member for item in batch]) if batch else None
+        intended = [*self._intend_all(self.batches.removes()), *self._intend_all(self.batches.adds())]
         self.audience.replace(self.s.api(), row.remote_id, self.batches.everybody(row))
-        if intent_id is not None:
-            results = [(item.member, Outcome(item.member.ref, Verdict.DONE)) for item in batch]
-            self._settle(intent_id, Sent([], [], results=results), self.plan.updates | self.plan.draft.movers)
+        updates = self.plan.updates | self.plan.draft.movers
+        # the removals first, as in a batch: one member's old key may be another's new one
+        for intent_id in intended:
+            members = intents.open_members(self.store.conn, intent_id)
+            results = [(member, Outcome(member.ref, Verdict.DONE)) for member in members]
+            self._settle(intent_id, Sent([], [], results=results), updates)
+
+    def _intend_all(self, items: Iterator[Item]) -> list[int]:
+        """Write intents for all of *items*, some at a time: nobody has them all in memory."""
+        written = []
+        while part := [item.member for item in islice(items, INTENT_SIZE)]:
+            written.append(self.recorder.intend(part))
+        return written
 
     def _check(self) -> None:
         """Stop between batches when told to, or when somebody paused it."""

@@ -172,6 +172,9 @@ def reach(
     *api* is opened only where neither the store nor *memory*, what was asked for in this run, can tell.
     """
     reached = Reached()
+    if stream_id is None and asks_nobody(audience):
+        reached.refs = {profile_id: Ref(key) for profile_id, key in keys.items()}
+        return reached
     known = known_refs(conn, stream_id, keys.values(), kind) if stream_id is not None else {}
     ask: dict[int, str] = {}
     for profile_id, key in keys.items():
@@ -196,8 +199,13 @@ def reach(
     return reached
 
 
+def asks_nobody(audience: Audience) -> bool:
+    """Return whether a destination knows people by their very key: then there is nothing to ask, and nothing to remember."""
+    return type(audience).find is Audience.find
+
+
 def _find(audience: Audience, api: Callable[[], Api], keys: Sequence[str]) -> dict[str, Sequence[Ref]]:
-    if type(audience).find is Audience.find:  # a destination that knows people by their key needs no asking
+    if asks_nobody(audience):
         return {key: (Ref(key),) for key in keys}
     found: dict[str, Sequence[Ref]] = {}
     for start in range(0, len(keys), audience.find_batch):

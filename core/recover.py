@@ -25,14 +25,14 @@ from core.store.ledger import Entry, State
 def recover(recorder: Recorder, audience: Audience, *, api: Callable[[], Api]) -> None:
     """Settle what earlier runs left open, as far as it can be told now."""
     left = intents.open_intents(recorder.store.conn, recorder.row.id)
-    unanswered = [intent for intent in left if intent.job is None or not _settle_job(recorder, audience, intent, api)]
-    if not unanswered:
-        return
+    unanswered = (intent for intent in left if intent.job is None or not _settle_job(recorder, audience, intent, api))
     if audience.repeat == "safe" or audience.whole:
-        _make_unsure(recorder, unanswered)
+        for intent in unanswered:
+            _make_unsure(recorder, intent)
         return
-    there = _read(audience, api(), recorder.row.remote_id)
-    for intent in unanswered:
+    several = list(unanswered)
+    there = _read(audience, api(), recorder.row.remote_id) if several else None
+    for intent in several:
         results = [(m, _from_reading(m, there)) for m in intent.members]
         recorder.settle(intent.id, results, unsure=True)
         _keep_for_removal(recorder, results)
@@ -59,12 +59,10 @@ def _of(outcomes: Mapping[str, Outcome], member: Member) -> Outcome:
     return found
 
 
-def _make_unsure(recorder: Recorder, unanswered: Sequence[Intent]) -> None:
+def _make_unsure(recorder: Recorder, intent: Intent) -> None:
     with recorder.store.atomic() as conn:
         recorder.lease.check(conn)
-        at = to_us(recorder.clock())
-        for intent in unanswered:
-            _doubt(conn, recorder, intent, at)
+        _doubt(conn, recorder, intent, to_us(recorder.clock()))
 
 
 def _doubt(conn: sqlite3.Connection, recorder: Recorder, intent: Intent, at: int) -> None:

@@ -16,12 +16,13 @@ from core.config.model import SyncConfig
 from core.deliver import Delivery, SyncRun, deliver, plans_of
 from core.errors import ConfigError, Problem
 from core.fill import OnEvent, PullRun, pull_stale, refuse_disabled, resolve_now, tell
-from core.guards import SIZE_GUARDS, SOURCE_GUARDS, SizeGuard, SourceGuard
+from core.guards import SOURCE_GUARDS, SourceGuard
 from core.hub import Hub
 from core.plan import Plan
 from core.segments.definitions import Definitions
 from core.segments.evaluate import Evaluation, evaluate
 from core.segments.indexes import ensure_indexes
+from core.sizes import SIZE_GUARDS, SizeGuard
 from core.store import Store, memberships, runs
 from core.store.runs import Status
 

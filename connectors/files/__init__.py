@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import PurePosixPath
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from connectors.files.audience import AUDIENCES
 from connectors.files.config import FileStream
@@ -50,6 +50,12 @@ class Settings(BaseSettings):
             if not _STREAM.fullmatch(name):
                 raise ValueError(f"{name!r} is no stream name; write lower-case letters, digits and single underscores")
         return value
+
+    @field_validator("base_url", "start")
+    @classmethod
+    def _mean_nothing(cls, value: object, info: ValidationInfo) -> None:
+        why = "there is no server" if info.field_name == "base_url" else "files are read whole; leave out the old ones"
+        raise ValueError(f"means nothing to a files connection: {why}")
 
     @field_validator("folder")
     @classmethod
@@ -92,7 +98,7 @@ def check(api: Api) -> Iterator[CheckStep]:
             remedy = "Correct the path or the columns; both are under this stream's table in the config."
             yield CheckStep(f"read {name}", Result.FAILED, detail=str(error), remedy=remedy)
         else:
-            yield CheckStep(f"read {name}", Result.PASSED, detail=f"{len(found)} file{'s' if len(found) > 1 else ''}")
+            yield CheckStep(f"read {name}", Result.PASSED, detail=_files(len(found)))
     yield CheckStep("authenticate", Result.SKIPPED, detail="files have no credentials")
     if settings.folder is not None:
         try:
@@ -100,4 +106,8 @@ def check(api: Api) -> Iterator[CheckStep]:
         except HubError as error:
             yield CheckStep("folder", Result.FAILED, detail=str(error), remedy="Name a folder below the config file's.")
         else:
-            yield CheckStep("folder", Result.PASSED, detail=f"{settings.folder}, {len(there)} files in it")
+            yield CheckStep("folder", Result.PASSED, detail=f"{settings.folder}, {_files(len(there))} in it")
+
+
+def _files(number: int) -> str:
+    return f"{number} file" if number == 1 else f"{number} files"

@@ -10,7 +10,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from glob import escape
 from pathlib import PurePosixPath
@@ -58,7 +58,6 @@ class CsvFile(Audience):
     whole = True
     repeat = "safe"  # the same members make the same file
     max_batch = 1_000_000
-    find_batch = 1000
     params: FileParams
 
     def wanted_fields(self) -> Sequence[str]:
@@ -80,10 +79,6 @@ class CsvFile(Audience):
         path = _path(api, name)
         self.replace(api, path, iter(()))
         return path
-
-    def find(self, api: Api, keys: Sequence[str]) -> Mapping[str, Sequence[Ref]]:
-        """Everybody can be written down."""
-        return {key: (Ref(key),) for key in keys}
 
     def replace(self, api: Api, audience_id: str, members: Iterator[Change]) -> None:
         with api.replace(audience_id) as file:

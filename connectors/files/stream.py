@@ -18,7 +18,7 @@ from typing import IO, Any, Final
 from connectors.files.columns import Convert, Inference, converter
 from connectors.files.config import MONEY, FileStream, Type
 from connectors.files.reading import digest, rows
-from core.contract import Api, BadRecord, Deletions, Kind, Money, Page, Record, Row, Stream, Trust
+from core.contract import Amount, Api, BadRecord, Deletions, Kind, Money, Page, Record, Row, Stream, Trust
 from core.errors import NotFoundError, ProtocolError, TransientError
 
 PAGE_SIZE: Final = 1000
@@ -220,21 +220,28 @@ def _constant(record: Record, value: object) -> object:
     return value
 
 
-def _money(record: Record, spec: FileStream, pick: Callable[[Record], object], column: str) -> Money | None:
+def _money(record: Record, spec: FileStream, pick: Callable[[Record], object], column: str) -> Money | Amount | None:
     value = pick(record)
     if value is None:
         return None
     code = value_of(record, spec.fields["currency"]) if "currency" in spec.fields else spec.constants.get("currency")
     currency = str(code or spec.currency or "").upper()
     try:
-        return Money(_minor(Decimal(str(value)), spec, currency), currency)  # a float prints as what it means: 19.99 is 19.99
+        amount = Decimal(str(value))  # a float prints as what it means: 19.99 is 19.99
+        if spec.money == "major":
+            return Money.of_major(amount, currency) if currency else Amount(_finite(amount))
+        return Money(_whole(amount), currency)
     except (InvalidOperation, ValueError, OverflowError):
         raise ValueError(f"column {column!r}: no amount of money") from None
 
 
-def _minor(amount: Decimal, spec: FileStream, currency: str) -> int:
-    if spec.money == "major":
-        return Money.of_major(amount, currency).minor if currency else int(amount.scaleb(2).quantize(Decimal(1)))
+def _finite(amount: Decimal) -> Decimal:
+    if not amount.is_finite():
+        raise ValueError("no number")
+    return amount
+
+
+def _whole(amount: Decimal) -> int:
     if amount != amount.to_integral_value():
         raise ValueError("a fraction of a minor unit")
     return int(amount)

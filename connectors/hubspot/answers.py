@@ -58,11 +58,11 @@ def _seconds(text: str | None) -> float | None:
 
 
 def _vendor_time(response: ResponseView) -> datetime:
-    """Return the time of the answer by the vendor's clock."""
+    """Return the time of the answer by the vendor's clock, where it tells it."""
     try:
         return parsedate_to_datetime(response.headers["date"]).astimezone(UTC)
     except (KeyError, ValueError):
-        return datetime.now(UTC)
+        return response.now
 
 
 def _scopes(body: Mapping[str, object]) -> list[str]:

@@ -52,6 +52,8 @@ class Settings(BaseSettings):
     """The metadata key of a customer under which your own user id is kept."""
     paused_collection_counts: bool = False
     """Whether a subscription whose collection is paused stays active, with its MRR. Stripe's own figures say so."""
+    start: date | None = None
+    """Only invoices made since that day are read. Customers and subscriptions are always read whole."""
 
 
 def auth(settings: Settings) -> Auth:

@@ -169,7 +169,7 @@ def stopping(stop: threading.Event) -> Iterator[None]:
 @contextmanager
 def watching(what: str, *, pulls: int = 0, syncs: int = 0) -> Iterator[OnEvent]:
     """Show on a terminal what is under way: a bar over as many *pulls*, then one over *syncs*, where it is known how many."""
-    from core.cli.output import progress
+    from core.cli.output import counted, progress
 
     with progress(what) as shown:
         sent: dict[str, int] = {}
@@ -185,7 +185,7 @@ def watching(what: str, *, pulls: int = 0, syncs: int = 0) -> Iterator[OnEvent]:
             match event.what:
                 case "page_stored":
                     page = event.facts["page"]
-                    shown.say(f"{event.name}: {page.records:,} records, {page.changed:,} changed")
+                    shown.say(f"{event.name}: {counted(page.records, 'record')}, {page.changed:,} changed")
                 case "batch_pushed":
                     sent[event.name] = sent.get(event.name, 0) + int(event.facts["members"])
                     shown.say(f"{event.name}: {sent[event.name]:,} members sent")

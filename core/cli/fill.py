@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.cli.app import FAILED, HELD, NEWS, App, known_names, verb
+from core.cli.app import FAILED, HELD, NEWS, App, as_of_option, known_names, moment, verb
 
 if TYPE_CHECKING:
+    from core.config.model import Config
     from core.fill import PullRun
     from core.segments.describe import Word
+    from core.store import Store
 
 BOOKKEEPING = ("id", "live", "changed_at")
 CHAPTERS = {
@@ -59,30 +62,48 @@ def _pull_code(pulls: list[PullRun]) -> int:
 
 @verb("person", "tagalong person ann@example.com")
 @click.argument("who")
+@as_of_option
 @click.pass_obj
-def person_command(app: App, who: str) -> int:
+def person_command(app: App, who: str, as_of: datetime | None) -> int:
     """
     Show all that is known of one person.
 
-    WHO is an address, a user id, a profile id or KIND:VALUE.
+    WHO is an address, a user id, a profile id or KIND:VALUE. With --as-of, fields, events and segments are as they were then;
+    records, identifiers and audiences are told as they are now.
     """
     from core.store import Store
     from core.store.people import describe_person, find_profiles
 
     config = app.config()
+    at = moment(as_of, config, app.clock)
     with Store(config.workspace.database) as store:
-        people = [describe_person(store, profile_id) for profile_id in find_profiles(store, who)]
+        then = None if as_of is None else at
+        people = [describe_person(store, profile_id, then) for profile_id in find_profiles(store, who)]
+        if then is not None and people:
+            _put_segments(config, store, people, then)
     if app.as_json:
-        return app.answer({"people": people}, 0 if people else FAILED)
+        return app.answer({"as_of": at, "people": people}, 0 if people else FAILED)
     if not people:
         app.say("nobody is known by that; `tagalong segments NAME --members` lists identifiers")
         return FAILED
     for person in people:
-        _show_person(person)
+        _show_person(person, then)
     return 0
 
 
-def _show_person(person: Mapping[str, Any]) -> None:
+def _put_segments(config: Config, store: Store, people: Iterable[dict[str, Any]], at: datetime) -> None:
+    """Say of *people* in which segments they were at *at*, and which of those words only today could answer."""
+    from core.cli.definitions import definitions_of
+    from core.segments.evaluate import evaluate
+
+    found = evaluate(store, definitions_of(config, store), as_of=at)
+    doubts = {what for several in found.approximate.values() for what in several}
+    for person in people:
+        person["segments"] = sorted(name for name, members in found.sets.items() if person["profile_id"] in members)
+        person["approximate"] += sorted(doubts) + [f"{name}: {reason}" for name, reason in sorted(found.failed.items())]
+
+
+def _show_person(person: Mapping[str, Any], then: datetime | None) -> None:
     from core.cli.output import cell, clean, table
 
     state = "" if person["live"] else " (gone: every record of theirs is deleted)"
@@ -95,6 +116,8 @@ def _show_person(person: Mapping[str, Any]) -> None:
     table(("field", "value"), [*({**fields, **company}).items()])
     click.echo()
     table(("identifier", "value"), identifiers)
+    click.echo()
+    table(("brought by", "as", "identifiers"), _link_rows(person["links"]))
     for stream, records in person["records"].items():
         for record in records:
             click.echo()
@@ -108,9 +131,33 @@ def _show_person(person: Mapping[str, Any]) -> None:
     if person["events"]["counts"]:
         click.echo()
         table(("event", "count"), list(person["events"]["counts"].items()))
-    click.echo(clean(f"\nin: {', '.join(person['segments']) or 'no segment as of the last run'}"))
+    none = "no segment as of the last run" if then is None else "no segment then"
+    click.echo(clean(f"\nin: {', '.join(person['segments']) or none}"))
     for one in person["audiences"]:
         click.echo(clean(f"{one['state']}: the {one['kind']} {one['name']!r} at {one['connection']} ({one['sync']})"))
+    if person["approximate"]:
+        click.echo(clean(f"answered as of today: {', '.join(dict.fromkeys(person['approximate']))}"))
+
+
+def _link_rows(links: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """Return a row for each set of identifiers of a stream: a customer's hundred invoices link alike."""
+    together: dict[tuple[str, str, str], list[str | None]] = {}
+    for link in links:
+        values = (
+            f"{one['kind']}:{one['value']}" + (" (blocked: it would join too many people)" if one["blocked"] else "")
+            for one in link["identifiers"]
+        )
+        gone = "" if link["live"] else ", deleted"
+        together.setdefault((link["stream"], link["trust"] + gone, ", ".join(values)), []).append(link["record"])
+    return [(_brought_by(stream, records), trust, values) for (stream, trust, values), records in together.items()]
+
+
+def _brought_by(stream: str, records: Sequence[str | None]) -> str:
+    """Name the record, or say how many; an event stream's links are of no record."""
+    named = [record for record in records if record is not None]
+    if len(named) > 1:
+        return f"{stream} ({len(named):,} records)"
+    return f"{stream} {named[0]}" if named else stream
 
 
 def _own(record: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -129,9 +176,13 @@ def _facts(row: Mapping[str, Any]) -> str:
 @click.argument("text", required=False, default="")
 @click.pass_obj
 def fields_command(app: App, text: str) -> int:
-    """Show what segments can speak of."""
+    """
+    Show what segments can speak of.
+
+    It speaks of now. Names, addresses and ids of people are masked in the examples.
+    """
     from core.cli.definitions import vocabulary_of
-    from core.segments.describe import describe
+    from core.segments.describe import MASKED, describe
     from core.store import Store
 
     config = app.config()
@@ -142,6 +193,8 @@ def fields_command(app: App, text: str) -> int:
     if not words:
         app.say("nothing yet that contains it; `tagalong pull` fills the store")
     _show_words(words)
+    if any(MASKED in sample for word in words for sample in word.samples):
+        click.echo("\nNames, addresses and ids of people are masked in the examples.")
     return 0
 
 

@@ -18,18 +18,44 @@ SHOWN_RUNS = 20
 
 @verb("status", "tagalong status --check")
 @click.option("--check", is_flag=True, help="Say by the exit code whether all is well.")
+@click.option("--daemon", is_flag=True, help="Say only whether the daemon lives, whatever is held or failed: exit 0 or 1.")
 @click.pass_obj
-def status_command(app: App, check: bool) -> int:
-    """Show how every connection and sync stands."""
+def status_command(app: App, check: bool, daemon: bool) -> int:
+    """
+    Show how every connection and sync stands.
+
+    It speaks of now; --as-of of segments, person and plan answers of the past.
+    """
     from core.cli.overview import show_standing
     from core.cli.standing import read_standing
 
+    if check and daemon:
+        raise click.UsageError("--check asks whether all is well, --daemon only whether the daemon lives; ask one of them")
+    if daemon:
+        return _tell_daemon(app)
     with app.hub() as hub:
         standing = read_standing(hub)
     code = _verdict(standing) if check else 0
     if app.as_json:
         return app.answer(standing, code)
     show_standing(standing)
+    return code
+
+
+def _tell_daemon(app: App) -> int:
+    """Answer a probe: of the config it needs the database alone, so an edit half done says nothing of a daemon that runs."""
+    from core.config.load import database_of
+    from core.daemon import LEASE
+    from core.store import Store, leases
+
+    database, alive = database_of(app.path, app.environ), False
+    if database.exists():
+        with Store(database) as store:
+            alive = leases.is_renewed(store.conn, LEASE, app.clock)
+    code = 0 if alive else FAILED
+    if app.as_json:
+        return app.answer({"daemon": alive}, code)
+    click.echo(f"The daemon is {'running' if alive else 'not running'}.")
     return code
 
 
@@ -50,7 +76,11 @@ def _verdict(standing: dict[str, Any]) -> int:
 @click.option("--limit", type=click.IntRange(1), default=SHOWN_RUNS, show_default=True, help="How many, newest first.")
 @click.pass_obj
 def runs_command(app: App, name: str | None, limit: int) -> int:
-    """List what was run, newest first."""
+    """
+    List what was run, newest first.
+
+    It speaks of now; a run's own time is in it.
+    """
     from core.cli.output import table
     from core.store import Store
     from core.store.runs import requests_of, runs

@@ -59,6 +59,11 @@ def age(seconds: float) -> str:
     return f"{round(seconds / 86_400)}d"
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """Return a count as one would say it: `1 sync`, `2 syncs`; *many* where more than an s is added."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "") -> None:
     """Print rows: a drawn table on a terminal, aligned columns elsewhere; numbers stand to the right."""
     cells = [[cell(value) for value in row] for row in rows]

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from core.cli.held import Waiting, show_held
-from core.cli.output import age, clean, table
+from core.cli.output import age, clean, counted, table
 from core.store.pauses import ALL
 
 
@@ -38,9 +38,13 @@ def _endings(found: Mapping[str, Any]) -> Iterator[str]:
     for one in found["retired"]:
         yield f"retired: {one['ours']} of ours stay in the {one['kind']} {one['name']!r} at {one['connection']}"
     letters = found["dead_letters"]
-    counts = (("records", "unreadable records"), ("members", "members to be tried again"), ("given_up", "given up"))
+    counts = (
+        ("records", "unreadable record", "unreadable records"),
+        ("members", "member to be tried again", "members to be tried again"),
+        ("given_up", "given up", "given up"),
+    )
     if any(letters.values()):
-        told = ", ".join(f"{letters[name]:,} {what}" for name, what in counts if letters[name])
+        told = ", ".join(counted(letters[name], one, many) for name, one, many in counts if letters[name])
         yield f"dead letters: {told} (`tagalong dead-letters`)"
 
 

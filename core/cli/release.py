@@ -24,6 +24,7 @@ def approve_command(app: App, target: str, no_send: bool) -> int:
     """
     from core.approve import approve
     from core.cli.deliver import report_code, stopping, watching
+    from core.cli.output import counted
     from core.cli.plans import describe_report
     from core.cli.tables import show_report
 
@@ -35,9 +36,10 @@ def approve_command(app: App, target: str, no_send: bool) -> int:
     if app.as_json:
         return app.answer({**told, "report": report}, code)
     if "." in target:
-        click.echo(f"{target}: {approval.deleted:,} rows deleted; what rests on it goes on as its own guards allow.")
+        click.echo(f"{target}: {counted(approval.deleted, 'row')} deleted; what rests on it goes on as its own guards allow.")
     else:
-        click.echo(f"{target}: {approval.adds:,} adds and {approval.removes:,} removals let through, for 24 hours.")
+        let = f"{counted(approval.adds, 'add')} and {counted(approval.removes, 'removal')}"
+        click.echo(f"{target}: {let} let through, for 24 hours.")
     if report:
         show_report(report)
     return code
@@ -138,16 +140,17 @@ def retire_command(app: App) -> int:
 def rebind_command(app: App, connection: str, yes: bool) -> int:
     """Start a connection as new, with another account."""
     from core.cli.app import known_names
-    from core.store import Store, leases
+    from core.fill import resolve_now
+    from core.store import leases
     from core.store.sources import rebind
 
     config = app.config()
     known_names((connection,), config.connections, "connection")
     if not yes:
-        click.confirm(f"Drop everything that {connection} brought?", abort=True, err=True)
-    path = config.workspace.database
-    with leases.hold(path, f"connection.{connection}", app.clock), Store(path) as store:
+        click.confirm(f"Drop everything that {connection} brought? (Who said no there stays a no.)", abort=True, err=True)
+    with app.hub() as hub, leases.hold(hub.path, f"connection.{connection}", app.clock), hub.store() as store:
         rebind(store, connection)
+        resolve_now(hub, store)
     if app.as_json:
         return app.answer({"rebound": connection})
     click.echo(f"{connection} starts as new with the next pull.")

@@ -139,10 +139,10 @@ def check_command(app: App, connection: tuple[str, ...]) -> int:
 
 
 def _show(config: Config, tested: list[dict[str, Any]], warnings: list[str], unchecked: list[str]) -> None:
-    from core.cli.output import clean
+    from core.cli.output import clean, counted
 
-    counts = (len(config.segments), len(config.partitions), len(config.syncs))
-    click.echo("The config is sound: {} segments, {} partitions, {} syncs.".format(*counts))
+    told = [counted(len(config.segments), "segment"), counted(len(config.partitions), "partition")]
+    click.echo(f"The config is sound: {', '.join([*told, counted(len(config.syncs), 'sync')])}.")
     for warning in warnings:
         click.echo(clean(f"warning: {warning}"), err=True)
     if unchecked:

@@ -17,6 +17,7 @@ from core.store.audiences import AudienceRow, audiences, standing
 from core.store.holds import Hold, holds
 from core.store.pauses import ALL, pauses
 from core.store.runs import Run, last_finished
+from core.store.sources import began_after
 from core.timetable import Timetable
 
 NEW_FOR = timedelta(hours=24)
@@ -93,7 +94,7 @@ def _connection(
         "enabled": configured.enabled,
         "paused": ALL in stopped or f"connection.{name}" in stopped,
         "account": account,
-        **_last(last_finished(conn, "pull", name)),
+        **_last(last_finished(conn, "pull", name, after=began_after(conn, name))),
         "due_at": due,
         "quota_until": from_us(resume_at) if resume_at is not None and from_us(resume_at) > now else None,
         "streams": streams,

@@ -45,6 +45,22 @@ def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     )  # fmt: skip
 
 
+def database_of(path: Path, environ: Mapping[str, str] = os.environ) -> Path:
+    """Return where the database is, whatever else is wrong with the config at *path*; ConfigError where that cannot be told."""
+    document = read_document(path, environ)
+    problems = Problems(document.places)
+    table = document.data.get("workspace", {})
+    name = table.get("database", WorkspaceTable.model_fields["database"].default) if isinstance(table, Mapping) else None
+    if not isinstance(name, str):
+        problems.say(("workspace", "database"), "must be text, in quotes")
+        problems.done()
+    return _database(path, str(name))
+
+
+def _database(path: Path, name: str) -> Path:
+    return path.absolute().parent / Path(name).expanduser()
+
+
 def _names(table: object) -> frozenset[str]:
     return frozenset(table) if isinstance(table, Mapping) else frozenset()
 
@@ -58,7 +74,7 @@ def _workspace(table: object, path: Path, data: Mapping[str, Any], problems: Pro
     if read.exclude is not None and read.exclude not in known:
         problems.say((*at, "exclude"), f"there is no segment {read.exclude!r}", suggest(read.exclude, known))
     return Workspace(
-        (path.absolute().parent / Path(read.database).expanduser()),
+        _database(path, read.database),
         timezone=read.timezone,
         currency=read.currency,
         exclude=read.exclude,

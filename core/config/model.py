@@ -12,7 +12,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from core.contract import Category
@@ -20,6 +20,9 @@ from core.contract import Category
 DEFAULT_PRIORITY = (
     Category.CRM, Category.BILLING, Category.FILE, Category.SUPPORT, Category.EMAIL, Category.ANALYTICS, Category.SURVEY,
 )  # fmt: skip
+
+
+DEFAULT_CURRENCY: Final = "EUR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +59,12 @@ class Workspace:
     """Absolute."""
     _: KW_ONLY
     timezone: ZoneInfo
-    currency: str = "EUR"
+    currency: str = DEFAULT_CURRENCY
     exclude: str | None = None
     """The segment whose members stay out of everything."""
     billing_of: Literal["company", "person"] = "company"
     priority: tuple[Category | str, ...] = DEFAULT_PRIORITY
     """Which source wins for a canonical field, best first; connection names may stand among categories."""
-    week_start: int = 0
-    """0 is Monday."""
     rates: Mapping[date, Mapping[str, Decimal]] = field(default_factory=dict)
     """From each date on, what one unit of a currency is worth in the workspace's."""
     stale_after: timedelta = timedelta(hours=24)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 from pydantic_core import PydanticCustomError
 
 from core.config.environment import EnvText
-from core.config.model import Cron, Every, Guard, Schedule
+from core.config.model import DEFAULT_CURRENCY, Cron, Every, Guard, Schedule
 from core.config.names import suggest
 from core.durations import parse_duration
 from core.schedule import check_cron
@@ -180,7 +180,7 @@ class WorkspaceTable(Table):
     """The SQLite file, relative to the config file."""
     timezone: Zone = ZoneInfo("UTC")
     """Whose clock cron schedules and calendar words read."""
-    currency: Currency = "EUR"
+    currency: Currency = DEFAULT_CURRENCY
     """What money is spoken of in; amounts in others are converted by the rates."""
     exclude: str | None = None
     """The segment whose members (staff, test accounts) stay out of everything."""

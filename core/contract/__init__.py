@@ -33,6 +33,7 @@ from core.contract.manifest import (
 )
 from core.contract.sandbox import Fault, ListChange, Sandbox
 from core.contract.streams import (
+    Amount,
     BadRecord,
     Deletions,
     Kind,
@@ -52,6 +53,7 @@ from core.contract.streams import (
 
 __all__ = [
     "UNSUPPORTED",
+    "Amount",
     "Answer",
     "Api",
     "Audience",

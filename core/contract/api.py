@@ -118,6 +118,8 @@ class ResponseView:
     text: str
     method: str
     path: str
+    now: datetime
+    """When it came, by the one clock."""
 
     def json(self) -> Json:
         """Return the parsed body, or None where it is not JSON."""

@@ -126,6 +126,8 @@ class Audience:
     """The audience is written all at once by `replace` instead of `apply`."""
     find_batch: ClassVar[int] = 100
     """Keys a `find` call takes."""
+    seeded: ClassVar[bool] = False
+    """The vendor cannot make an empty audience: `create` is given somebody to put in."""
 
     def __init__(self, params: BaseModel) -> None:
         self.params = params
@@ -143,11 +145,21 @@ class Audience:
         raise NotImplementedError
 
     def create(self, api: Api, name: str, seed: Sequence[Ref]) -> str:
-        """Make the audience and return its remote id; *seed* is for vendors that cannot make an empty one."""
+        """
+        Make the audience and return its remote id.
+
+        *seed* is empty, unless the class is `seeded`: then it is the first member to be added, whom `create` puts in (and it
+        is empty only where everybody is yet to be made there). The core keeps it before it asks, so that it is ours whatever
+        becomes of the answer, and adds it again afterwards.
+        """
         raise NotImplementedError
 
     def find(self, api: Api, keys: Sequence[str]) -> Mapping[str, Sequence[Ref]]:
-        """Return who the destination knows under each key; two refs are a duplicate, and the member is skipped."""
+        """
+        Return who the destination knows under each key; two refs are a duplicate, and the member is skipped.
+
+        Leave it out where everybody is known by the very key: nobody is asked then.
+        """
         raise NotImplementedError
 
     create_people: ClassVar[Callable[..., Sequence[Outcome]] | None] = None

@@ -115,7 +115,8 @@ class Row:
     One row of a canonical table.
 
     *values* maps the canonical columns of *kind* (see `core.store.schema.CANONICAL`) to plain values. Money is a
-    `Money` (integer minor units and currency). Times are aware datetimes. For an event: `name`, `time`, `properties`.
+    `Money` (integer minor units and currency), or an `Amount` where nothing says the currency. Times are aware datetimes.
+    For an event: `name`, `time`, `properties`.
     """
 
     kind: Kind
@@ -125,7 +126,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """An amount in integer minor units of an ISO 4217 currency (upper case)."""
+    """An amount in integer minor units of an ISO 4217 currency (upper case); empty: the workspace's."""
 
     minor: int
     currency: str
@@ -134,6 +135,13 @@ class Money:
     def of_major(cls, amount: Decimal, currency: str) -> Money:
         """Return *amount* of major units (kronor, dollars), rounded half even to the currency's minor unit."""
         return cls(int((amount * 10 ** minor_digits(currency)).to_integral_value()), currency.upper())
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """An amount in major units that names no currency: it is of the workspace's, by whose minor unit the core scales it."""
+
+    major: Decimal
 
 
 @dataclass(frozen=True, slots=True)

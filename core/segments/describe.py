@@ -21,6 +21,7 @@ from core.segments.words.billing import kind_of
 from core.store import Store
 
 SAMPLES: Final = 3
+MASKED: Final = "***"
 _SCANNED: Final = 2_000
 """Rows looked at for samples: enough to show what a field holds, too few to be waited for."""
 _PERSONAL: Final = frozenset({"email", "phone", "first_name", "last_name", "user_id", "owner"})
@@ -192,4 +193,4 @@ def _personal(name: str) -> bool:
 
 def mask(text: str) -> str:
     """Return a text that says what it is like, not what it is: `a***@e***`."""
-    return "@".join(part[:1] + "***" for part in text.split("@")[:2])
+    return "@".join(part[:1] + MASKED for part in text.split("@")[:2])

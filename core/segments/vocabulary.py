@@ -47,7 +47,6 @@ BILLING_WORDS: Final = {
 }
 SCORE_WORDS: Final = ("nps", "csat")
 _COMPANY_KINDS: Final = {"company_domain", "company_id", "company_name"}
-_KEY_CATEGORIES: Final = {Category.CRM, Category.BILLING, Category.SUPPORT, Category.FILE, Category.EMAIL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +164,9 @@ def _configured(connection: ConnectionConfig, connector: Connector) -> Iterator[
 
 
 def _words(connection: str, stream: Stream, category: Category) -> StreamWords:
-    trust = stream.trust or (Trust.KEY if category in _KEY_CATEGORIES else Trust.CLAIM)
+    from core.store.sources import default_trust  # nor is this
+
+    trust = default_trust(category, stream)
     names = set(stream.fields)
     kinds = {stream.kind}
     if stream.kind is Kind.PROFILE and set(stream.identifiers) & _COMPANY_KINDS:

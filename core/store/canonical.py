@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 
 from core import normalise
-from core.contract import Kind, Money, Pick, Record, Row, Stream, Trust, pick
+from core.contract import Amount, Kind, Money, Pick, Record, Row, Stream, Trust, pick
 from core.store.history import note_subscriptions, subscription_values
 from core.store.identity import plain
 from core.store.rows import insert
@@ -68,8 +68,10 @@ class _Shape:
 _SHAPES: Final = {kind: _Shape(kind) for kind in Kind}
 
 
-def _put(shape: _Shape, kind: Kind, row: list[Any], column: str, value: object, currency: str | None) -> str | None:
-    """Write one value to its place, normalised; return the row's currency as far as it is known."""
+def _put(
+    shape: _Shape, kind: Kind, row: list[Any], column: str, value: object, currency: str | None, *, workspace: str
+) -> str | None:
+    """Write one value to its place, normalised; return the row's currency as far as it is known (empty: the workspace's)."""
     at = shape.position.get(column)
     if at is None:
         raise UnreadableError(f"{column}: no column of a {kind.value}")
@@ -80,6 +82,8 @@ def _put(shape: _Shape, kind: Kind, row: list[Any], column: str, value: object, 
         except ValueError as error:
             raise UnreadableError(f"{column}: {error}") from None
         return currency
+    if isinstance(value, Amount):
+        value = Money(Money.of_major(value.major, workspace).minor, "")
     if not isinstance(value, Money):
         raise UnreadableError(f"{column}: not an amount with its currency")
     if currency not in {None, value.currency}:
@@ -88,14 +92,14 @@ def _put(shape: _Shape, kind: Kind, row: list[Any], column: str, value: object, 
     return value.currency
 
 
-def _values(kind: Kind, values: Mapping[str, object]) -> list[Any]:
+def _values(kind: Kind, values: Mapping[str, object], workspace: str) -> list[Any]:
     """Return *values* in order, normalised; UnreadableError names the column that is wrong."""
     shape = _SHAPES[kind]
     row: list[Any] = [None] * len(shape.position)
     currency: str | None = None
     for column, value in values.items():
         if value is not None:
-            currency = _put(shape, kind, row, column, value, currency)
+            currency = _put(shape, kind, row, column, value, currency, workspace=workspace)
     if shape.money:
         _settle_currency(row, shape.position["currency"], currency)
     return row
@@ -103,9 +107,9 @@ def _values(kind: Kind, values: Mapping[str, object]) -> list[Any]:
 
 def _settle_currency(row: list[Any], at: int, currency: str | None) -> None:
     stated = row[at].upper() if row[at] else None
-    if stated and currency and stated != currency:
+    if stated and currency is not None and stated != currency:
         raise UnreadableError("currency: another one than the amount's")
-    row[at] = currency or stated
+    row[at] = currency or stated  # NULL: the workspace's, whichever that is when it is read
 
 
 class _Field(NamedTuple):
@@ -128,9 +132,14 @@ def _field(kind: Kind, column: str, where: Pick) -> _Field:
 
 
 class RowReader:
-    """Reads the canonical rows of a stream's records, by its mapping of fields or its `rows`."""
+    """
+    Reads the canonical rows of a stream's records, by its mapping of fields or its `rows`.
 
-    def __init__(self, stream: Stream, trust: Trust) -> None:
+    *currency* is the workspace's: amounts that name none are scaled by it.
+    """
+
+    def __init__(self, stream: Stream, trust: Trust, currency: str) -> None:
+        self._currency = currency
         self.kind = stream.kind
         self._rows = stream.rows
         self._shape = _SHAPES[stream.kind]
@@ -164,7 +173,7 @@ class RowReader:
             if value is not None and value != "":
                 described[column] = value
         if described:
-            rows.append(CanonicalRow(Kind.COMPANY, key, tuple(_values(Kind.COMPANY, described))))
+            rows.append(CanonicalRow(Kind.COMPANY, key, tuple(_values(Kind.COMPANY, described, self._currency))))
         return rows, described
 
     def _of_rows(self, record: Record, email: str | None) -> tuple[list[CanonicalRow], Mapping[str, object]]:
@@ -175,10 +184,10 @@ class RowReader:
             if row.kind is Kind.COMPANY:
                 described = dict(row.values)
             own, company = _apart(row)
-            rows.append(self._checked(row.kind, row.key, _values(row.kind, own), email))
+            rows.append(self._checked(row.kind, row.key, _values(row.kind, own, self._currency), email))
             if company:
                 described = company
-                rows.append(CanonicalRow(Kind.COMPANY, row.key, tuple(_values(Kind.COMPANY, company))))
+                rows.append(CanonicalRow(Kind.COMPANY, row.key, tuple(_values(Kind.COMPANY, company, self._currency))))
         return rows, described
 
     def _mapped(self, record: Record) -> list[Any]:
@@ -193,7 +202,7 @@ class RowReader:
             if is_text and type(value) is str:
                 row[at] = value.strip() or None
             elif convert is None:
-                currency = _put(shape, self.kind, row, column, value, currency)
+                currency = _put(shape, self.kind, row, column, value, currency, workspace=self._currency)
             else:
                 try:
                     row[at] = convert(value)

@@ -8,7 +8,7 @@ under way there. A member of an intent is open until it has a verdict; the inten
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
@@ -90,23 +90,25 @@ def hand_to_job(conn: sqlite3.Connection, intent_id: int, members: Sequence[Memb
     )
 
 
-def open_intents(conn: sqlite3.Connection, audience_id: int) -> list[Intent]:
-    """Return what was never settled, oldest first."""
-    found = []
+def open_intents(conn: sqlite3.Connection, audience_id: int) -> Iterator[Intent]:
+    """Yield what is not settled now, oldest first; each may be settled before the next is asked for."""
     rows = conn.execute(
         "SELECT id, sync, run_id, written_at, job FROM intents WHERE audience_id = ? AND settled_at IS NULL ORDER BY id",
         (audience_id,),
     ).fetchall()
     for intent_id, sync, run_id, written_at, job in rows:
-        members = conn.execute(
-            "SELECT op, member_key, profile_id, remote_id, handle, object, value_hash FROM intent_members"
-            " WHERE intent_id = ? AND verdict IS NULL ORDER BY op, member_key",
-            (intent_id,),
-        )
-        found.append(
-            Intent(intent_id, sync, run_id=run_id, written_at=written_at, job=job, members=tuple(map(_member, members)))
-        )
-    return found
+        members = open_members(conn, intent_id)
+        yield Intent(intent_id, sync, run_id=run_id, written_at=written_at, job=job, members=members)
+
+
+def open_members(conn: sqlite3.Connection, intent_id: int) -> tuple[Member, ...]:
+    """Return the members of an intent that have no verdict."""
+    rows = conn.execute(
+        "SELECT op, member_key, profile_id, remote_id, handle, object, value_hash FROM intent_members"
+        " WHERE intent_id = ? AND verdict IS NULL ORDER BY op, member_key",
+        (intent_id,),
+    )
+    return tuple(map(_member, rows))
 
 
 def _member(row: Sequence[Any]) -> Member:

@@ -112,6 +112,12 @@ def _renew(store_path: Path, lease: Lease, ended: threading.Event) -> None:
             lease.check(conn)
 
 
+def is_renewed(conn: sqlite3.Connection, name: str, clock: Clock) -> bool:
+    """Return whether its owner lives and does renew it: a process that hangs or is stopped is there, and does not."""
+    row = conn.execute("SELECT renewed_at FROM leases WHERE name = ?", (name,)).fetchone()
+    return row is not None and to_us(clock()) - row[0] <= EXPIRES_S * 1_000_000 and is_held(conn, name, clock)
+
+
 def is_held(conn: sqlite3.Connection, name: str, clock: Clock) -> bool:
     """Return whether somebody who is alive holds *name* right now, for `status`."""
     row = conn.execute("SELECT host, pid, process_started, renewed_at FROM leases WHERE name = ?", (name,)).fetchone()

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
-from core.contract import BadRecord, Kind, Record, Stream, Trust
+from core.contract import BadRecord, Kind, Record, Stream
+from core.store import slices
 from core.store.canonical import CanonicalRow, RowReader, write_rows
 from core.store.catalogue import Catalogue
 from core.store.events import EventRow, write_events
@@ -23,7 +24,7 @@ from core.store.reading import Prepared, Stored, encode, fingerprint, reason, re
 from core.store.schema import CANONICAL
 from core.store.sources import Source
 
-_LAYOUT: Final = 2
+_LAYOUT: Final = 3
 """Part of every content hash: raise it when records must be read again although they did not change."""
 _SURVEY, _QUESTION = (list(CANONICAL[Kind.ANSWER]).index(column) for column in ("survey", "question"))
 _NAME, _TIME, _PROPERTIES = (list(CANONICAL[Kind.EVENT]).index(column) for column in ("name", "time", "properties"))
@@ -49,10 +50,10 @@ class RecordStore:
     def __init__(self, conn: sqlite3.Connection, source: Source, stream: Stream) -> None:
         self._source = source
         self._stream = stream
-        self._rows = RowReader(stream, source.trust)
+        self._rows = RowReader(stream, source.trust, source.currency)
         self._identifiers = IdentifierReader(source.connection, stream.identifiers)
         self._catalogue = Catalogue(source.id)
-        self._salt = _salt(stream, source.trust)
+        self._salt = _salt(stream, source)
         self.landing = Landing(conn, source.id, source.landing, stream)
 
     def prepare(self, records: Sequence[Record]) -> Prepared[Item]:
@@ -83,6 +84,9 @@ class RecordStore:
         changed: list[str] = []
         for key, item in page.items.items():
             (seen if known.get(key) == (item.digest, True) else changed).append(key)
+        if self._stream.slices is not None:
+            changed = self._keep_others(conn, page, changed, known, slice_=slice_, run_id=run_id)
+            slices.take_over(conn, self._source, [*seen, *changed], slice_)
         bad: list[BadRecord] = []
         if changed:
             bad = self._write(conn, page, changed, known, slice_=slice_, run_id=run_id, now=now)
@@ -95,6 +99,24 @@ class RecordStore:
         if added:
             conn.execute("UPDATE streams SET live_count = live_count + ? WHERE id = ?", (added, self._source.id))
         return Stored(len(changed) - len(bad), bad)
+
+    def _keep_others(
+        self,
+        conn: sqlite3.Connection,
+        page: Prepared[Item],
+        keys: Sequence[str],
+        known: dict[str, tuple[bytes | None, bool]],
+        *,
+        slice_: str,
+        run_id: int,
+    ) -> list[str]:
+        """Return those of *keys* that are news: what this slice said before, and another has said otherwise since, is none."""
+        asked = [key for key in keys if key in known and known[key][1]]
+        had = slices.held_elsewhere(conn, self._source, asked, slice_) if asked else {}
+        old = [key for key, digest in had.items() if digest == page.items[key].digest]
+        if old:
+            slices.note_seen(conn, self._source, old, slice_, run_id)
+        return [key for key in keys if key not in set(old)] if old else list(keys)
 
     def _write(
         self,
@@ -180,14 +202,14 @@ class RecordStore:
         write_events(conn, self._source.id, rows, slice_=slice_, run_id=run_id)
 
 
-def _salt(stream: Stream, trust: Trust) -> Any:
+def _salt(stream: Stream, source: Source) -> Any:
     """The start of every content hash: a changed mapping makes every record a changed one."""
 
     def named(where: object) -> str:
         return where if isinstance(where, str) else getattr(where, "__qualname__", type(where).__qualname__)
 
     mapping = {
-        "layout": _LAYOUT, "kind": stream.kind, "trust": trust,
+        "layout": _LAYOUT, "kind": stream.kind, "trust": source.trust, "currency": source.currency,
         "identifiers": [(kind, named(where)) for kind, where in stream.identifiers.items()],
         "fields": [(column, named(where)) for column, where in stream.fields.items()],
         "rows": named(stream.rows), "columns": named(stream.columns),

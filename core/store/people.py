@@ -5,17 +5,23 @@ Finds a person by whatever one knows of them, and tells all that the store has o
 from __future__ import annotations
 
 import sqlite3
+from datetime import datetime
 from typing import Any, Final
 
 from pyroaring import BitMap
 
 from core import normalise
-from core.clock import from_us
-from core.contract import Kind
+from core.clock import iso, to_us
+from core.contract import Kind, minor_digits
 from core.store.db import Store
+from core.store.links import links_of
+from core.store.past import fields_at
 from core.store.schema import CANONICAL, TABLES
+from core.store.sources import workspace_currency
 
 _TIMES: Final = frozenset({"created_at", "changed_at"})
+NOW_ONLY: Final = ("identifiers", "links", "records", "rows", "audiences")
+"""What of a person no history is kept of."""
 _MAX_EVENTS: Final = 20
 """Latest events that are told one by one."""
 
@@ -48,33 +54,43 @@ def find_profiles(store: Store, who: str) -> list[int]:
     return sorted(found)
 
 
-def describe_person(store: Store, profile_id: int) -> dict[str, Any]:
+def describe_person(store: Store, profile_id: int, at: datetime | None = None) -> dict[str, Any]:
     """
     Return all that is known of a profile, ready for JSON: times as ISO text.
 
-    Keys: profile_id, live, fields, company, identifiers, records (by `connection.stream`), rows (by kind), events, segments,
-    audiences, joined (older ids). KeyError where there is no such profile.
+    Keys: profile_id, live, fields, company, identifiers, links, records (by `connection.stream`), rows (by kind), events,
+    segments (as last recorded), audiences, joined (older ids), approximate. KeyError where there is no such profile.
+
+    With *at*, fields, company and events are as they were then; `approximate` lists what can only be told of today.
     """
     conn = store.conn
     profile = _one(conn, "SELECT * FROM profiles WHERE id = ?", profile_id)
     if profile is None:
         raise KeyError(profile_id)
+    guessed: list[str] = []
+    if at is not None:
+        profile, guessed = fields_at(conn, "profile", profile, to_us(at))
+    company, guessed_of_it = _company(conn, profile["company_id"], at)
+    approximate = ["company" if name == "company_id" else name for name in guessed]
+    approximate += [*guessed_of_it, *(NOW_ONLY if at is not None else ())]
     fields = {name: _plain(name, value) for name, value in profile.items() if name not in {"id", "live", "company_id"}}
     return {
         "profile_id": profile_id,
         "live": bool(profile["live"]),
         "fields": fields,
-        "company": _company(conn, profile["company_id"]),
+        "company": company,
         "identifiers": _identifiers(conn, profile_id),
+        "links": links_of(conn, profile_id),
         "records": _records(conn, profile_id),
         "rows": _rows(conn, profile_id),
-        "events": _events(conn, profile_id),
+        "events": _events(conn, profile_id, at),
         "segments": [
             name for name, blob in conn.execute("SELECT name, members FROM member_sets ORDER BY name")
             if profile_id in BitMap.deserialize(blob)
         ],
         "audiences": _audiences(conn, profile_id),
         "joined": [r[0] for r in conn.execute("SELECT old_id FROM profile_aliases WHERE new_id = ? ORDER BY 1", (profile_id,))],
+        "approximate": approximate,
     }  # fmt: skip
 
 
@@ -89,12 +105,19 @@ def _one(conn: sqlite3.Connection, sql: str, *arguments: object) -> dict[str, An
 
 
 def _plain(name: str, value: Any) -> Any:
-    return from_us(value).isoformat() if name in _TIMES and value is not None else value
+    return iso(value) if name in _TIMES and value is not None else value
 
 
-def _company(conn: sqlite3.Connection, company_id: int | None) -> dict[str, Any] | None:
+def _company(conn: sqlite3.Connection, company_id: int | None, at: datetime | None) -> tuple[dict[str, Any] | None, list[str]]:
+    """Return the company, as it was *at*, and which of its fields are approximate."""
     found = None if company_id is None else _one(conn, "SELECT * FROM companies WHERE id = ?", company_id)
-    return None if found is None else {name: _plain(name, value) for name, value in found.items()}
+    if found is None:
+        return None, []
+    guessed: list[str] = []
+    if at is not None:
+        found, guessed = fields_at(conn, "company", found, to_us(at))
+    told = {name: bool(value) if name == "live" else _plain(name, value) for name, value in found.items()}
+    return told, [f"company.{name}" for name in guessed]
 
 
 def _identifiers(conn: sqlite3.Connection, profile_id: int) -> dict[str, list[str]]:
@@ -120,15 +143,14 @@ def _records(conn: sqlite3.Connection, profile_id: int) -> dict[str, list[dict[s
             for column, field, type_ in fields:
                 value = row[column]
                 if value is not None:
-                    record[field] = (
-                        from_us(value).isoformat() if type_ == "time" else bool(value) if type_ == "boolean" else value
-                    )
+                    record[field] = iso(value) if type_ == "time" else bool(value) if type_ == "boolean" else value
             found.setdefault(name, []).append(record)
     return found
 
 
 def _rows(conn: sqlite3.Connection, profile_id: int) -> dict[str, list[dict[str, Any]]]:
-    """The canonical rows of every kind but profile, with the connection that they came from."""
+    """The canonical rows of every kind but profile, with the connection that they came from; money in major units."""
+    ours = workspace_currency(conn)
     found: dict[str, list[dict[str, Any]]] = {}
     for kind, table in TABLES.items():
         if kind in {Kind.PROFILE, Kind.EVENT}:
@@ -143,27 +165,28 @@ def _rows(conn: sqlite3.Connection, profile_id: int) -> dict[str, list[dict[str,
         )
         for row in rows:
             for column, type_ in columns.items():
-                if row[column] is not None and type_ in {"time", "boolean"}:
-                    row[column] = from_us(row[column]).isoformat() if type_ == "time" else bool(row[column])
+                if row[column] is not None and type_ == "money":
+                    row["currency"] = row["currency"] or ours
+                    row[column] = _major(row[column], row["currency"])
+                elif row[column] is not None and type_ in {"time", "boolean"}:
+                    row[column] = iso(row[column]) if type_ == "time" else bool(row[column])
         if rows:
             found[kind.value] = rows
     return found
 
 
-def _events(conn: sqlite3.Connection, profile_id: int) -> dict[str, Any]:
-    counts = dict(
-        conn.execute(
-            "SELECT n.name, count(*) FROM events e JOIN event_names n ON n.id = e.name_id WHERE e.profile_id = ? "
-            "GROUP BY n.name ORDER BY n.name",
-            (profile_id,),
-        ).fetchall()
-    )
-    latest = conn.execute(
-        "SELECT e.time, n.name FROM events e JOIN event_names n ON n.id = e.name_id WHERE e.profile_id = ? "
-        "ORDER BY e.time DESC LIMIT ?",
-        (profile_id, _MAX_EVENTS),
-    )
-    return {"counts": counts, "latest": [{"time": from_us(time).isoformat(), "name": name} for time, name in latest]}
+def _major(minor: int, currency: str) -> float | int:
+    digits = minor_digits(currency)
+    return minor / 10**digits if digits else minor
+
+
+def _events(conn: sqlite3.Connection, profile_id: int, at: datetime | None) -> dict[str, Any]:
+    until = "" if at is None else " AND e.time <= ?"
+    params = (profile_id,) if at is None else (profile_id, to_us(at))
+    of = f"FROM events e JOIN event_names n ON n.id = e.name_id WHERE e.profile_id = ?{until}"
+    counts = dict(conn.execute(f"SELECT n.name, count(*) {of} GROUP BY n.name ORDER BY n.name", params).fetchall())
+    latest = conn.execute(f"SELECT e.time, n.name {of} ORDER BY e.time DESC LIMIT ?", (*params, _MAX_EVENTS))
+    return {"counts": counts, "latest": [{"time": iso(time), "name": name} for time, name in latest]}
 
 
 def _audiences(conn: sqlite3.Connection, profile_id: int) -> list[dict[str, Any]]:

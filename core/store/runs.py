@@ -118,11 +118,12 @@ def runs(conn: sqlite3.Connection, *, kind: str | None = None, name: str | None 
     return [_run(row) for row in rows]
 
 
-def last_finished(conn: sqlite3.Connection, kind: str, name: str) -> Run | None:
-    """Return the latest run of *name* that came to an end, however it ended."""
+def last_finished(conn: sqlite3.Connection, kind: str, name: str, *, after: int = 0) -> Run | None:
+    """Return the latest run of *name* that came to an end, however it ended, of those later than the run *after*."""
     row = conn.execute(
-        f"SELECT {_COLUMNS} FROM runs WHERE kind = ? AND name = ? AND finished_at IS NOT NULL ORDER BY id DESC LIMIT 1",
-        (kind, name),
+        f"SELECT {_COLUMNS} FROM runs WHERE kind = ? AND name = ? AND finished_at IS NOT NULL AND id > ?"
+        " ORDER BY id DESC LIMIT 1",
+        (kind, name, after),
     ).fetchone()
     return None if row is None else _run(row)
 

@@ -402,6 +402,21 @@ def m007_dead_records(db: Database) -> None:
 
 
 @migrations()
+def m008_record_slices(db: Database) -> None:
+    """The slices that hold a record beside the one that its landing row names."""
+    _statements(
+        db,
+        """
+        CREATE TABLE record_slices (
+            stream_id INTEGER NOT NULL, key TEXT NOT NULL, slice TEXT NOT NULL, seen_run INTEGER, content_hash BLOB,
+            PRIMARY KEY (stream_id, key, slice)
+        ) WITHOUT ROWID;
+        CREATE INDEX record_slices_slice ON record_slices (stream_id, slice, seen_run);
+    """,
+    )
+
+
+@migrations()
 def m008_refusals(db: Database) -> None:
     """Who said no, by the record that told of it: found by the address that it had."""
     _statements(db, "CREATE INDEX consents_refusals ON consents (subject_id) WHERE state = 'denied';")

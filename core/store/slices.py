@@ -25,7 +25,7 @@ def held_elsewhere(conn: sqlite3.Connection, of: Source, keys: Sequence[str], sl
         "ON r.stream_id = ? AND r.key = j.value AND r.slice = ?",
         (json.dumps(keys), of.id, slice_),
     )
-    return {key: digest for key, digest in rows}
+    return dict(rows.fetchall())
 
 
 def note_seen(conn: sqlite3.Connection, of: Source, keys: Sequence[str], slice_: str, run_id: int) -> None:
@@ -79,9 +79,7 @@ def lose_unlisted(conn: sqlite3.Connection, of: Source, listed: Sequence[str], r
     return _lose(conn, of, where, {"listed": array}, reason, now)
 
 
-def _lose(
-    conn: sqlite3.Connection, of: Source, where: str, arguments: Mapping[str, Any], reason: str, now: int
-) -> set[str]:
+def _lose(conn: sqlite3.Connection, of: Source, where: str, arguments: Mapping[str, Any], reason: str, now: int) -> set[str]:
     """
     Give the records that match *where* to another slice that has them, and collect the others in `vanished`.
 
@@ -97,7 +95,8 @@ def _lose(
     )
     while found := conn.execute(heirs, bound).fetchall():
         conn.executemany(
-            f'UPDATE "{of.landing}" SET slice = ?, seen_run = ? WHERE key = ?', [(heir, run, key) for heir, run, key, _ in found]
+            f'UPDATE "{of.landing}" SET slice = ?, seen_run = ? WHERE key = ?',
+            [(heir, run, key) for heir, run, key, _ in found],
         )
         conn.executemany(
             "DELETE FROM record_slices WHERE stream_id = ? AND key = ? AND slice = ?",
@@ -105,12 +104,13 @@ def _lose(
         )
         reread |= {heir for heir, _, _, same in found if not same}
     conn.execute(
-        f"INSERT OR IGNORE INTO vanished SELECT :stream, l.key, :now, :reason FROM \"{of.landing}\" l WHERE {where}", bound
+        f'INSERT OR IGNORE INTO vanished SELECT :stream, l.key, :now, :reason FROM "{of.landing}" l WHERE {where}', bound
     )
     # a record that is held stays live, but no slice has it: it must not be taken for one that does
     conn.execute(f"UPDATE \"{of.landing}\" AS l SET slice = '' WHERE {where} AND l.slice <> ''", bound)
     conn.execute(
-        "UPDATE checkpoints SET cursor = NULL WHERE stream_id = ? AND slice IN (SELECT value FROM json_each(?))",
+        "UPDATE checkpoints SET cursor = NULL, pending = NULL, resume = NULL, began = NULL, began_run = NULL "
+        "WHERE stream_id = ? AND slice IN (SELECT value FROM json_each(?))",
         (of.id, json.dumps(sorted(reread))),
     )
     return reread

@@ -11,19 +11,21 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
+from typing import Final
 
 from core.clock import to_us, utc_now
-from core.config.model import Config, ConnectionConfig
+from core.config.model import DEFAULT_CURRENCY, Config, ConnectionConfig
 from core.config.secrets import provisional_settings
 from core.contract import Category, Kind, Stream, Trust
 from core.errors import ConfigError, Problem
 from core.registry import Connector
 from core.store.consents import keep_refusals
 from core.store.db import Store
-from core.store.schema import TABLES
+from core.store.schema import CANONICAL, TABLES
 
 CLAIMING = frozenset({Category.SURVEY, Category.ANALYTICS, Category.ALERT})
 """Categories whose streams only claim to know who somebody is, unless they say otherwise."""
+_CURRENCY: Final = "workspace.currency"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Source:
     trust: Trust
     landing: str
     """The landing table; empty for event streams."""
+    currency: str
+    """The workspace's: amounts that name none are in it."""
 
 
 def default_trust(category: Category, stream: Stream) -> Trust:
@@ -69,12 +73,38 @@ def register(store: Store, config: Config, connectors: Mapping[str, Connector], 
     """
     now = to_us(at or utc_now())
     with store.atomic() as conn:
+        _note_currency(conn, config.workspace.currency)
         for connection in config.connections.values():
             _register(conn, connection, connectors[connection.connector], now)
         for id_, name in conn.execute("SELECT id, name FROM connections WHERE removed_at IS NULL").fetchall():
             if name not in config.connections:
                 conn.execute("UPDATE connections SET removed_at = ? WHERE id = ?", (now, id_))
                 _remove_streams(conn, id_, (), now)
+
+
+def workspace_currency(conn: sqlite3.Connection) -> str:
+    """Return the currency of amounts that name none, by the config that was registered last."""
+    row = conn.execute("SELECT value FROM settings WHERE key = ?", (_CURRENCY,)).fetchone()
+    return DEFAULT_CURRENCY if row is None else str(row[0])
+
+
+def _note_currency(conn: sqlite3.Connection, currency: str) -> None:
+    """Note the workspace's currency; where it is another one, what was scaled by the old one is asked for again."""
+    if workspace_currency(conn) != currency:
+        for kind, columns in CANONICAL.items():
+            money = [column for column, type_ in columns.items() if type_ == "money"]
+            if not money:
+                continue
+            said = " OR ".join(f"{column} IS NOT NULL" for column in money)
+            conn.execute(
+                "UPDATE checkpoints SET cursor = NULL, pending = NULL, resume = NULL, began = NULL, began_run = NULL "
+                f"WHERE stream_id IN (SELECT stream_id FROM {TABLES[kind]} WHERE currency IS NULL AND ({said}))"
+            )
+    conn.execute(
+        "INSERT INTO settings (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value "
+        "WHERE value <> excluded.value",
+        (_CURRENCY, currency),
+    )
 
 
 def _register(conn: sqlite3.Connection, connection: ConnectionConfig, connector: Connector, now: int) -> None:
@@ -150,7 +180,10 @@ def source(store: Store, connection: str, stream: str) -> Source:
         raise ConfigError(
             Problem(f"{connection}.{stream}: no such stream", remedy="see 'tagalong connectors' and 'tagalong status'")
         )
-    return Source(row[0], connection, stream=stream, kind=Kind(row[1]), trust=Trust(row[2]), landing=row[3])
+    return Source(
+        row[0], connection, stream=stream, kind=Kind(row[1]), trust=Trust(row[2]), landing=row[3],
+        currency=workspace_currency(store.conn),
+    )  # fmt: skip
 
 
 def stream_id(store: Store, connection: str, stream: str) -> int:
@@ -191,6 +224,19 @@ def rebind(store: Store, connection: str) -> None:
         # its own ids are another account's now: they must not hand a stranger an old profile
         conn.execute("UPDATE identifiers SET profile_id = NULL, company_id = NULL WHERE kind GLOB ? || '.*'", (connection,))
         conn.execute("UPDATE connections SET account = NULL, resume_at = NULL, connector = '' WHERE name = ?", (connection,))
+        conn.execute(
+            "INSERT OR REPLACE INTO settings (key, value) SELECT ?, coalesce(max(id), 0) FROM runs", (_rebound(connection),)
+        )
+
+
+def began_after(conn: sqlite3.Connection, connection: str) -> int:
+    """Return the last run before *connection* was rebound, 0 if it never was: the pulls until then were of another account."""
+    row = conn.execute("SELECT value FROM settings WHERE key = ?", (_rebound(connection),)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def _rebound(connection: str) -> str:
+    return f"rebound\x1f{connection}"
 
 
 def drop_rows(conn: sqlite3.Connection, id_: int) -> None:
@@ -205,7 +251,7 @@ def drop_rows(conn: sqlite3.Connection, id_: int) -> None:
         conn.execute(f'DROP TABLE IF EXISTS "{landing}"')
     keep_refusals(conn, id_)
     dropped = [table for kind, table in TABLES.items() if kind is not Kind.CONSENT]
-    for table in (*dropped, "checkpoints", "vanished", "merges", "catalogue", "event_sources"):
+    for table in (*dropped, "checkpoints", "vanished", "record_slices", "merges", "catalogue", "event_sources"):
         conn.execute(f"DELETE FROM {table} WHERE stream_id = ?", (id_,))
     conn.execute(
         "DELETE FROM subject_identifiers WHERE subject_id IN (SELECT id FROM subjects WHERE stream_id = ?1) AND NOT ("

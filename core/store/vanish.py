@@ -15,6 +15,7 @@ from typing import Final
 
 from core.clock import to_us
 from core.contract import Kind, Merge, Pick, Range, Stream
+from core.store import slices
 from core.store.canonical import bury_rows
 from core.store.db import Store
 from core.store.identity import Seen, attach, bury, full_kind, known_subjects
@@ -40,26 +41,31 @@ def mark_told(conn: sqlite3.Connection, of: Source, keys: Sequence[str], now: in
     )
 
 
-def mark_unseen(conn: sqlite3.Connection, of: Source, slice_: str, began_run: int, now: int) -> None:
-    """Collect the records of a slice that its full pull, begun in *began_run*, did not see."""
+def mark_unseen(conn: sqlite3.Connection, of: Source, slice_: str, began_run: int, now: int) -> set[str]:
+    """
+    Collect the records of a slice that its full pull, begun in *began_run*, did not see.
+
+    Returns:
+        Other slices to be read again, for what they have of these records (see `slices`).
+    """
+    if slice_:
+        return slices.lose_unseen(conn, of, slice_, began_run, "unseen", now)
     conn.execute(
         f"INSERT OR IGNORE INTO vanished SELECT ?, key, ?, 'unseen' FROM \"{of.landing}\" "
         "WHERE slice = ? AND deleted_at IS NULL AND seen_run < ?",
         (of.id, now, slice_, began_run),
     )
+    return set()
 
 
-def mark_gone_slices(conn: sqlite3.Connection, of: Source, slices: Sequence[str], now: int) -> None:
-    """Collect the records of slices that the vendor no longer lists, and forget how far those were pulled."""
-    listed = json.dumps(list(slices))
+def mark_gone_slices(conn: sqlite3.Connection, of: Source, listed: Sequence[str], now: int) -> set[str]:
+    """Collect the records of slices that the vendor no longer lists, and forget those. Returns as `mark_unseen`."""
+    again = slices.lose_unlisted(conn, of, listed, "slice gone", now)
     conn.execute(
-        f"INSERT OR IGNORE INTO vanished SELECT ?, key, ?, 'slice gone' FROM \"{of.landing}\" "
-        "WHERE deleted_at IS NULL AND slice NOT IN (SELECT value FROM json_each(?))",
-        (of.id, now, listed),
+        "DELETE FROM checkpoints WHERE stream_id = ? AND slice NOT IN (SELECT value FROM json_each(?))",
+        (of.id, json.dumps(list(listed))),
     )
-    conn.execute(
-        "DELETE FROM checkpoints WHERE stream_id = ? AND slice NOT IN (SELECT value FROM json_each(?))", (of.id, listed)
-    )
+    return again
 
 
 def mark_replaced(conn: sqlite3.Connection, of: Source, span: Range, slice_: str, began_run: int, now: int) -> None:
@@ -119,6 +125,7 @@ def remove(conn: sqlite3.Connection, of: Source, keys: Sequence[str], now: int) 
             (array, of.id),
         )
         bury_rows(conn, of.id, keys, now)
+        slices.forget(conn, of, keys)
         bury(conn, of.id, keys)
     conn.execute("UPDATE streams SET live_count = live_count - ? WHERE id = ?", (gone, of.id))
     return gone

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import stat
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from workspace import ACCOUNTS, CONFIG, USAGE, Type
 
 from core.cli.output import as_json, cell, clean
+from core.clock import utc_now
 from core.config.load import load_config
+from core.store import leases
+
+DOCKERFILE = Path(__file__).parents[2] / "docs/deploy/Dockerfile"
 
 
 def lines(path: Path) -> list[str]:
@@ -188,6 +194,26 @@ def test_fields_and_person(type_: Type) -> None:
     assert 1 == type_("person", "nobody@example.com").code
 
 
+def test_a_person_as_of_an_earlier_moment(type_: Type, tmp_path: Path) -> None:
+    """Fields and segments as they were; what speaks of today is said to."""
+    type_("pull")
+    between = datetime.now(UTC).isoformat()
+    (tmp_path / "data/accounts.csv").write_text(ACCOUNTS.replace("Sweden", "US"))
+    type_("pull")
+    type_("sync")
+
+    now, then = type_("person", "u1", "--json").json, type_("person", "u1", "--as-of", between, "--json").json
+    assert [("US", False), ("SE", True)] == [
+        (one["fields"]["country"], "segment.nordic" in one["segments"]) for said in (now, then) for one in said["people"]
+    ]
+    assert between.replace("+00:00", "Z") == then["as_of"]
+    text = type_("person", "u1", "--as-of", between).out
+    assert "partition.region.nordic, segment.nordic" in text
+    assert "answered as of today: identifiers, links, records, rows, audiences" in text
+    assert "exports.accounts u1  key" in text
+    assert 2 == type_("person", "u1", "--as-of", "2999-01-01").code
+
+
 def test_unreadable_records_are_news(type_: Type, tmp_path: Path) -> None:
     """The rest goes on; exit 3, and dead-letters says why."""
     (tmp_path / "data/usage.csv").write_text(USAGE + "4,u2,not a time,Page Viewed,/home\n")
@@ -230,6 +256,30 @@ def test_a_source_that_fails_is_one(type_: Type, tmp_path: Path) -> None:
     assert 1 == type_("status", "--check").code
 
 
+def test_a_probe_asks_only_whether_the_daemon_lives(type_: Type, tmp_path: Path) -> None:
+    """As the Dockerfile does: a dead letter and a config half edited leave it healthy; one that hangs is not."""
+    (probe,) = re.findall(r"^HEALTHCHECK .*CMD (\[.*\])$", DOCKERFILE.read_text(encoding="utf-8"), re.MULTILINE)
+    program, *words = json.loads(probe)
+    assert ("tagalong", 1) == (program, type_(*words).code)
+    (tmp_path / "data/usage.csv").write_text(USAGE + "4,u2,not a time,Page Viewed,/home\n")
+    type_("pull")
+    assert 1 == type_(*words).code
+    assert not (tmp_path / "elsewhere.db").exists()
+
+    database = tmp_path / "tagalong.db"
+    with leases.hold(database, "daemon", utc_now):
+        assert (3, 0) == (type_("status", "--check").code, type_(*words).code)
+        assert {"ok": True, "daemon": True} == type_(*words, "--json").json
+        (tmp_path / "tagalong.toml").write_text(CONFIG + "[segments.half]\nwere = 'count'\n")
+        assert (2, 0) == (type_("status").code, type_(*words).code)
+        with sqlite3.connect(database) as conn:
+            conn.execute("UPDATE leases SET renewed_at = renewed_at - 301000000")
+        conn.close()
+        assert 1 == type_(*words).code
+    assert 1 == type_(*words).code
+    assert 2 == type_("status", "--check", "--daemon").code
+
+
 def test_pause_and_resume(type_: Type) -> None:
     """A paused sync does not run; status shows it; everything at once by --all."""
     type_("pull")
@@ -261,6 +311,24 @@ def test_rebind_drops_what_a_connection_brought(type_: Type) -> None:
     assert {"ok": True, "rebound": "exports"} == type_("rebind", "exports", "--yes", "--json").json
     status = type_("status", "--json").json
     assert [0, 0] == [stream["records"] for stream in status["connections"][0]["streams"]]
+    assert (None, None) == (status["connections"][0]["status"], status["connections"][0]["run_at"])
+    assert "never pulled" in type_("status").out
+    assert {0} == {one["of"] for one in type_("segments", "--json").json["segments"]}
+    type_("pull")
+    assert "done" == type_("status", "--json").json["connections"][0]["status"]
+
+
+def test_what_is_not_enabled_does_nothing_even_by_name(type_: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bad usage that says what to do."""
+    type_("pull")
+    monkeypatch.setenv("TAGALONG_CONNECTIONS__EXPORTS__ENABLED", "false")
+    name = type_("status", "--json").json["syncs"][0]["name"]
+    before = sorted(tmp_path.rglob("*.csv"))
+    for words in (["sync", name], ["plan", name], ["pull", "exports"]):
+        said = type_(*words)
+        assert 2 == said.code, words
+        assert "exports is not enabled" in said.err
+    assert before == sorted(tmp_path.rglob("*.csv"))
 
 
 def test_status_and_runs_in_json(type_: Type) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from workspace import ACCOUNTS, CONFIG, Type
+from workspace import ACCOUNTS, CONFIG, USAGE, Type
 
 from core.cli.held import Waiting, show_held
 from core.cli.output import age
@@ -96,6 +96,32 @@ def test_a_reason_is_told_once_with_all_that_it_holds(capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0s"), (89, "89s"), (90, "2m"), (5_400, "2h"), (172_800, "2d")])
 def test_ages_are_coarse(seconds: float, text: str) -> None:
     assert text == age(seconds)
+
+
+def test_one_of_a_thing_is_no_plural(type_: Type) -> None:
+    """In what a person reads: counts of the config, of dead letters, of files."""
+    Path("data/usage.csv").write_text(USAGE + "4,u2,not a time,Page Viewed,/home\n")
+    check = type_("check").out
+    type_("pull")
+
+    assert "2 segments, 1 partition, 2 syncs" in check
+    assert "dead letters: 1 unreadable record (" in type_("status").out
+    type_("sync", "nordic_to_exports")
+    assert "out, 1 file in it" in type_("check").out
+
+
+def test_what_was_never_pulled_names_the_command(type_: Type) -> None:
+    """Nobody can approve it; a pull mends it."""
+    assert "exports.usage has never been pulled to its end; `tagalong pull exports` does so" in type_("plan").out
+
+
+def test_fields_say_that_people_are_masked(type_: Type) -> None:
+    """One line, where something is; and none where nothing is."""
+    type_("pull")
+    said = "Names, addresses and ids of people are masked in the examples."
+
+    assert said == type_("fields").out.splitlines()[-1]
+    assert said not in type_("fields", "Page Viewed").out
 
 
 def test_check_before_the_first_pull(type_: Type) -> None:

@@ -321,7 +321,42 @@ WRONG = {
     ),
     "syncs as a table": ("[syncs]\nto = 'crm'\n", 1, "syncs", "must be an array of tables", "two brackets"),
 }
+FILE = (
+    "[connections.logs]\nconnector = 'files'\n[connections.logs.streams.people]\npath = 'p.csv'\nkind = 'profile'\nkey = 'id'\n"
+)
+KIND = "connections.logs.streams.people.identifiers"
+WRONG |= {
+    "kind of a connection that is not there": (
+        f"{FILE}identifiers = {{ \"cmr.customer_id\" = 'id' }}\n",
+        7,
+        f'{KIND}."cmr.customer_id"',
+        "there is no connection 'cmr'",
+        "did you mean crm?",
+    ),
+    "nearly the workspace's kind": (
+        f"{FILE}[{KIND}]\nuser_id = 'id'\nemial = 'mail'\n",
+        9,
+        f"{KIND}.emial",
+        "'emial' is nearly a kind of identifier that all connections share",
+        "did you mean email? A kind of this connection's own can be written logs.emial",
+    ),
+    "nearly a company's kind": (
+        f"{FILE}identifiers = {{ email = 'm', comapny_domain = 'd' }}\n",
+        7,
+        f"{KIND}.comapny_domain",
+        "'comapny_domain' is nearly",
+        "did you mean company_domain?",
+    ),
+}
 del WRONG["key of the workspace"]  # the workspace stands in the sound part; its cases are below
+
+
+@pytest.mark.parametrize("kind", ["customer_id", "account_id", "subscription_id", "crm.person_id", "logs.emial", "company_id"])
+def test_a_kind_of_its_own_is_allowed(load: Write, kind: str) -> None:
+    """Any name that nobody would take for another, a connection's that is there, and this one's own."""
+    config = load(f"{FILE}identifiers = {{ email = 'mail', \"{kind}\" = 'id' }}\n")
+
+    assert {"crm", "logs"} == set(config.connections)
 
 
 @pytest.mark.parametrize(("more", "line", "key", "message", "remedy"), WRONG.values(), ids=WRONG.keys())
@@ -368,6 +403,20 @@ def test_all_problems_come_at_once_in_order(load: Write) -> None:
         load("[segments.B]\nwhere = ''\n[connections.x]\nconnector = 'none'\n[[syncs]]\nsegment = 'c'\nto = 'd'\n")
 
     assert [LINES + n for n in (1, 2, 4, 6, 7)] == [p.line for p in caught.value.problems]
+
+
+def test_a_kind_that_the_connector_declares_itself(load: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told of the connection, for no key of the file says it."""
+    import globex
+
+    from core.contract import Kind, Stream
+
+    wrong = Stream("people", Kind.PROFILE, pull=globex.people, key="id", identifiers={"emial": "email"})
+    monkeypatch.setitem(globex.STREAMS, "people", wrong)
+    with pytest.raises(ConfigError) as caught:
+        load()
+
+    assert ["connections.crm"] == [problem.key for problem in caught.value.problems]
 
 
 def test_a_broken_connection_is_complained_of_once(load: Write) -> None:

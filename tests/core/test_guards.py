@@ -12,7 +12,8 @@ import pytest
 from support.story import NOON
 
 from core.config.model import Guard
-from core.guards import HeldKind, Holds, Sizes, SourceState, retarget, sizes_held, sources_held, unseen
+from core.guards import HeldKind, Holds, SourceState, retarget, sources_held, unseen
+from core.sizes import Sizes, sizes_held
 
 DAY = timedelta(days=1)
 

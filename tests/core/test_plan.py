@@ -170,6 +170,24 @@ def test_people_who_said_no_are_not_added_to_an_email_tool(tmp_path: Path) -> No
     assert ids(1) == story.there()
 
 
+def test_a_no_outlives_the_record_that_told_of_it(tmp_path: Path) -> None:
+    """Archived where they said it, they are still not added anywhere; only a yes there ends it."""
+    story = Story(tmp_path, category=Category.EMAIL)
+    story.people(1)
+    story.people(2, consent="denied", stage="lead")
+    story.sync()
+    story.people(2, archived=True)
+    story.sync()
+    story.people(2, stage="vip")
+    report = story.sync()
+    assert ids(1) == story.there()
+    assert {"consent": 1} == skips(report)
+
+    story.people(2, archived=False, consent="granted")
+    story.sync()
+    assert ids(1, 2) == story.there()
+
+
 def test_consent_matters_elsewhere_where_the_sync_says_so(story: Story) -> None:
     """A CRM's list is no mailing, unless the sync asks."""
     story.people(1, 2)

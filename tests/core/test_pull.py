@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -330,7 +331,7 @@ def test_paging_that_goes_in_circles_stops_the_stream(path: Path, given: list[Pa
 
 def test_an_endless_chain_of_empty_pages_stops(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each with a new token, so only their number tells."""
-    monkeypatch.setattr("core.pull.MAX_EMPTY_PAGES", 10)
+    monkeypatch.setattr("core.paging.MAX_EMPTY_PAGES", 10)
 
     def pull(api: object, cursor: object, resume: object) -> Iterator[Page]:
         for number in range(1000):
@@ -456,6 +457,86 @@ def test_a_kill_at_any_page_then_a_resume_equals_an_uninterrupted_pull(
         assert straight.world.rows(sql) == broken.world.rows(sql)
     for world in (straight.world, broken.world):
         world.store.close()
+
+
+class SlicedVendor:
+    """Lists of contacts, each a slice given in pages with tokens, its content its cursor; dies before a page on demand."""
+
+    def __init__(self, path: Path) -> None:
+        self.lists: dict[str, list[dict[str, Any]]] = {}
+        self.asked: list[tuple[str, bool, str | None]] = []
+        self.left: int | None = None
+        options = dict(CONTACT) | {"fields": {"first_name": "name"}, "deletions": Deletions.ABSENCE}
+        slices: Callable[[object], list[str]] = lambda api: list(self.lists)  # noqa: E731
+        self.world = crm(path, stream("contacts", (), pull=self.pull, slices=slices, **options))
+
+    def pull(self, api: object, cursor: str | None, resume: str | None, slice_: str) -> Iterator[Page]:
+        rows, content = self.lists[slice_], repr(self.lists[slice_])
+        self.asked.append((slice_, cursor is None, resume))
+        at = int(resume or 0)
+        while cursor != content and (at < len(rows) or at == 0):
+            self.live()
+            part, at = rows[at : at + 2], at + 2
+            yield Page(part, resume=str(at) if at < len(rows) else None, whole=True)
+        self.live()
+        yield Page([], cursor=content)
+
+    def live(self) -> None:
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                raise Killed
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    turns=st.lists(
+        st.fixed_dictionaries({}, optional={
+            name: st.lists(st.tuples(st.integers(0, 6), st.sampled_from("xy")), max_size=5, unique_by=lambda pair: pair[0])
+            for name in "abc"
+        }), min_size=1, max_size=3),
+    kills=st.lists(st.integers(0, 9), max_size=3), full=st.booleans(),
+)  # fmt: skip
+def test_a_kill_within_slices_then_a_resume_leaves_what_the_slices_have(
+    tmp_path_factory: Any, turns: list[dict[str, list[tuple[int, str]]]], kills: list[int], full: bool
+) -> None:
+    """Whichever slice it hits, with keys that several slices share: live is what some slice has, and with its values."""
+    folder = tmp_path_factory.mktemp("kill")
+    straight, broken = SlicedVendor(folder / "straight.db"), SlicedVendor(folder / "broken.db")
+    for turn in turns:
+        lists = {slice_: [contact(i, f"p{i}@example.com", name=name) for i, name in rows] for slice_, rows in turn.items()}
+        straight.lists = broken.lists = lists
+        assert straight.world.pull("crm", full=full).complete
+        for broken.left in kills:
+            with suppress(Killed):
+                broken.world.pull("crm", full=full)
+        broken.left = None
+        assert broken.world.pull("crm", full=full).complete
+        for world in (straight.world, broken.world):
+            world.resolve()
+            world.later(hours=1)
+            live = {int(key) for (key,) in world.rows("SELECT key FROM crm__contacts WHERE deleted_at IS NULL")}
+            assert live == {i for rows in turn.values() for i, _ in rows}
+            said = {
+                (int(key), name)
+                for key, name in world.rows("SELECT key, first_name FROM profile_rows WHERE deleted_at IS NULL")
+            }
+            assert said <= {pair for rows in turn.values() for pair in rows}
+    for world in (straight.world, broken.world):
+        world.store.close()
+
+
+def test_a_slice_broken_off_goes_on_with_its_token_and_the_others_do_not_start_over(path: Path) -> None:
+    """The one before it is done; the one after it has not begun."""
+    vendor = SlicedVendor(path)
+    vendor.lists = {"a": people(3), "b": [contact(i) for i in range(10, 15)], "c": [contact(20)]}
+    vendor.left = 4  # a: two pages and its end; b: one page
+    with pytest.raises(Killed):
+        vendor.world.pull("crm")
+    vendor.left, vendor.asked = None, []
+    assert vendor.world.pull("crm").complete
+    assert [("a", False, None), ("b", True, "2"), ("c", True, None)] == vendor.asked
+    assert (9, 0) == vendor.world.one("SELECT live_count, (SELECT count(*) FROM vanished) FROM streams")
 
 
 def test_a_continued_full_pull_keeps_what_it_saw_before_the_kill(path: Path) -> None:

@@ -175,7 +175,8 @@ class Files(World):
                 self.read.append(slice_)
                 yield Page(self.files[slice_], cursor=content, whole=True)
 
-        made = stream("rows", (), pull=pull, slices=lambda api: list(self.files), deletions=Deletions.ABSENCE, **CONTACT)
+        options = {**CONTACT, "fields": {"first_name": "name"}}
+        made = stream("rows", (), pull=pull, slices=lambda api: list(self.files), deletions=Deletions.ABSENCE, **options)
         super().__init__(path, files=(Category.FILE, [made]))
 
     def live(self) -> list[str]:
@@ -217,6 +218,70 @@ def test_a_key_that_moves_to_another_slice_stays(tmp_path: Path) -> None:
     world.files = {"a": people(1), "b": people(2, 3)}
     assert 0 == world.pull("files").streams[0].deleted
     assert ["1", "2", "3"] == world.live()
+
+
+def shared(world: Files) -> list[tuple[Any, ...]]:
+    return world.rows("SELECT p.key, p.first_name, p.deleted_at IS NULL, l.slice FROM profile_rows p JOIN files__rows l "
+                      "ON l.key = p.key WHERE p.key = '1'")  # fmt: skip
+
+
+def test_a_key_of_two_slices_stays_until_the_last_has_lost_it(tmp_path: Path) -> None:
+    """An unchanged file still has it, though another gave its values; they are the unchanged file's again then."""
+    world = Files(tmp_path / "store.db")
+    world.files = {"a": [contact(1, name="In a")], "b": [contact(1, name="In b"), contact(2)]}
+    world.pull("files")
+    assert [("1", "In b", True, "b")] == shared(world)
+    world.files["b"] = people(2)
+    assert 0 == world.pull("files").streams[0].deleted
+    assert [("1", "In a", True, "a")] == shared(world)
+    assert ["a", "b", "b", "a"] == world.read
+    world.files["a"] = people(3)
+    assert 1 == world.pull("files").streams[0].deleted
+    assert (["2", "3"], 0) == (world.live(), world.one("SELECT count(*) FROM record_slices"))
+
+
+def test_a_slice_that_is_gone_leaves_what_another_has(tmp_path: Path) -> None:
+    """The same where the whole file goes, and where what the other has is the same: that is not read again."""
+    world = Files(tmp_path / "store.db")
+    world.files = {"a": people(1, 2), "b": people(1, 3)}
+    world.pull("files")
+    del world.files["b"]
+    assert 1 == world.pull("files").streams[0].deleted
+    assert (["1", "2"], ["a", "b"]) == (world.live(), world.read)
+    world.files = {"c": people(9)}
+    assert 2 == world.pull("files").streams[0].deleted
+    assert ["9"] == world.live()
+
+
+def test_another_line_of_a_file_changes_no_value_of_a_shared_key(tmp_path: Path) -> None:
+    """What a file said before, and another has said otherwise since, is no news; nor is it in a full pull."""
+    world = Files(tmp_path / "store.db")
+    world.files = {"a": [contact(1, name="In a"), contact(2)], "b": [contact(1, name="In b")]}
+    world.pull("files")
+    world.files["a"] = [contact(1, name="In a"), contact(2), contact(3)]
+    assert 1 == world.pull("files").streams[0].changed
+    assert [("1", "In b", True, "b")] == shared(world)
+    assert (0, 0) == (world.pull("files", full=True).streams[0].changed, world.one("SELECT count(*) FROM vanished"))
+    world.files["a"] = [contact(1, name="New in a"), contact(2), contact(3)]
+    world.pull("files")
+    assert [("1", "New in a", True, "a")] == shared(world)
+    world.files["a"] = people(2, 3)
+    assert 0 == world.pull("files").streams[0].deleted
+    assert [("1", "In b", True, "b")] == shared(world)
+
+
+def test_a_held_record_is_in_no_slice_that_lost_it(tmp_path: Path) -> None:
+    """It lives on until approved; a slice that brings it, and loses it again, leaves it to nobody."""
+    world = Files(tmp_path / "store.db")
+    world.files = {"a": people(*range(30)), "b": people(100)}
+    world.pull("files")
+    world.files["a"] = people(200)
+    assert 30 == world.pull("files").streams[0].held
+    world.files["b"] = people(*range(20), 100)
+    assert 10 == world.pull("files").streams[0].deleted
+    world.files["b"] = people(*range(1, 20), 100)
+    assert 1 == world.pull("files").streams[0].deleted
+    assert "0" not in world.live()
 
 
 def test_slices_broken_off_go_on_where_they_were(tmp_path: Path) -> None:

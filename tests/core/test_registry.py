@@ -44,6 +44,7 @@ def account(api):
 def people(api, cursor, resume):
     yield Page([])
 '''
+START = "[connections.people]\nconnector = 'initech'   # as its author says it\n"
 CONFIG = "[connections.crm]\nconnector = 'initech'\n"
 
 Install = Callable[..., None]
@@ -54,7 +55,11 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     """`install("initech")` puts a package on the path whose entry point has that name."""
 
     def packed(point: str) -> None:
-        (tmp_path / "initech_tagalong.py").write_text(MODULE)
+        package = tmp_path / "initech_tagalong"
+        package.mkdir()
+        (package / "__init__.py").write_text(MODULE)
+        (package / "quality.toml").write_text('tier = "silver"\nowner = "initech"\n')
+        (package / "start.toml").write_text(START)
         info = tmp_path / "initech_tagalong-1.0.dist-info"
         info.mkdir()
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: initech-tagalong\nVersion: 1.0\n")
@@ -83,7 +88,18 @@ def test_an_installed_package_brings_a_connector(install: Install, tmp_path: Pat
     assert "Initech" == load_connector("initech").manifest.title
     assert "initech" == load_config(_config(tmp_path), {}).connections["crm"].connector
     listed = CliRunner().invoke(main, ["connectors"], standalone_mode=False)
-    assert ["initech", "Initech", "crm", "people", "none", "none"] in [line.split() for line in listed.stdout.splitlines()]
+    assert ["initech", "Initech", "crm", "people", "none", "silver"] in [line.split() for line in listed.stdout.splitlines()]
+
+
+def test_init_offers_what_is_installed(install: Install, tmp_path: Path) -> None:
+    """In the words of its author, commented out like everybody's."""
+    install("initech")
+    CliRunner().invoke(main, ["init", "--config", str(tmp_path / "new.toml")], standalone_mode=False)
+
+    text = (tmp_path / "new.toml").read_text()
+    assert "\n".join(f"# {line}" for line in START.splitlines()) in text
+    assert text.index("'initech'") < text.index("connections.billing")  # a CRM stands with the CRMs
+    assert {} == load_config(tmp_path / "new.toml", {}).connections
 
 
 def test_a_package_never_replaces_a_shipped_connector(install: Install, tmp_path: Path) -> None:
@@ -93,7 +109,7 @@ def test_a_package_never_replaces_a_shipped_connector(install: Install, tmp_path
     with pytest.raises(ConfigError, match="the installed package initech-tagalong brings a connector called 'files'"):
         connector_names()
     assert 2 == CliRunner().invoke(main, ["connectors"], standalone_mode=False).return_value
-    with pytest.raises(ConfigError, match="connectors.files is called so already"):
+    with pytest.raises(ConfigError, match=r"connectors\.files is called so already"):
         load_config(_config(tmp_path), {})
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.pulled import CONTACT, World, contact, stream
 
-from core.contract import Category, Kind, Merge, Page, Stream, Trust
+from core.contract import Amount, Category, Kind, Merge, Money, Page, Stream, Trust
 from core.errors import ConfigError
 from core.store.people import describe_person, find_profiles
 from core.store.sources import bind_account, rebind, stream_id
@@ -370,6 +372,28 @@ def test_a_person_is_found_and_described(tools: Tools) -> None:
     }
     assert {"Seen": 1} == found["events"]["counts"]
     assert [old] == found["joined"]
+
+
+def test_a_person_s_money_is_told_in_major_units(tmp_path: Path) -> None:
+    """With its currency, the workspace's where none is said: EUR 10.50 is no 1,050."""
+    records = [
+        {"id": str(n), "who": "ann@example.com", "paid": paid, "in": currency}
+        for n, (paid, currency) in enumerate([("10.50", "EUR"), ("1050", "JPY"), ("7.25", "")])
+    ]
+
+    def paid(record: Mapping[str, Any]) -> Money | Amount:
+        amount = Decimal(record["paid"])
+        return Money.of_major(amount, record["in"]) if record["in"] else Amount(amount)
+
+    made = stream("payments", records, Kind.PAYMENT, size=9, identifiers={"email": "who"}, fields={"amount": paid})
+    world = World(tmp_path / "store.db", shop=(Category.BILLING, [made]))
+    world.workspace = replace(world.workspace, currency="BHD")
+    world.register()
+    world.everything()
+    (profile,) = find_profiles(world.store, "ann@example.com")
+    told = describe_person(world.store, profile)["rows"]["payment"]
+    assert [(10.5, "EUR"), (1050, "JPY"), (7.25, "BHD")] == [(row["amount"], row["currency"]) for row in told]
+    assert [(1050,), (1050,), (7250,)] == world.rows("SELECT amount FROM payments ORDER BY key")
 
 
 def test_another_account_is_refused_and_rebind_starts_as_new(tools: Tools) -> None:

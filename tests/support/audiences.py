@@ -294,6 +294,22 @@ class WholeFile(_Base):
         api.vendor._fault("after apply")
 
 
+@AUDIENCES.add("campaign")
+class SeededList(_Base):
+    """Cannot be made without somebody in it, and sends several batches at once."""
+
+    seeded = True
+    concurrency = 3
+
+    def create(self, api: Any, name: str, seed: Sequence[Ref]) -> str:
+        api.vendor._fault("before create")
+        (first,) = seed
+        id_: str = api.vendor.make(name)
+        api.vendor.change(id_, Op.ADD, first.remote_id)
+        api.vendor._fault("after create")
+        return id_
+
+
 class FieldParams(Params):
     """What a sync with a `field` says."""
 
@@ -383,11 +399,13 @@ def connector(category: Category = Category.CRM, *, name: str = "acme", with_eve
 
 
 def consents(api: Any, cursor: Any, resume: str | None) -> Iterator[Page]:
-    """Who said no."""
+    """Who said no; of somebody `archived` only that their record is gone."""
+    asked = {id_: p for id_, p in api.vendor.people.items() if "consent" in p}
     yield Page(
         [
             {"id": f"c-{id_}", "email": p["email"], "channel": "email", "state": p["consent"]}
-            for id_, p in api.vendor.people.items()
-            if "consent" in p
-        ]
+            for id_, p in asked.items()
+            if not p.get("archived")
+        ],
+        deleted=[f"c-{id_}" for id_, p in asked.items() if p.get("archived")],
     )

@@ -42,6 +42,8 @@ class Story:
     slept: list[float] = field(default_factory=list)
     exclude: str | None = None
     titles: dict[str, str] = field(default_factory=dict)
+    enabled: bool = True
+    """The connection, that is."""
 
     def __post_init__(self) -> None:
         if not self.syncs and "vip" in self.segments:
@@ -64,7 +66,7 @@ class Story:
         return Config(
             self.folder / "tagalong.toml",
             Workspace(self.folder / "tagalong.db", timezone=ZoneInfo("UTC"), exclude=self.exclude),
-            connections={"crm": ConnectionConfig("crm", "acme", place=PLACE, schedule=self.schedule)},
+            connections={"crm": ConnectionConfig("crm", "acme", place=PLACE, schedule=self.schedule, enabled=self.enabled)},
             segments={
                 name: Segment(name, where, place=PLACE, title=self.titles.get(name, name.title()))
                 for name, where in self.segments.items()

@@ -162,7 +162,6 @@ def test_everybody_is_found_and_nothing_is_asked(api: Any) -> None:
     file = make()
 
     assert "profile_id" == file.key_kind
-    assert {"7": (Ref("7"),)} == file.find(api, ["7"])
     assert ("profile_id", "email", "user_id") == tuple(file.wanted_fields())
     assert 0 == file.cost(10, 10)
 

@@ -57,6 +57,14 @@ def test_settings_that_lead_nowhere(settings: dict[str, Any]) -> None:
         Settings.model_validate(settings)
 
 
+@pytest.mark.parametrize(("key", "value"), [("start", "2030-01-01"), ("base_url", "https://example.com")])
+def test_keys_that_mean_nothing_here_are_refused(key: str, value: str) -> None:
+    """They are every connector's, and would be read and ignored."""
+    with pytest.raises(ValidationError, match="means nothing to a files connection") as caught:
+        Settings.model_validate({"folder": "out", key: value})
+    assert [(key,)] == [error["loc"] for error in caught.value.errors()]
+
+
 def test_streams_and_account() -> None:
     """Streams come from the config; there is one file system."""
     settings = Settings.model_validate({"streams": {"accounts": ACCOUNTS, "usage": USAGE}})

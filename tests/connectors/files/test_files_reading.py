@@ -6,6 +6,7 @@ import gzip
 import json
 import tracemalloc
 from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from connectors.files.columns import Inference
 from connectors.files.config import CANONICAL
-from core.contract import Deletions, Kind, Money, Trust, pick
+from core.contract import Amount, Deletions, Kind, Money, Trust, pick
 from core.errors import ConfigError, NotFoundError, ProtocolError, TransientError
 from core.store.schema import CANONICAL as STORED
 
@@ -274,12 +275,13 @@ def test_bad_lines_of_json(api: Any, tmp_path: Path) -> None:
         pytest.param({"currency": "eur", "money": "minor"}, "1999", Money(1999, "EUR"), id="minor-units"),
         pytest.param({"currency": "JPY"}, "500", Money(500, "JPY"), id="a-currency-without-decimals"),
         pytest.param({"currency": "BHD"}, "1.234", Money(1234, "BHD"), id="a-currency-with-three"),
-        pytest.param({}, "0.1", Money(10, ""), id="the-workspace-s-currency"),
+        pytest.param({}, "0.1", Amount(Decimal("0.1")), id="the-workspace-s-currency"),
+        pytest.param({"money": "minor"}, "10", Money(10, ""), id="minor-units-of-the-workspace-s-currency"),
         pytest.param({"currency": "SEK"}, "-5", Money(-500, "SEK"), id="negative"),
         pytest.param({"currency": "SEK"}, "", None, id="missing"),
     ],
 )
-def test_money(api: Any, tmp_path: Path, spec: dict[str, Any], cell: str, money: Money | None) -> None:
+def test_money(api: Any, tmp_path: Path, spec: dict[str, Any], cell: str, money: Money | Amount | None) -> None:
     """Major units unless `money = "minor"`; exact, whatever a float makes of 19.99."""
     write(tmp_path, "data/payments.csv", f"id,user,amount,paid\np1,u1,{cell},2026-01-01\n")
     stream = stream_of({**PAYMENTS, **spec})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,7 +12,8 @@ import pytest
 from files_rows import ACCOUNTS, USAGE, write
 
 from core.config.model import Config, ConnectionConfig, Place, Workspace
-from core.pull import PullReport, pull_connection
+from core.pull import pull_connection
+from core.pull_report import PullReport
 from core.registry import load_connector
 from core.resolve import resolve
 from core.store.runs import start_run
@@ -102,6 +104,34 @@ def test_a_removed_file_of_several_removes_its_rows(exports: Any, tmp_path: Path
     it.pull()
 
     assert [("a2",)] == it.rows(LIVE)
+
+
+def test_a_key_in_two_files_is_gone_when_neither_has_it(exports: Any, tmp_path: Path) -> None:
+    """The other file did not change, and is read again for the values that are its own."""
+    write(tmp_path, "data/a.csv", f"{HEADER}\na1,a1@example.com,Norge,Shop\n")
+    write(tmp_path, "data/b.csv", accounts("a1", "b1"))
+    it = exports(accounts={**ACCOUNTS, "path": "data/*.csv"})
+    country = "SELECT country FROM profiles WHERE user_id = 'a1' AND live = 1"
+    it.pull()
+    assert [("SE",)] == it.rows(country)
+    write(tmp_path, "data/b.csv", accounts("b1"))
+    assert 0 == it.pull().streams[0].deleted
+    assert [("NO",)] == it.rows(country)
+    write(tmp_path, "data/a.csv", accounts("a2"))
+    assert 1 == it.pull().streams[0].deleted
+    assert [] == it.rows(country)
+
+
+def test_an_amount_without_currency_is_the_workspace_s(exports: Any, tmp_path: Path) -> None:
+    """Scaled by its minor unit: yen have none; a workspace that changes its currency has its files read again."""
+    write(tmp_path, "data/subs.csv", "subscription_id,account_id,plan,mrr,status,start\ns1,a1,Pro,1000,active,2026-01-01\n")
+    it = exports(subs=SUBSCRIPTIONS)
+    worth = "SELECT mrr, currency FROM subscriptions"
+    for currency, minor in (("JPY", 1000), ("KWD", 1000000), ("EUR", 100000)):
+        it.config = replace(it.config, workspace=replace(it.config.workspace, currency=currency))
+        register(it.store, it.config, {"files": it.connector}, at=it.clock())
+        it.pull()
+        assert [(minor, None)] == it.rows(worth)
 
 
 def test_no_file_at_all_fails_and_deletes_nothing(exports: Any, tmp_path: Path) -> None:

@@ -22,8 +22,11 @@ from core.errors import (
 DETAILS = "https://api.hubapi.com/account-info/2026-03/details"
 
 
+NOW = datetime(2026, 3, 2, 12, 30, tzinfo=UTC)
+
+
 def _view(status: int, text: str = "", **headers: str) -> ResponseView:
-    return ResponseView(status, {name.replace("_", "-"): value for name, value in headers.items()}, text, "GET", "/x")
+    return ResponseView(status, {name.replace("_", "-"): value for name, value in headers.items()}, text, "GET", "/x", NOW)
 
 
 @pytest.mark.parametrize(
@@ -90,11 +93,14 @@ def test_an_account_on_the_move_is_a_pause_as_long_as_the_vendor_says() -> None:
     assert untold.resume_at == datetime(2026, 3, 2, 13, tzinfo=UTC)
 
 
-def test_without_a_date_the_pause_counts_from_now() -> None:
-    error = classify(_view(477, "", retry_after="60"))
+@pytest.mark.parametrize("date", [{}, {"date": "yesterday"}])
+def test_without_a_date_the_pause_counts_from_the_one_clock(date: dict[str, str]) -> None:
+    """Not from the machine's: a connector has no clock of its own."""
+    moved, used_up = classify(_view(477, "", retry_after="60", **date)), classify(_view(429, '{"policyName": "DAILY"}', **date))
 
-    assert isinstance(error, QuotaExhausted)
-    assert timedelta(0) < error.resume_at - datetime.now(UTC) <= timedelta(seconds=60)
+    assert isinstance(moved, QuotaExhausted)
+    assert isinstance(used_up, QuotaExhausted)
+    assert (NOW + timedelta(seconds=60), datetime(2026, 3, 2, 13, tzinfo=UTC)) == (moved.resume_at, used_up.resume_at)
 
 
 def test_a_locked_record_is_tried_again_after_two_seconds() -> None:

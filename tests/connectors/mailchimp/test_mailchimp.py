@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -16,13 +17,14 @@ from core.errors import AuthError, QuotaExhausted, RateLimited, RejectedError
 from core.registry import load_connector
 
 CONNECTOR = load_connector("mailchimp")
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
 def _view(payload: Payload, method: str = "GET", path: str = "/ping") -> ResponseView:
     import json
 
     text = payload.body if isinstance(payload.body, str) else json.dumps(payload.body)
-    return ResponseView(payload.file["response"]["status"], payload.file["response"]["headers"], text, method, path)
+    return ResponseView(payload.file["response"]["status"], payload.file["response"]["headers"], text, method, path, NOW)
 
 
 def test_the_host_is_in_the_key() -> None:

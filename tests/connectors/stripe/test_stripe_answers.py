@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -24,6 +25,7 @@ from core.errors import (
 )
 
 BASE = "https://api.stripe.com/v1"
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SETTINGS = {"key": "rk_test_canary", "account_id": "acct_1"}
 Payload = Callable[[str], httpx.Response]
 
@@ -31,7 +33,7 @@ Payload = Callable[[str], httpx.Response]
 def view(status: int, body: object = None, path: str = "/customers", **headers: str) -> ResponseView:
     error = {"error": {"type": "invalid_request_error", "message": "Secret words about ann@example.com"}}
     text = body if isinstance(body, str) else json.dumps(error if body is None else body)
-    return ResponseView(status, {name.replace("_", "-"): value for name, value in headers.items()}, text, "GET", path)
+    return ResponseView(status, {name.replace("_", "-"): value for name, value in headers.items()}, text, "GET", path, NOW)
 
 
 def coded(code: str) -> dict[str, Any]:
@@ -71,7 +73,7 @@ def test_says_what_a_refusal_means(response: ResponseView, kind: type[ConnectorE
 def test_names_the_permission_that_a_restricted_key_lacks(payload: Payload) -> None:
     """Quirk 19."""
     answer = payload("error_403")
-    error = classify(ResponseView(403, answer.headers, answer.text, "GET", "/refunds"))
+    error = classify(ResponseView(403, answer.headers, answer.text, "GET", "/refunds", NOW))
 
     assert "Read on Charges and Refunds (rak_charge_read)" in str(error)
     assert "acct_1" not in str(error)
