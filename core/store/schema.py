@@ -417,7 +417,7 @@ def m008_record_slices(db: Database) -> None:
 
 
 @migrations()
-def m008_refusals(db: Database) -> None:
+def m009_refusals(db: Database) -> None:
     """Who said no, by the record that told of it: found by the address that it had."""
     _statements(db, "CREATE INDEX consents_refusals ON consents (subject_id) WHERE state = 'denied';")
 

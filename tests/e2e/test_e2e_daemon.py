@@ -28,7 +28,7 @@ from datetime import timedelta
 core.http.retrying.FIRST_WAIT_S = 0.02
 core.scheduler.AGAIN_AFTER = timedelta(seconds=0.5)
 core.scheduler.Daemon.__init__.__kwdefaults__["tick_s"] = 0.1
-core.scheduler.Daemon.__init__.__kwdefaults__["grace_s"] = core.push.GRACE_S = 1.5
+core.scheduler.Daemon.__init__.__kwdefaults__["grace_s"] = core.push.GRACE_S = 3.0
 from core.cli import main
 main()
 """
@@ -45,7 +45,7 @@ identifiers = { email = "email" }
 fields = { lifecycle_stage = "stage" }
 """
 DOWN = Fault(503, {"content-type": "application/json"}, b"{}")
-PATIENCE_S = 20.0
+PATIENCE_S = 45.0
 
 
 class Daemon:
