@@ -7,7 +7,6 @@ Data goes to stdout and all else to stderr. Heavy modules are imported where the
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -210,8 +209,3 @@ def _told(error: BaseException) -> tuple[int, list[Problem]]:
         case _:  # the text of an unforeseen error may hold anything: people, secrets
             remedy = "this is a fault in tagalong; -vv shows where"
             return FAILED, [Problem(f"unexpected {type(error).__name__}", remedy=remedy)]
-
-
-def interactive() -> bool:
-    """Return whether a person reads stderr."""
-    return sys.stderr.isatty()

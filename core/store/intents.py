@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from core.contract import Op, Ref, Verdict
+from core.contract import Op, Ref
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +120,3 @@ def _member(row: Sequence[Any]) -> Member:
 def any_written(conn: sqlite3.Connection, audience_id: int) -> bool:
     """Return whether anything was ever about to be sent to an audience."""
     return conn.execute("SELECT 1 FROM intents WHERE audience_id = ? LIMIT 1", (audience_id,)).fetchone() is not None
-
-
-def verdicts_of_run(conn: sqlite3.Connection, run_id: int) -> dict[tuple[str, str], int]:
-    """Return how many members got which verdict in a run, by (op, verdict)."""
-    rows = conn.execute(
-        "SELECT m.op, coalesce(m.verdict, ?), count(*) FROM intents i JOIN intent_members m ON m.intent_id = i.id"
-        " WHERE i.run_id = ? GROUP BY 1, 2",
-        (Verdict.PENDING, run_id),
-    )
-    return {(op, verdict): count for op, verdict, count in rows}

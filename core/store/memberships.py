@@ -61,23 +61,3 @@ def recorded(conn: sqlite3.Connection, name: str) -> Recorded | None:
     if row is None:
         return None
     return Recorded(name, definition=row[0], members=BitMap.deserialize(row[1]), run_id=row[2], as_of=row[3])
-
-
-def members_at(conn: sqlite3.Connection, name: str, at: int) -> BitMap | None:
-    """Return a set as the last run up to *at* recorded it; None before the first."""
-    members: BitMap | None = None
-    for entered, left in conn.execute(
-        "SELECT entered, left FROM membership_history WHERE name = ? AND at <= ? ORDER BY at, run_id", (name, at)
-    ):
-        members = ((members or BitMap()) | BitMap.deserialize(entered)) - BitMap.deserialize(left)
-    return members
-
-
-def last_change(conn: sqlite3.Connection, name: str) -> tuple[int, int]:
-    """Return how many entered and left in the last recorded run."""
-    row = conn.execute(
-        "SELECT h.entered, h.left FROM member_sets s JOIN membership_history h ON h.name = s.name AND h.run_id = s.run_id"
-        " WHERE s.name = ?",
-        (name,),
-    ).fetchone()
-    return (0, 0) if row is None else (len(BitMap.deserialize(row[0])), len(BitMap.deserialize(row[1])))

@@ -291,9 +291,6 @@ def m004_memberships(db: Database) -> None:
             name TEXT NOT NULL, run_id INTEGER NOT NULL, at INTEGER NOT NULL, entered BLOB NOT NULL, left BLOB NOT NULL,
             PRIMARY KEY (name, run_id)
         ) WITHOUT ROWID;
-        CREATE TABLE fields_gone (           -- source fields that a segment names and that vanished or changed type
-            segment TEXT NOT NULL, field TEXT NOT NULL, reason TEXT NOT NULL, since INTEGER NOT NULL, PRIMARY KEY (segment, field)
-        ) WITHOUT ROWID;
     """,
     )
 
