@@ -23,7 +23,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.date import DateTrigger
 
 from core.clock import Clock, utc_now
-from core.errors import HubError
+from core.errors import HubError, told
 from core.log import log
 from core.timetable import Job, Timetable, What
 
@@ -180,7 +180,4 @@ class Daemon:
 
 
 def _reason(error: Exception | None) -> dict[str, str]:
-    if error is None:
-        return {}
-    # the text of an unforeseen error may hold anything: people, secrets
-    return {"reason": str(error) if isinstance(error, HubError) else f"unexpected {type(error).__name__}"}
+    return {} if error is None else {"reason": told(error)}

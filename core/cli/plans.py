@@ -10,7 +10,7 @@ from pyroaring import BitMap
 
 from core import freshness
 from core.deliver import SyncRun
-from core.errors import HubError
+from core.errors import told
 from core.fill import PullRun
 from core.guards import Held
 from core.plan import Plan
@@ -149,7 +149,4 @@ def describe_report(report: SyncReport) -> dict[str, Any]:
 
 
 def _error(error: Exception | None) -> str | None:
-    if error is None:
-        return None
-    # the text of an unforeseen error may hold anything: people, secrets
-    return str(error) if isinstance(error, HubError) else f"unexpected {type(error).__name__}"
+    return None if error is None else told(error)

@@ -290,6 +290,16 @@ def test_a_refused_request_is_sent_again_with_a_new_token(respx_mock, fake_api, 
     assert {b'{"a":1}'} == {call.request.content for call in route.calls}
 
 
+def test_the_scheme_and_the_statuses_that_renew_are_the_vendors_own(respx_mock, fake_api, server):
+    respx_mock.route(host="127.0.0.1").pass_through()
+    route = respx_mock.post("https://api.acme.test/v2/x").mock(side_effect=[httpx.Response(498), httpx.Response(200, json={})])
+    api = fake_api(oauth(server.url, scheme="Zoho-oauthtoken", refresh_on=(401, 498)))
+
+    assert {} == api.post("/x", json={"a": 1})
+    sent = [call.request.headers["authorization"] for call in route.calls]
+    assert ["Zoho-oauthtoken access-token-1", "Zoho-oauthtoken access-token-2"] == sent
+
+
 def test_the_base_url_may_come_with_the_token(respx_mock, fake_api, server):
     """On one of the vendor's hosts; the settings' own wins; another host is refused before the token goes there."""
     respx_mock.route(host="127.0.0.1").pass_through()

@@ -714,3 +714,25 @@ def test_merges_are_followed(path: Path) -> None:
         assert {frozenset({"crm.contacts:2", "crm.deals:d"})} == world.groups()
         assert ("b@example.com",) == world.rows("SELECT email FROM profiles WHERE live = 1")[0]
         assert 1 == world.one("SELECT live_count FROM streams WHERE name = 'contacts'")
+
+
+def test_tickets_land(path: Path) -> None:
+    """The kind that no shipped connector brings yet: its columns are typed like any other's."""
+    opened = datetime(2026, 3, 1, 8, tzinfo=UTC)
+    ticket = {
+        "id": 1,
+        "email": "a@example.com",
+        "state": "open",
+        "urgency": "high",
+        "stars": "4.5",
+        "opened": opened.isoformat(),
+    }
+    made = stream(
+        "tickets", [ticket], Kind.TICKET, key="id", identifiers={"email": "email"},
+        fields={"status": "state", "priority": "urgency", "score": "stars", "opened_at": "opened"},
+    )  # fmt: skip
+    world = World(path, desk=(Category.SUPPORT, [made]))
+
+    assert world.pull("desk").complete
+    row = world.store.conn.execute("SELECT status, priority, score, opened_at, closed_at FROM tickets").fetchone()
+    assert ("open", "high", 4.5, int(opened.timestamp() * 1e6), None) == row

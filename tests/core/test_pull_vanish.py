@@ -111,9 +111,10 @@ def test_a_deleted_record_that_returns_lives_again(crm: Crm) -> None:
     assert (1, 300) == (crm.one("SELECT live FROM profiles WHERE id = ?", profile), crm.live)
 
 
-def test_told_deletions_are_guarded_alike(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [Deletions.FEED, Deletions.FLAG])
+def test_told_deletions_are_guarded_alike(tmp_path: Path, how: Deletions) -> None:
     """Keys that are not stored are nothing; a few go; many wait."""
-    crm = Crm(tmp_path / "store.db", deletions=Deletions.FEED)
+    crm = Crm(tmp_path / "store.db", deletions=how)
     crm.told = ["1", "2", "unknown"]
     assert 2 == crm.pull("crm").streams[0].deleted
     crm.told = [str(i) for i in range(100)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,19 +16,6 @@ from core.fill import pull
 from core.store.runs import Status
 
 WITHOUT: Any = {"source_guards": (), "size_guards": ()}
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Callable[..., Story]:
-    """Make two worlds of one kind: one with guards, one without."""
-    count = iter(range(9))
-
-    def made(**options: Any) -> Story:
-        folder = tmp_path / str(next(count))
-        folder.mkdir()
-        return Story(folder, **options)
-
-    return made
 
 
 def _shrinks(story: Story) -> None:

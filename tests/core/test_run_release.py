@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,19 +21,6 @@ from core.store import holds, vanish
 from core.store.runs import Status
 
 WITHOUT: Any = {"source_guards": (), "size_guards": ()}
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Callable[..., Story]:
-    """Make two worlds of one kind: one with guards, one without."""
-    count = iter(range(9))
-
-    def made(**options: Any) -> Story:
-        folder = tmp_path / str(next(count))
-        folder.mkdir()
-        return Story(folder, **options)
-
-    return made
 
 
 def test_a_consent_stream_never_completed_would_let_everybody_through(
