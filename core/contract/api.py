@@ -30,6 +30,17 @@ class Answer:
     """Parsed JSON, None when empty, text when the content type says so and `classify` let it pass."""
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An answer kept in a file: an archive, a CSV."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Lower-case names."""
+    file: IO[bytes]
+    """Unnamed, open for reading from its beginning; empty for a status other than 200 that was allowed."""
+
+
 class Api(Protocol):
     """
     The vendor as a connector sees it. Synchronous and thread-safe.
@@ -51,7 +62,10 @@ class Api(Protocol):
         """GET and parse. *path* is relative to the base URL, or an absolute URL on one of the manifest's hosts."""
 
     def post(self, path: str, **request: Any) -> Json:
-        """POST *json* or *form* (flat mapping), with *params*, *headers*; `repeat=True` says it is harmless to send again."""
+        """
+        POST *json*, *form* (flat mapping) or *content* (bytes, with *content_type*), with *params*, *headers*; `repeat=True`
+        says it is harmless to send again.
+        """
 
     def put(self, path: str, **request: Any) -> Json:
         """PUT; as `post`, and harmless to send again unless `repeat=False`."""
@@ -67,6 +81,21 @@ class Api(Protocol):
 
     def lines(self, path: str, *, params: Mapping[str, object] | None = None, **query: object) -> Iterator[Json]:
         """GET newline-delimited JSON, streamed. Never retried after its first line: the slice starts again."""
+
+    def fetch(
+        self,
+        path: str,
+        *,
+        max_bytes: int,
+        params: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+        allow: Sequence[int] = (),
+    ) -> AbstractContextManager[Fetched]:
+        """
+        GET *path* with the credentials into an unnamed file; gzip is undone, statuses in *allow* are answers.
+
+        *max_bytes* caps the decompressed size; more is a ProtocolError. An answer cut short is asked for again.
+        """
 
     def download(self, url: str, *, max_bytes: int) -> AbstractContextManager[IO[bytes]]:
         """

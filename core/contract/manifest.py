@@ -133,6 +133,12 @@ class OAuth2:
     refresh_on: tuple[int, ...] = (401,)
     """Statuses on which the token is refreshed once and the request sent again."""
     token_auth: Literal["client_secret_post", "client_secret_basic"] = "client_secret_post"
+    authorize_url: str = ""
+    """Where `tagalong connect` sends a person to sign in; empty where the vendor, or these settings, have no such page."""
+    authorize_params: Mapping[str, str] = field(default_factory=dict)
+    """What that address has besides the usual (`access_type=offline`)."""
+    pkce: bool = True
+    """Whether the vendor takes a code challenge (S256)."""
 
 
 Auth = Bearer | Basic | HeaderKey | QueryKey | OAuth2 | None

@@ -9,10 +9,11 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from typing import IO, Any, TypeVar
 
-from core.contract import Answer, Json
+from core.contract import Answer, Fetched, Json
 from core.errors import ConnectorError, RateLimited, TransientError
 from core.http.answers import Asked
 from core.http.files import Folder
+from core.http.public import fetch_public
 from core.http.retrying import HARMLESS, Repeater
 from core.http.streams import json_lines
 from core.http.wire import Wire
@@ -134,11 +135,29 @@ class HttpApi:
             yield from json_lines(asked, response)
 
     @contextmanager
+    def fetch(
+        self,
+        path: str,
+        *,
+        max_bytes: int,
+        params: Mapping[str, object] | None = None,
+        headers: Mapping[str, str] | None = None,
+        allow: Sequence[int] = (),
+    ) -> Iterator[Fetched]:
+        """GET *path* with the credentials into an unnamed file; gzip is undone, and *max_bytes* caps what comes of it."""
+        with tempfile.TemporaryFile(dir=self._folder.database.parent) as file:
+            with self._located():
+                call = self._wire.call(Asked("GET", path), params, headers=headers)
+                answer = self._repeater(lambda: self._wire.into(call, file, max_bytes, allow), harmless=True)
+            file.seek(0)
+            yield Fetched(answer.status, answer.headers, file)
+
+    @contextmanager
     def download(self, url: str, *, max_bytes: int) -> Iterator[IO[bytes]]:
         """GET *url* without credentials into an unnamed file; gzip is undone, and *max_bytes* caps what comes of it."""
         with tempfile.TemporaryFile(dir=self._folder.database.parent) as file:
             with self._located():
-                self._repeater(lambda: self._wire.fetch(url, file, max_bytes), harmless=True)
+                self._repeater(lambda: fetch_public(self._wire, url, file, max_bytes), harmless=True)
             file.seek(0)
             yield file
 

@@ -25,7 +25,7 @@ from core.contract import Answer
 from core.errors import ConfigError, ConnectorError, ProtocolError, QuotaExhausted, TransientError
 from core.http.answers import FAILURES, Asked, Classify, Received, remaining_wait_s, to_answer, transport_error
 from core.http.encode import encode_json, encode_pairs
-from core.http.hosts import Hosts, host_of, is_private
+from core.http.hosts import Hosts
 from core.http.outage import Outage
 from core.http.retrying import PATIENCE_S
 from core.http.streams import save
@@ -88,20 +88,23 @@ class Wire:
         *queries: Mapping[str, object] | None,
         json: object = None,
         form: Mapping[str, object] | None = None,
+        content: bytes | None = None,
+        content_type: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Call:
         """Return the request in the form in which it is sent; ProtocolError for an address that it may not go to."""
-        if json is not None and form is not None:
-            raise TypeError("a request has either json or form")
+        if sum(body is not None for body in (json, form, content)) > 1 or (content is None) != (content_type is None):
+            raise TypeError("a request has one of json, form, and content with its content_type")
         url, limit_path = self._address(asked.path, encode_pairs(*queries))
         sent = dict(headers or {})
-        content: bytes | None = None
         if json is not None:
             content = encode_json(json)
             sent.setdefault("content-type", "application/json")
         elif form is not None:
             content = encode_pairs(form).encode()
             sent.setdefault("content-type", "application/x-www-form-urlencoded")
+        elif content_type is not None:
+            sent.setdefault("content-type", content_type)
         return Call(asked, url, content, sent, limit_path)
 
     def _address(self, path: str, query: str) -> tuple[httpx.URL, str]:
@@ -130,6 +133,21 @@ class Wire:
         with self._judged(), self.budget.place(call.limit_path, self.waiter.check):
             with self._open(call) as response:
                 received = _receive(call.asked, response)
+            return to_answer(call.asked, received, classify=self.classify, allow=allow, now=self.clock())
+
+    def into(self, call: Call, file: IO[bytes], max_bytes: int, allow: Sequence[int]) -> Answer:
+        """Send *call*, write what comes to *file*, from its beginning, and return the answer without its body."""
+        file.seek(0)
+        file.truncate()
+        with self._judged(), self.budget.place(call.limit_path, self.waiter.check):
+            with self._open(call) as response:
+                if response.status_code == httpx.codes.OK:
+                    if "html" in response.headers.get("content-type", "").lower():
+                        raise ProtocolError(f"{call.asked.words} was answered with an HTML page where a file was due")
+                    save(call.asked, response, file, max_bytes)
+                    received = head_of(response)
+                else:
+                    received = _receive(call.asked, response)
             return to_answer(call.asked, received, classify=self.classify, allow=allow, now=self.clock())
 
     def begin(self, call: Call, stack: ExitStack) -> httpx.Response:
@@ -235,38 +253,6 @@ class Wire:
                 request_id=error.request_id,
             ) from error
 
-    # Without credentials
-
-    def fetch(self, url: str, file: IO[bytes], max_bytes: int) -> None:
-        """Write what lies at *url* to *file*, from its beginning; neither credentials nor the budget go with it."""
-        asked = Asked("GET", _host(url))  # the rest of a signed URL is a credential
-        file.seek(0)
-        file.truncate()
-        self.waiter.check()
-        self.tally.count("GET")
-        headers = {"accept-encoding": "identity", "user-agent": self.client.headers["user-agent"]}
-        try:
-            target = httpx.URL(url)
-            for _ in range(MAX_REDIRECTS):
-                self._check_public(target)
-                request = httpx.Request("GET", target, headers=headers, extensions={"timeout": self.client.timeout.as_dict()})
-                response = self.client.send(request, stream=True)
-                with _closing(response):
-                    if not response.has_redirect_location:
-                        to_answer(asked, _head(response), classify=None, allow=(), now=self.clock())
-                        save(asked, response, file, max_bytes)
-                        return
-                    target = target.join(response.headers["location"])
-        except FAILURES as error:
-            raise transport_error(asked, error) from error
-        raise ProtocolError(f"{asked.words} is redirected without end")
-
-    def _check_public(self, url: httpx.URL) -> None:
-        host = host_of(url)
-        fine = self.hosts.loopback if is_private(host) else url.scheme == "https"
-        if not fine or url.scheme not in ("http", "https"):
-            raise ProtocolError(f"refused to download from {url.scheme}://{host}, which is no public host over https")
-
 
 def _receive(asked: Asked, response: httpx.Response) -> Received:
     chunks, size = [], 0
@@ -283,20 +269,5 @@ def _receive(asked: Asked, response: httpx.Response) -> Received:
     )
 
 
-def _head(response: httpx.Response) -> Received:
+def head_of(response: httpx.Response) -> Received:
     return Received(response.status_code, response.headers, b"")
-
-
-@contextmanager
-def _closing(response: httpx.Response) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        response.close()
-
-
-def _host(url: str) -> str:
-    try:
-        return host_of(httpx.URL(url)) or "a malformed URL"
-    except (httpx.InvalidURL, UnicodeError):
-        return "a malformed URL"
