@@ -19,6 +19,8 @@ from core.contract.audiences import (
     Unsupported,
     Verdict,
 )
+from core.contract.checking import Step, check_steps
+from core.contract.endpoints import Ask, Endpoint, Refused, Reply, Window, make_app
 from core.contract.manifest import (
     Auth,
     Basic,
@@ -50,12 +52,14 @@ from core.contract.streams import (
     minor_digits,
     pick,
 )
+from core.contract.values import chunks, midnight, parse_epoch, parse_time
 
 __all__ = [
     "UNSUPPORTED",
     "Amount",
     "Answer",
     "Api",
+    "Ask",
     "Audience",
     "AudienceSet",
     "Auth",
@@ -66,6 +70,7 @@ __all__ = [
     "Change",
     "CheckStep",
     "Deletions",
+    "Endpoint",
     "Fault",
     "Fetched",
     "HeaderKey",
@@ -87,16 +92,26 @@ __all__ = [
     "Range",
     "Record",
     "Ref",
+    "Refused",
+    "Reply",
     "ResponseView",
     "Result",
     "Row",
     "Sandbox",
     "Settings",
+    "Step",
     "Stream",
     "StreamSet",
     "Trust",
     "Unsupported",
     "Verdict",
+    "Window",
+    "check_steps",
+    "chunks",
+    "make_app",
+    "midnight",
     "minor_digits",
+    "parse_epoch",
+    "parse_time",
     "pick",
 ]
