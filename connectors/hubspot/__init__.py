@@ -52,6 +52,16 @@ MANIFEST = Manifest(
     api_version=vendor.API_VERSION,
     limits=(GENERAL, SEARCH),
     checked_on=date(2026, 11, 21),
+    scopes={
+        **{
+            f"crm.{what}.{of}.read": f"to pull {of}"
+            for of in ("contacts", "companies", "deals")
+            for what in ("objects", "schemas")
+        },
+        "crm.lists.read": "to push lists",
+        "crm.lists.write": "to push lists",
+        "crm.objects.contacts.write": "to create contacts, where a sync says create_missing = true",
+    },
 )
 
 

@@ -19,7 +19,7 @@ from core.cli.app import App, Verb, failed, shared_options
 COMMANDS = {
     "init": "setup",
     "check": "setup",
-    "connectors": "setup",
+    "connectors": "catalogue",
     "pull": "fill",
     "fields": "fill",
     "person": "fill",

@@ -1,10 +1,9 @@
-"""Setting up: write a config, test every connection, list the connectors there are."""
+"""Setting up: write a config, test every connection."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,10 +13,7 @@ from core.cli.app import FAILED, App, verb
 if TYPE_CHECKING:
     from core.config.model import Config, ConnectionConfig
     from core.contract import CheckStep
-    from core.registry import Connector
 
-EMPTY = {"streams": "by config", "audiences": "none"}
-"""What the table of connectors says where there is nothing to list."""
 ACCOUNT = "account"
 MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped"}
 
@@ -52,63 +48,6 @@ def _print_schema(app: App) -> int:
         return app.answer({"schema": config_schema()})
     click.echo(json.dumps(config_schema(), indent=2, ensure_ascii=False))
     return 0
-
-
-@verb("connectors", "tagalong connectors")
-@click.pass_obj
-def connectors_command(app: App) -> int:
-    """List the connectors there are."""
-    from core.cli.output import table
-    from core.registry import connector_names, load_connector
-
-    found = [_described(load_connector(name)) for name in connector_names()]
-    if app.as_json:
-        return app.answer({"connectors": found})
-    columns = ("name", "title", "category", "streams", "audiences", "tier")
-    table(columns, [[one[column] or EMPTY.get(column) for column in columns] for one in found])
-    return 0
-
-
-def _described(connector: Connector) -> dict[str, Any]:
-    manifest = connector.manifest
-    return {
-        "name": connector.name,
-        "title": manifest.title,
-        "category": manifest.category.value,
-        "streams": _stream_names(connector),
-        "audiences": list(connector.audiences),
-        "tier": _tier(Path(connector.module.__file__ or "")),
-        "settings": _settings(connector),
-        "api_version": manifest.api_version,
-        "checked_on": manifest.checked_on,
-        "docs_url": manifest.docs_url,
-    }
-
-
-def _stream_names(connector: Connector) -> list[str]:
-    """Return the streams that the connector has under any settings; none where only the config says."""
-    try:
-        return list(connector.streams(connector.settings_model.model_construct()))
-    except (AttributeError, TypeError, ValueError):
-        return []
-
-
-def _settings(connector: Connector) -> list[dict[str, Any]]:
-    model = connector.settings_model
-    return [
-        {"name": field.alias or name, "required": field.is_required(), "description": field.description or ""}
-        for name, field in model.model_fields.items()
-    ]
-
-
-def _tier(module: Path) -> str:
-    """Return the tier that the connector claims (quality.toml beside it)."""
-    import tomllib
-
-    try:
-        return str(tomllib.loads((module.parent / "quality.toml").read_text(encoding="utf-8")).get("tier", "none"))
-    except (OSError, tomllib.TOMLDecodeError):
-        return "none"
 
 
 @verb("check", "tagalong check crm")

@@ -42,8 +42,13 @@ TOP = {
 INNER = {
     "check": [("connections", {"name", "connector", "steps"})],
     "connectors": [
-        ("connectors", {"name", "title", "category", "streams", "audiences", "tier", "settings", "api_version", "checked_on",
-          "docs_url"})
+        ("connectors", {"name", "title", "category", "pulls", "pushes", "tier", "settings", "scopes", "limits",
+          "start", "api_version", "checked_on", "docs_url"})
+    ],
+    "connectors mailchimp": [
+        ("connector", {"name", "title", "category", "pulls", "pushes", "tier", "settings", "scopes", "limits",
+          "start", "api_version", "checked_on", "docs_url"}),
+        ("connector.settings", {"name", "required", "description"}),
     ],
     "pull": [("pulls", PULL), ("pulls.streams", STREAM)],
     "fields": [("fields", {"name", "kind", "type", "sources", "coverage", "samples", "seen"})],
