@@ -27,7 +27,7 @@ def test_whoever_plays_has_a_sandbox_that_can_be_told(option: str) -> None:
 
 def test_who_cannot_play_is_refused_and_told_who_could() -> None:
     """In a sentence, exit 2."""
-    with pytest.raises(Miscast, match="--crm can be .*hubspot.*, not stripe"):
+    with pytest.raises(Miscast, match=r"--crm can be .*hubspot.*, not stripe"):
         cast({"crm": "stripe"})
     result = CliRunner().invoke(main, ["demo", "--email", "nobody"])
 
