@@ -30,6 +30,8 @@ TIERS = {
         r"^\| (Bronze|Silver|Gold|Platinum) \|[^|]*\|([^|]*)\|", (ROOT / "docs/quality.md").read_text(), re.M
     )
 }
+TELLS_NOBODY = {"segment": "any write key is answered 200: its quirk 1"}
+"""Vendors that take a wrong key for a right one; `check` has to say where to look instead."""
 MOST_RECORDS = 2000
 """More than this in one page would be a collection held."""
 TIERS = {tier.lower(): rules for tier, rules in TIERS.items()}
@@ -149,6 +151,9 @@ def test_check_passes_with_the_right_key_and_says_what_to_do_with_a_wrong_one(na
     assert {step.result for step in check(api)} <= {Result.PASSED, Result.SKIPPED}
 
     wrong = sandbox_api(name, sandbox_of(name), **_wrong_key(load_connector(name), api))
+    if name in TELLS_NOBODY:
+        assert [step.remedy for step in check(wrong) if step.result is Result.SKIPPED]
+        return
     failed = [step for step in check(wrong) if step.result is Result.FAILED]
     assert failed
     assert all(step.remedy for step in failed)
