@@ -19,6 +19,7 @@ from core.cli.app import App, Verb, failed, shared_options
 COMMANDS = {
     "init": "setup",
     "check": "setup",
+    "connect": "connect",
     "connectors": "catalogue",
     "pull": "fill",
     "fields": "fill",

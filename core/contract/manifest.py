@@ -59,8 +59,10 @@ class Manifest:
     """When a person last held these facts against the vendor's pages."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Sent with every request: a pinned version, an Accept."""
+    host_in_settings: bool = False
+    """Each account has a host of its own under no suffix that the vendor promises: the settings' base URL names one more."""
     scopes: Mapping[str, str] = field(default_factory=dict)
-    """What the credentials must be allowed to do, by the vendor's own word for it, and what for; empty where a key may do all."""
+    """What the credentials must be allowed, by the vendor's own word, and what for; empty where a key may do all."""
 
 
 class Settings(BaseModel):

@@ -46,6 +46,8 @@ class Sandbox:
 
     additional_emails: ClassVar[bool] = True
     """Whether one of its people can have several addresses (CRM)."""
+    tells_events: ClassVar[bool] = True
+    """Whether each event that was loaded can be pulled (analytics); no where only sums can."""
     merges: ClassVar[bool] = True
     """Whether a merge of two of its people shows (CRM)."""
 

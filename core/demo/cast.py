@@ -35,6 +35,10 @@ def _tells(*kinds: Kind) -> Callable[[Connector], bool]:
     return lambda connector: set(kinds) <= {stream.kind for stream in connector.streams(_without_settings(connector)).values()}
 
 
+def _tells_events(connector: Connector) -> bool:
+    return _tells(Kind.EVENT)(connector) and connector.sandbox().tells_events
+
+
 def _without_settings(connector: Connector) -> Settings:
     return connector.settings_model.model_construct()
 
@@ -44,7 +48,7 @@ PARTS: Final[Mapping[str, Part]] = {
     "billing": Part("billing", Category.BILLING, able=_tells(Kind.SUBSCRIPTION)),
     "email": Part("mail", Category.EMAIL, able=lambda connector: bool(connector.audiences)),
     "survey": Part("survey", Category.SURVEY, able=_tells(Kind.ANSWER), needed=False),
-    "analytics": Part("analytics", Category.ANALYTICS, able=_tells(Kind.EVENT), needed=False),
+    "analytics": Part("analytics", Category.ANALYTICS, able=_tells_events, needed=False),
 }
 """By the option of `tagalong demo` that chooses."""
 

@@ -80,7 +80,9 @@ class Stage:
         for loser, winner in merged.items():
             if what == "people" and loser in before:
                 sandbox.merge(what, loser, winner)
-        sandbox.load(what, (row for key, row in wanted.items() if before.get(key) != row))
+        fresh = [row for key, row in wanted.items() if before.get(key) != row]
+        late = {"uploaded_at": sandbox.now()} if what == "events" and before else {}
+        sandbox.load(what, [{**row, **late} for row in fresh])
         sandbox.delete(what, [key for key in before if key not in wanted and not (what == "people" and key in merged)])
         self.told[name, what] = wanted
 

@@ -61,6 +61,7 @@ CANONICAL: Final[dict[Kind, dict[str, str]]] = {
         "text": "text",
         "number": "number",
         "answered_at": "time",
+        "measure": "text",  # nps or csat, where the vendor says so itself; else the question's name tells, or the survey's
     },
     Kind.EVENT: {"name": "text", "time": "time", "properties": "json"},
     Kind.DEAL: {"stage": "text", "won": "boolean", "amount": "money", "currency": "text", "closed_at": "time"},
@@ -417,6 +418,13 @@ def m008_record_slices(db: Database) -> None:
 def m009_refusals(db: Database) -> None:
     """Who said no, by the record that told of it: found by the address that it had."""
     _statements(db, "CREATE INDEX consents_refusals ON consents (subject_id) WHERE state = 'denied';")
+
+
+@migrations()
+def m010_measures(db: Database) -> None:
+    """What a score measures, for answers of before: newer stores have the column from the beginning (m003)."""
+    if "measure" not in db["answers"].columns_dict:
+        _statements(db, "ALTER TABLE answers ADD COLUMN measure TEXT;")
 
 
 def known_migrations() -> frozenset[str]:

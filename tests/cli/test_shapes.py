@@ -36,6 +36,7 @@ TOP = {
     "resume regions": {"resumed", "was_paused"},
     "retire": {"retired"},
     "rebind exports --yes": {"rebound"},
+    "connect exports --forget": {"connection", "forgotten", "revoke"},
     "init --config new.toml": {"config"},
     "init --schema": {"schema"},
 }

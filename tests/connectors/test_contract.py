@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from support.suite import DESTINATIONS, NAMES, ONLINE, SOURCES, examples_of, pages_of, pull_all, sandbox_of, streams_of
+from support.suite import DESTINATIONS, NAMES, ONLINE, SOURCES, api_of, examples_of, pages_of, pull_all, streams_of
 
 from core.contract import UNSUPPORTED, Deletions, Op, Result, Verdict, pick
 from core.errors import AuthError, ConfigError
@@ -132,7 +132,7 @@ def test_the_core_names_no_vendor():
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_full_pull_ends_and_its_keys_are_unique(name: str, sandbox_api: Any):
-    api = sandbox_api(name, sandbox_of(name))
+    api = api_of(name, sandbox_api)
     for stream in streams_of(name, api).values():
         keys: list[str] = []
         for page in pages_of(api, stream):
@@ -145,12 +145,12 @@ def test_a_full_pull_ends_and_its_keys_are_unique(name: str, sandbox_api: Any):
 
 @pytest.mark.parametrize("name", ONLINE)
 def test_check_passes_with_the_right_key_and_says_what_to_do_with_a_wrong_one(name: str, sandbox_api: Any):
-    api = sandbox_api(name, sandbox_of(name))
+    api = api_of(name, sandbox_api)
     check = load_connector(name).check
     assert check is not None
     assert {step.result for step in check(api)} <= {Result.PASSED, Result.SKIPPED}
 
-    wrong = sandbox_api(name, sandbox_of(name), **_wrong_key(load_connector(name), api))
+    wrong = api_of(name, sandbox_api, **_wrong_key(load_connector(name), api))
     if name in TELLS_NOBODY:
         assert [step.remedy for step in check(wrong) if step.result is Result.SKIPPED]
         return
@@ -174,7 +174,7 @@ def _wrong_key(connector: Connector, api: Any) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", ONLINE)
 def test_the_account_is_told_and_stays(name: str, sandbox_api: Any):
-    api = sandbox_api(name, sandbox_of(name))
+    api = api_of(name, sandbox_api)
     connector = load_connector(name)
 
     assert connector.account(api)
@@ -183,7 +183,7 @@ def test_the_account_is_told_and_stays(name: str, sandbox_api: Any):
 
 @pytest.mark.parametrize("name", DESTINATIONS)
 def test_pushing_twice_is_pushing_once_and_removal_undoes_it(name: str, sandbox_api: Any):
-    api = sandbox_api(name, sandbox_of(name))
+    api = api_of(name, sandbox_api)
     for example in examples_of(name, api):
         audience, refs, began = example.audience, example.refs, len(api.sandbox.change_log)
         assert len(refs) == 8
@@ -216,7 +216,7 @@ def test_pushing_twice_is_pushing_once_and_removal_undoes_it(name: str, sandbox_
 
 @pytest.mark.parametrize("name", DESTINATIONS)
 def test_members_reads_back_what_was_pushed(name: str, sandbox_api: Any):
-    api = sandbox_api(name, sandbox_of(name))
+    api = api_of(name, sandbox_api)
     for example in examples_of(name, api):
         audience_id = example.create(api)
         example.apply(api, audience_id, example.refs, [])

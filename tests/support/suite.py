@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from core.contract import Audience, Change, Outcome, Ref, Sandbox, Verdict, chunks, pick
+from core.contract import Audience, Change, OAuth2, Outcome, Ref, Sandbox, Verdict, chunks, pick
 from core.registry import connector_names, load_connector
 from support.world import load_everything
 
@@ -26,6 +26,17 @@ def sandbox_of(name: str) -> Sandbox:
     sandbox = load_connector(name).sandbox(now=lambda: NOW, rate_factor=1000)
     load_everything(sandbox, people=PEOPLE)
     return sandbox
+
+
+def api_of(name: str, sandbox_api: Callable[..., Any], **options: Any) -> Any:
+    """Return an api against `sandbox_of`, both a thousand times as patient: what limits do is tested elsewhere."""
+    limits = [replace(limit, amount=limit.amount * 1000) for limit in load_connector(name).manifest.limits]
+    return sandbox_api(name, sandbox_of(name), limits=limits, **options)
+
+
+def renews(name: str, api: Any) -> bool:
+    """Tell whether a single 401 is survived, because there are new credentials to be had."""
+    return isinstance(load_connector(name).auth(api.settings), OAuth2)
 
 
 def streams_of(name: str, api: Any) -> dict[str, Any]:
@@ -66,8 +77,13 @@ class Example:
         for job in {outcome.job for outcome in outcomes if outcome.verdict is Verdict.PENDING}:
             assert job is not None
             settled = api.poll(lambda job=job: self.audience.settle(api, audience_id, job), every_s=1, limit_s=60)
-            outcomes = [settled[one.ref.remote_id] if one.job == job else one for one in outcomes]
+            outcomes = [_settled(one, settled) if one.job == job else one for one in outcomes]
         return outcomes
+
+
+def _settled(outcome: Outcome, settled: Mapping[str, Outcome]) -> Outcome:
+    found = settled.get(outcome.ref.remote_id) or settled[outcome.ref.handle or ""]
+    return replace(found, ref=outcome.ref) if found.ref.remote_id != outcome.ref.remote_id else found
 
 
 def examples_of(name: str, api: Any) -> Iterator[Example]:

@@ -31,8 +31,8 @@ def make_world(now: datetime, *, people: int = 2000, seed: int = 7, several_addr
     return world
 
 
-def add_shop(world: World, random: Random) -> list[Person]:
-    """Add a shop with one to five people, of whom the first pays."""
+def add_shop(world: World, random: Random, *, since: datetime | None = None) -> list[Person]:
+    """Add a shop with one to five people, of whom the first pays; they do nothing in the product before *since*."""
     number = world.number()
     country = random.choices(list(FIRST), weights=(34, 20, 16, 14, 4, 12))[0]
     age = timedelta(days=random.randint(20, 700))
@@ -51,7 +51,7 @@ def add_shop(world: World, random: Random) -> list[Person]:
         subscribe(world, random, people[0])
     for person in people:
         if person.user_id:
-            live(world, random, person, since=shop.created_at)
+            live(world, random, person, since=since or shop.created_at)
     return people
 
 

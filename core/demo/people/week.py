@@ -36,7 +36,7 @@ def live_a_week(world: World, *, seed: int = 8, merges: bool = True) -> Week:
     world.now += WEEK
     everyone = [person for person in world.people if not person.staff]
     for _ in range(12):
-        week.new += add_shop(world, random)
+        week.new += add_shop(world, random, since=world.now - WEEK)
     week.activated = _activate(world, random, everyone)
     week.churned = _churn(world, random, everyone)
     week.failing = _fail(world, random, everyone)
