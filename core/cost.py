@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fnmatch import fnmatch
 
-from core.contract import Manifest
+from core.contract import Limit, Manifest
 from core.plan import Plan
 
 
@@ -19,5 +20,12 @@ def priced(plan: Plan, manifest: Manifest) -> Plan:
     requests += -(-len(plan.creates) // audience.max_batch)
     if plan.draft.bound.row is None and (plan.size or audience.whole) and not plan.whole_held:
         requests += 1
-    paces = [limit.per_s * limit.cost / limit.amount for limit in manifest.limits if not limit.paths]
+    limits = [
+        limit for limit in manifest.limits if not limit.paths or any(fnmatch(audience.path, glob) for glob in limit.paths)
+    ]
+    paces = [limit.per_s * limit.cost / limit.amount for limit in limits]
     return replace(plan, requests=requests, seconds=requests * max(paces, default=0.0))
+
+
+def _holds(limit: Limit, path: str) -> bool:
+    return not limit.paths or any(fnmatch(path, glob) for glob in limit.paths)

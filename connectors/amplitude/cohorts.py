@@ -32,6 +32,7 @@ class Cohort(Audience):
     key_kind = "user_id"
     max_batch = MAX_IDS
     concurrency = 1  # Quirk 16: one request at a time for each cohort
+    path = "/api/3/cohorts/membership"
     repeat = "safe"  # putting in twice is putting in once
     seeded = True
 

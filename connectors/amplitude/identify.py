@@ -32,6 +32,7 @@ class Field(Audience):
     key_kind = "user_id"
     max_batch = MAX_USERS
     concurrency = 1
+    path = "/identify"
     repeat = "safe"  # setting it twice is setting it once
 
     def check_name(self, name: str) -> str | None:

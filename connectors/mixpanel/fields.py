@@ -31,6 +31,7 @@ class Property(Audience):
     key_kind = "user_id"
     max_batch = MAX_UPDATES
     concurrency = 4
+    path = UPDATES
     repeat = "safe"  # the same value twice is the same value
     ids_from = "profiles"
     find_batch = 1000  # one page of an answer

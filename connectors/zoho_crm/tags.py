@@ -65,6 +65,7 @@ class Tag(Audience):
 
     max_batch = MAX_TAGGED
     concurrency = 4  # of the ten heavy calls at once that all apps of the organisation have together (Quirk 22)
+    path = "/crm/v8/Contacts/actions/add_tags"
     repeat = "safe"  # tagging twice is tagging once; add-tags.html
     ids_from = "contacts"
     find_batch = 2_000

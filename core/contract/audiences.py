@@ -120,6 +120,8 @@ class Audience:
     """Batches under way at once."""
     repeat: ClassVar[Literal["safe", "side_effects"]] = "safe"
     """`side_effects`: sending twice does more than sending once, so the core reads before it sends again."""
+    path: ClassVar[str] = ""
+    """Where `apply` writes, as the globs of the manifest's limits see it; tells how long a plan takes."""
     ids_from: ClassVar[str | None] = None
     """This connection's own stream whose record keys are remote ids; asked before `find`."""
     whole: ClassVar[bool] = False
