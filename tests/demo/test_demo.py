@@ -3,52 +3,26 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shlex
 import signal
-import stat
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import structlog
 from click.testing import CliRunner
+from demo_stories import PEOPLE, FirstDay
 
 import core.demo.perform
 from core.cli import main
 from core.demo.people.loss import lose_half_of_the_crm
 from core.demo.people.make import make_world
 from core.demo.people.truth import truth
-from core.demo.story import Lists, Story
-
-PEOPLE = 160
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """Commands set the log up; other tests of this process shall not notice."""
-    root, config = logging.getLogger(), structlog.get_config()
-    handlers, level = list(root.handlers), root.level
-    yield
-    structlog.configure(**config)
-    root.handlers[:] = handlers
-    root.setLevel(level)
-
-
-class FirstDay(Story):
-    """The story up to the first sync."""
-
-    def tell(self, stack: ExitStack) -> None:
-        self.size = PEOPLE
-        self._set_the_stage(stack)
-        assert 0o600 == stat.S_IMODE(self.config.stat().st_mode)
-        self._first_day()
+from core.demo.story import Lists
 
 
 class Tampered(FirstDay):
