@@ -218,7 +218,7 @@ def settle(conn: sqlite3.Connection) -> None:
     """Give the subjects that were pulled since the last time exactly the identifiers that they came with."""
     conn.execute(
         "INSERT OR IGNORE INTO identifiers (kind, value, is_company) "
-        "SELECT kind, value, is_company FROM fresh_identifiers ORDER BY kind, value"
+        "SELECT kind, value, is_company FROM fresh_identifiers ORDER BY subject_id, position"  # near each other in every table
     )
     conn.execute("DELETE FROM subject_identifiers WHERE subject_id IN (SELECT subject_id FROM fresh_identifiers)")
     conn.execute(

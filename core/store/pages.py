@@ -45,10 +45,14 @@ class RecordStore:
     def prepare(self, records: Sequence[Record]) -> Prepared[Item]:
         """Read keys and content hashes; asks no database."""
         keys = record_keys(self._stream, records)
-        if keys is not None and (digests := self._digests(records)) is not None:
-            return Prepared(
-                dict(zip(keys, zip(digests, records, strict=True), strict=True)), [], len(keys), fingerprint(digests)
-            )
+        if keys is not None:
+            try:
+                digests = self._digests(records)
+            except (TypeError, ValueError):
+                pass  # of which record is found out one by one
+            else:
+                items = zip(digests, records, strict=True)
+                return Prepared(dict(zip(keys, items, strict=True)), [], len(keys), fingerprint(digests))
         found: dict[str, Item] = {}
         bad: list[BadRecord] = []
         for at, record in enumerate(records):
@@ -57,21 +61,18 @@ class RecordStore:
                 bad.append(key._replace(ref=f"record {at} of a page"))
                 continue
             try:
-                found[key] = self._digest(encode(record)), record
+                found[key] = self._digests([record])[0], record
             except (TypeError, ValueError) as error:  # a lone surrogate, or what no JSON has
                 bad.append(BadRecord(key, f"cannot be stored ({type(error).__name__})"))
         return Prepared(found, bad, len(records), fingerprint(digest for digest, _ in found.values()))
 
-    def _digests(self, records: Sequence[Record]) -> list[bytes] | None:
-        try:
-            return [self._digest(encode(record)) for record in records]
-        except (TypeError, ValueError):
-            return None
-
-    def _digest(self, encoded: bytes) -> bytes:
-        digest = self._salt.copy()
-        digest.update(encoded)
-        return bytes(digest.digest())
+    def _digests(self, records: Sequence[Record]) -> list[bytes]:
+        salted, digests = self._salt.copy, []
+        for record in records:
+            digest = salted()
+            digest.update(encode(record))
+            digests.append(digest.digest())
+        return digests
 
     def store(self, conn: sqlite3.Connection, page: Prepared[Item], *, slice_: str, run_id: int, now: int) -> Stored:
         """Store what is new or changed; what is not is only noted as seen."""
