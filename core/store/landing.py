@@ -163,8 +163,8 @@ class Landing:
         integers = tuple(at for at, value in enumerate(flat.values()) if type(value) is int)
         return itemgetter(*order), integers
 
-    def by_column(self, page: Columns) -> list[tuple[Any, ...]] | None:
-        """Return what `read` gives for each record of a page; None where a record has to be looked at by itself."""
+    def by_column(self, page: Columns) -> list[Sequence[Any]] | None:
+        """Return what `read` gives for the records of a page, turned; None where a record has to be looked at by itself."""
         flat = page.flat() if self._columns_of is flatten else None
         if flat is None or not self._seen.issuperset(flat) or not self._missing.isdisjoint(flat):
             return None
@@ -176,7 +176,7 @@ class Landing:
             if at is None or values is None:
                 return None
             columns[at + 1] = values
-        return list(zip(*columns, strict=True))
+        return columns
 
     def _converted(self, at: int, column: Column) -> Sequence[Any] | None:
         """Return the values of a column as they are stored, or None where it must be widened first."""

@@ -42,12 +42,12 @@ class MeaningReader:
     def read(self, conn: sqlite3.Connection, items: Mapping[str, Item], ids: Mapping[str, int], now: int) -> Said:
         """Return what *items* say, which are records by key; *ids* are their subjects. May add and widen columns."""
         page = Columns.of([record for _, record in items.values()])
-        values = None if page is None else self._landing.by_column(page)
-        said = None if page is None or values is None else self._by_column(page, values, items, ids)
-        return said or self._one_by_one(conn, values, items, ids, now)
+        landing = None if page is None else self._landing.by_column(page)
+        said = None if page is None or landing is None else self._by_column(page, landing, items, ids)
+        return said or self._one_by_one(conn, landing, items, ids, now)
 
     def _by_column(
-        self, page: Columns, values: list[tuple[Any, ...]], items: Mapping[str, Item], ids: Mapping[str, int]
+        self, page: Columns, landing: list[Sequence[Any]], items: Mapping[str, Item], ids: Mapping[str, int]
     ) -> Said | None:
         try:
             identifiers = self._identifiers.by_column(page)
@@ -59,19 +59,25 @@ class MeaningReader:
             return None
         if columns is None:
             return None
-        rows = list(zip(items, ids.values(), items, *columns, strict=True))
-        return Said(_landing_rows(values, items, ids), {self._rows.kind: rows}, _fresh_columns(identifiers, ids), [])
+        digests = [digest for digest, _ in items.values()]
+        return Said(
+            list(zip(items, ids.values(), digests, *landing, strict=True)),
+            {self._rows.kind: list(zip(items, ids.values(), items, *columns, strict=True))},
+            _fresh_columns(identifiers, ids),
+            [],
+        )
 
     def _one_by_one(
         self,
         conn: sqlite3.Connection,
-        values: list[tuple[Any, ...]] | None,
+        landing: list[Sequence[Any]] | None,
         items: Mapping[str, Item],
         ids: Mapping[str, int],
         now: int,
     ) -> Said:
-        """As `read`; *values* are the landing rows where those could be read by column."""
+        """As `read`; *landing* are the landing rows, turned, where those could be read by column."""
         said = Said([], {}, [], [])
+        values = None if landing is None else list(zip(*landing, strict=True))
         read: dict[str, Sequence[Any]] = {}
         before = len(self._landing.changes)
         for at, (key, (_, record)) in enumerate(items.items()):
@@ -96,11 +102,6 @@ class MeaningReader:
         companies = self._identifiers.companies(record, described, is_company=self._kind is Kind.COMPANY)
         stored = [(row.kind, (key, subject_id, row.key, *row.values)) for row in rows]
         return stored, fresh(subject_id, Seen(key, people, companies))
-
-
-def _landing_rows(values: list[tuple[Any, ...]], items: Mapping[str, Item], ids: Mapping[str, int]) -> list[LandingRow]:
-    found = zip(items.items(), ids.values(), values, strict=True)
-    return [(key, id_, digest, *row) for (key, (digest, _)), id_, row in found]
 
 
 def _fresh_columns(columns: Sequence[IdentifierColumn], ids: Mapping[str, int]) -> list[FreshIdentifier]:
