@@ -13,7 +13,7 @@ import httpx
 
 from core.contract import Auth, Basic, Bearer, HeaderKey, OAuth2, QueryKey
 from core.log import hide
-from core.tokens import TokenKeeper
+from core.tokens import Token
 
 
 class Signer(Protocol):
@@ -31,6 +31,16 @@ class Signer(Protocol):
 
     def base_url(self) -> str | None:
         """Return the base URL that came with the credentials."""
+
+
+class Tokens(Protocol):
+    """Where OAuth 2 tokens come from: `core.tokens.TokenKeeper`, or one token that is only tried."""
+
+    def token(self) -> Token:
+        """Return a token that is good for a while."""
+
+    def renew(self, refused: str) -> Token:
+        """Return another token than *refused*."""
 
 
 class Unsigned:
@@ -70,25 +80,25 @@ class QuerySigner(Unsigned):
 
 
 class TokenSigner:
-    """OAuth 2: the token is the keeper's business."""
+    """OAuth 2: where the token comes from is not its business."""
 
-    def __init__(self, keeper: TokenKeeper, auth: OAuth2) -> None:
-        self._keeper = keeper
+    def __init__(self, tokens: Tokens, auth: OAuth2) -> None:
+        self._tokens = tokens
         self._scheme = auth.scheme
         self.refresh_on = auth.refresh_on
 
     def sign(self, request: httpx.Request) -> None:
-        request.headers["authorization"] = f"{self._scheme} {self._keeper.token().access_token}"
+        request.headers["authorization"] = f"{self._scheme} {self._tokens.token().access_token}"
 
     def renew(self, refused: httpx.Request) -> None:
-        self._keeper.renew(refused.headers.get("authorization", "").removeprefix(f"{self._scheme} "))
+        self._tokens.renew(refused.headers.get("authorization", "").removeprefix(f"{self._scheme} "))
 
     def base_url(self) -> str | None:
-        return self._keeper.token().base_url
+        return self._tokens.token().base_url
 
 
-def make_signer(auth: Auth, keeper: TokenKeeper | None) -> Signer:
-    """Return the signer for *auth*; *keeper* is for `OAuth2`."""
+def make_signer(auth: Auth, tokens: Tokens | None) -> Signer:
+    """Return the signer for *auth*; *tokens* is for `OAuth2`."""
     match auth:
         case None:
             return Unsigned()
@@ -107,6 +117,6 @@ def make_signer(auth: Auth, keeper: TokenKeeper | None) -> Signer:
             hide(auth.value)
             return QuerySigner(auth.name, auth.value.get_secret_value())
         case OAuth2():
-            if keeper is None:
-                raise TypeError("OAuth2 needs a token keeper")
-            return TokenSigner(keeper, auth)
+            if tokens is None:
+                raise TypeError("OAuth2 needs tokens")
+            return TokenSigner(tokens, auth)

@@ -7,7 +7,6 @@ Moves come first, so that the way out and the way in of one member fall into one
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
 from typing import Final
 
@@ -80,7 +79,7 @@ class Batches:
 
     def _merged(self, entries: Sequence[Entry]) -> list[Entry]:
         winners = reach.merged_into(self.store.conn, self.stream_id, [e.remote_id for e in entries if e.remote_id])
-        return [replace(e, remote_id=winners.get(str(e.remote_id), e.remote_id)) for e in entries]
+        return [reach.as_merged(e, winners) for e in entries]
 
     def removes(self) -> Iterator[Item]:
         """Yield everybody to be taken out, moves first."""

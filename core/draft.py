@@ -279,7 +279,7 @@ class Drafting:
     def as_merged(self, entries: list[Entry]) -> list[Entry]:
         """Return *entries* with the objects that the vendor made of theirs: one that lives on as a wanted one is not to go."""
         winners = reach.merged_into(self.conn, self.stream_id, {str(e.remote_id) for e in entries if e.remote_id})
-        return [replace(e, remote_id=winners[e.remote_id]) if e.remote_id in winners else e for e in entries]
+        return [reach.as_merged(e, winners) for e in entries]
 
     def held_by_others(self, entries: list[Entry]) -> frozenset[str]:
         """Hand over each of *entries* that another wanted profile holds; return their keys."""

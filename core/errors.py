@@ -132,7 +132,15 @@ class RateLimited(TransientError):  # noqa: N818
 
 
 class AuthError(ConnectorError):
-    """Stop this connection; a person must act: the key is wrong, revoked, or lacks a permission."""
+    """
+    Stop this connection; a person must act: the key is wrong, revoked, or lacks a permission.
+
+    *may_pass*: the vendor is known to refuse good credentials now and then, so it is asked again a few times first.
+    """
+
+    def __init__(self, message: str, *, may_pass: bool = False, **where: object) -> None:
+        super().__init__(message, **where)  # type: ignore[arg-type]  # the same keywords, passed on
+        self.may_pass = may_pass
 
 
 class QuotaExhausted(ConnectorError):  # noqa: N818

@@ -119,6 +119,7 @@ class Hub:
             clock=self.clock,
             stop=self.stop,
             sleep=self._sleep,
+            tokens=self.config.workspace.tokens,
         )
 
 

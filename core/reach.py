@@ -11,7 +11,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pyroaring import BitMap
@@ -19,6 +19,7 @@ from pyroaring import BitMap
 from core.clock import from_us
 from core.contract import Api, Audience, Ref
 from core.store.audiences import chunks
+from core.store.ledger import Entry
 
 Memory = dict[str, tuple[Ref, ...]]
 """Who a destination said it knows under each key."""
@@ -142,6 +143,12 @@ def merged_into(conn: sqlite3.Connection, stream_id: int | None, refs: Iterable[
         if winner != ref:
             found[ref] = winner
     return found
+
+
+def as_merged(entry: Entry, winners: Mapping[str, str]) -> Entry:
+    """Return *entry* with the object that its own was merged into, a record of the stream: those are of no other type."""
+    winner = winners.get(str(entry.remote_id))
+    return entry if winner is None else replace(entry, remote_id=winner, object=None)
 
 
 @dataclass(slots=True)

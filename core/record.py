@@ -61,30 +61,44 @@ class Recorder:
         return intent_id
 
     def settle(
-        self, intent_id: int, results: Sequence[tuple[Member, Outcome]], *, unsure: bool = False, updates: BitMap | None = None
+        self,
+        intent_id: int,
+        results: Sequence[tuple[Member, Outcome]],
+        *,
+        unsure: bool = False,
+        updates: BitMap | None = None,
+        approved: bool = False,
     ) -> Counter[tuple[str, str]]:
         """
         Write what became of members of an intent.
 
         *unsure*: they may have been sent before, so what "was so already" may be our own doing. *updates* are profiles who
-        were ours before and are not counted as added.
+        were ours before and are not counted as added. *approved*: none counts for the guards, as noted when a job took them.
         """
         with self.store.atomic() as conn:
             self.lease.check(conn)
-            return self._settle(conn, intent_id, results, unsure, updates if updates is not None else BitMap())
+            return self._settle(conn, intent_id, results, unsure, updates if updates is not None else BitMap(), approved)
 
     def _settle(
-        self, conn: sqlite3.Connection, intent_id: int, results: Sequence[tuple[Member, Outcome]], unsure: bool, updates: BitMap
+        self,
+        conn: sqlite3.Connection,
+        intent_id: int,
+        results: Sequence[tuple[Member, Outcome]],
+        unsure: bool,
+        updates: BitMap,
+        approved: bool,
     ) -> Counter[tuple[str, str]]:
         at = to_us(self.clock())
         pending = [(m, o) for m, o in results if o.verdict is Verdict.PENDING]
         final = [(m, o) for m, o in results if o.verdict is not Verdict.PENDING]
-        for job in dict.fromkeys(o.job or "" for _, o in pending):
-            intents.hand_to_job(conn, intent_id, [m for m, o in pending if (o.job or "") == job], job, at=at)
+        jobs = [(o.job or "", self._exempt(m)) for m, o in pending]
+        for job, exempt in dict.fromkeys(jobs):
+            handed = [m for (m, _), taken in zip(pending, jobs, strict=True) if taken == (job, exempt)]
+            intents.hand_to_job(conn, intent_id, handed, job, at=at, approved=exempt)
         before = ledger.of_keys(conn, self.row.id, [m.member_key for m, _ in final])
         touched = self._write(conn, final, before, unsure, at)
         self._bury(conn, final, at)
-        self._count(conn, final, updates)
+        self._count(conn, final, updates, approved or not self.counts)
         intents.settle(conn, intent_id, [(m, o.verdict, o.reason) for m, o in final], at=at)
         settled = _profiles([m for m, _ in final]) - _profiles([m for m, _ in pending])
         audiences.refresh(conn, self.row.id, touched, waiting=BitMap(), settled=settled)
@@ -121,7 +135,12 @@ class Recorder:
         ]
         bury_members(conn, refused, sync=self.label, run_id=self.run_id, at=at, **where)  # type: ignore[arg-type]
 
-    def _count(self, conn: sqlite3.Connection, final: Iterable[tuple[Member, Outcome]], updates: BitMap) -> None:
+    def _exempt(self, member: Member) -> bool:
+        """Whether a member on its way in a job is not to be counted when the job has ended, in whichever run that is."""
+        approved = self.approved_adds if member.op is Op.ADD else self.approved_removes
+        return not self.counts or (member.profile_id is not None and member.profile_id in approved)
+
+    def _count(self, conn: sqlite3.Connection, final: Iterable[tuple[Member, Outcome]], updates: BitMap, exempt: bool) -> None:
         adds, removes = BitMap(), BitMap()
         for member, outcome in final:
             if member.profile_id is None:
@@ -138,8 +157,8 @@ class Recorder:
             at=self.began_at,
             adds=len(adds),
             removes=len(removes),
-            approved_adds=len(adds & self.approved_adds) if self.counts else len(adds),
-            approved_removes=len(removes & self.approved_removes) if self.counts else len(removes),
+            approved_adds=len(adds if exempt else adds & self.approved_adds),
+            approved_removes=len(removes if exempt else removes & self.approved_removes),
             owned_before=self.owned_before,
         )
 

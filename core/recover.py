@@ -47,13 +47,13 @@ def _settle_job(recorder: Recorder, audience: Audience, intent: Intent, api: Cal
     if outcomes is None:
         return True
     results = [(m, _of(outcomes, m)) for m in intent.members]
-    recorder.settle(intent.id, results)
+    recorder.settle(intent.id, results, approved=intent.approved)
     return True
 
 
 def _of(outcomes: Mapping[str, Outcome], member: Member) -> Outcome:
     # whom the vendor leaves out was not confirmed: planned anew
-    found = outcomes.get(member.ref.remote_id)
+    found = outcomes.get(member.ref.remote_id) or outcomes.get(member.ref.handle or "")
     if found is None or found.verdict is Verdict.PENDING:
         return Outcome(member.ref, Verdict.RETRY, reason="not in the job's answer")
     return found

@@ -11,6 +11,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
@@ -61,6 +62,15 @@ class Connector:
     def classify(self) -> Callable[[ResponseView], ConnectorError | None] | None:
         """Asked first on every response: an error to raise, or None to let the table of statuses decide."""
         return getattr(self.module, "classify", None)
+
+    @property
+    def rest_until(self) -> Callable[[ResponseView, Any], datetime | None] | None:
+        """
+        Asked on every response that is no error, with the settings: until when to leave the vendor alone after it, or None.
+
+        The answer stands; requests before that time are a pause of the connection.
+        """
+        return getattr(self.module, "rest_until", None)
 
     @property
     def check(self) -> Callable[[Api], Iterable[CheckStep]] | None:

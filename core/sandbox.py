@@ -1,5 +1,5 @@
 """
-Serves vendors' sandboxes on loopback, for the demo and the tests: uvicorn, one port and one thread each.
+Serves vendors' sandboxes on loopback, for the demo and the tests: one port and one thread each.
 
 Between the wire and a sandbox stands a hook that may spoil a request: another answer, a lost connection, a body cut short, a
 delay.
@@ -11,19 +11,15 @@ import asyncio
 import itertools
 import socket
 import struct
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.contract import Fault, Sandbox
-
-START_LIMIT_S: Final = 10.0
+from core.serving import Server
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,60 +151,7 @@ async def _answer(
     await send({"type": "http.response.body", "body": body, "more_body": more})
 
 
-class _Prompt(uvicorn.Server):
-    """A uvicorn that is told to stop instead of looking every tenth of a second whether it should."""
-
-    running = False
-
-    async def main_loop(self) -> None:
-        self._loop, self._told = asyncio.get_running_loop(), asyncio.Event()
-        await self.on_tick(0)
-        self.running = True
-        await self._told.wait()
-
-    def tell(self) -> None:
-        """Stop; from any thread."""
-        self.should_exit = True
-        self._loop.call_soon_threadsafe(self._told.set)
-
-
-class _Server:
-    """One uvicorn in one thread."""
-
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._socket = socket.create_server(("127.0.0.1", 0), backlog=256)
-        # asyncio sets it only where the socket names its protocol, and create_server's does not: 40 ms a request
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.served = Served(sandbox, self._socket.getsockname()[1])
-        config = uvicorn.Config(
-            _Spoiled(self.served), log_config=None, log_level="critical", access_log=False, lifespan="off", http="h11",
-            ws="none", proxy_headers=False, server_header=False, timeout_keep_alive=30, timeout_graceful_shutdown=1,
-        )  # fmt: skip
-        self._server = _Prompt(config)
-        self._thread = threading.Thread(target=self._run, name=f"sandbox-{self._socket.getsockname()[1]}", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        with self._socket:
-            self._server.run(sockets=[self._socket])
-
-    def wait(self) -> None:
-        """Return once it answers."""
-        until = time.monotonic() + START_LIMIT_S
-        while not self._server.running:
-            if not self._thread.is_alive() or time.monotonic() > until:
-                raise RuntimeError("a sandbox did not start")
-            time.sleep(0.002)
-
-    def ask_to_stop(self) -> None:
-        if self._thread.is_alive():
-            self._server.tell()
-
-    def join(self) -> None:
-        self._thread.join(timeout=START_LIMIT_S)
-
-
-def _ask_to_stop(servers: Iterable[_Server]) -> None:
+def _ask_to_stop(servers: Iterable[Server]) -> None:
     for server in servers:
         server.ask_to_stop()
 
@@ -217,15 +160,18 @@ def _ask_to_stop(servers: Iterable[_Server]) -> None:
 def serve(sandboxes: Mapping[str, Sandbox]) -> Iterator[Mapping[str, Served]]:
     """Serve each sandbox on a port of its own until the block ends."""
     with ExitStack() as stack:
-        servers: dict[str, _Server] = {}
+        servers: dict[str, Server] = {}
+        served: dict[str, Served] = {}
         for name, sandbox in sandboxes.items():
-            servers[name] = server = _Server(sandbox)
+            servers[name] = server = Server()
+            served[name] = Served(sandbox, server.port)
+            server.start(_Spoiled(served[name]))
             stack.callback(server.join)
         # all are told before any is waited for, so that stopping takes as long as the slowest
         stack.callback(_ask_to_stop, servers.values())
         for server in servers.values():
             server.wait()
-        yield {name: server.served for name, server in servers.items()}
+        yield served
 
 
 def as_settings(served: Served) -> dict[str, Any]:

@@ -6,10 +6,11 @@ Fixtures that every test may use: a settable clock, a temporary store, and apis 
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,8 +20,9 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # `support` is importable from every folder of tests
+os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"  # nobody's own, in subprocesses neither
 
-from core.contract import Sandbox, Settings
+from core.contract import Limit, Sandbox, Settings
 from core.http import HttpApi, open_api
 from core.registry import Connector, load_connector
 from core.sandbox import Served, as_settings, serve
@@ -110,16 +112,23 @@ def fake_api(store_path: Path, tmp_path: Path, clock: SettableClock) -> Iterator
 
 @pytest.fixture
 def sandbox_api(fake_api: Callable[..., TestApi]) -> Iterator[Callable[..., TestApi]]:
-    """`sandbox_api(connector, sandbox=None, **settings)`: an api against a served sandbox; `.slept`, `.sandbox`, `.served`."""
+    """
+    `sandbox_api(connector, sandbox=None, limits=None, **settings)`: an api against a served sandbox; `.slept`, `.sandbox`,
+    `.served`. *limits* stand in for the manifest's.
+    """
     with ExitStack() as stack:
 
         def make(
-            of: str | Connector | ModuleType, sandbox: Sandbox | None = None, timeout_s: float | None = None, **settings: Any
+            of: str | Connector | ModuleType,
+            sandbox: Sandbox | None = None,
+            timeout_s: float | None = None,
+            limits: Sequence[Limit] | None = None,
+            **settings: Any,
         ) -> TestApi:
             connector = _connector(of)
             served = stack.enter_context(serve({connector.name: sandbox or connector.sandbox()}))[connector.name]
             options = {} if timeout_s is None else {"timeout": timeout_s}
-            api = fake_api(connector, {**as_settings(served), **settings}, **options)
+            api = fake_api(connector, {**as_settings(served), **settings}, limits=limits, **options)
             api.served, api.sandbox = served, served.sandbox
             return api
 

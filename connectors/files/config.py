@@ -31,7 +31,7 @@ CANONICAL: Final[dict[Kind, tuple[str, ...]]] = {
         "cancel_requested_at", "ended_at",
     ),
     Kind.PAYMENT: ("amount", "refunded", "currency", "status", "paid_at"),
-    Kind.ANSWER: ("survey", "question", "kind", "choice", "text", "number", "answered_at"),
+    Kind.ANSWER: ("survey", "question", "kind", "choice", "text", "number", "answered_at", "measure"),
     Kind.EVENT: (),
     Kind.DEAL: ("stage", "won", "amount", "currency", "closed_at"),
     Kind.TICKET: ("status", "priority", "score", "opened_at", "closed_at"),

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from connectors.hubspot import mapping, vendor
 from connectors.hubspot.answers import classify
@@ -27,9 +27,11 @@ from core.contract import (
     Kind,
     Limit,
     Manifest,
+    OAuth2,
     Page,
     Pick,
     Stream,
+    one_way,
 )
 from core.contract import Settings as BaseSettings
 
@@ -52,13 +54,28 @@ MANIFEST = Manifest(
     api_version=vendor.API_VERSION,
     limits=(GENERAL, SEARCH),
     checked_on=date(2026, 11, 21),
+    scopes={
+        **{
+            f"crm.{what}.{of}.read": f"to pull {of}"
+            for of in ("contacts", "companies", "deals")
+            for what in ("objects", "schemas")
+        },
+        "crm.lists.read": "to push lists",
+        "crm.lists.write": "to push lists",
+        "crm.objects.contacts.write": "to create contacts, where a sync says create_missing = true",
+    },
 )
 
 
 class Settings(BaseSettings):
     """The keys of a `[connections.NAME]` table with `connector = "hubspot"`."""
 
-    token: SecretStr = Field(description="A service key, or the token of an existing private app.")
+    token: SecretStr | None = Field(None, description="A service key, or the token of an existing private app.")
+    client_id: str | None = Field(
+        None, description="Instead of token: the id of an app of your own at HubSpot, for `tagalong connect`."
+    )
+    client_secret: SecretStr | None = Field(None, description="The app's secret.")
+    refresh_token: SecretStr | None = Field(None, description="Where there is one already; else `tagalong connect` gets it.")
     portal_id: str | None = Field(
         None, description="The account's id (Hub ID). Needed only where HubSpot will not tell it; checked where it will."
     )
@@ -68,15 +85,31 @@ class Settings(BaseSettings):
     )
     user_id_property: str | None = Field(None, description="The contact property that holds your product's user id.")
 
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        one_way(self, ("token",), ("client_id", "client_secret", "refresh_token?"))
+        return self
+
     @field_validator("portal_id", mode="before")
     @classmethod
     def _text(cls, value: object) -> object:
         return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def auth(settings: Settings) -> Bearer:
-    """Both kinds of static token are sent alike."""
-    return Bearer(settings.token)
+def auth(settings: Settings) -> Bearer | OAuth2:
+    """Both kinds of static token are sent alike; an app's token comes from signing in (Quirk 25)."""
+    if settings.token is not None:
+        return Bearer(settings.token)
+    return OAuth2(
+        (settings.base_url or MANIFEST.base_url).rstrip("/") + vendor.path("oauth", "token"),
+        client_id=settings.client_id or "",
+        client_secret=settings.client_secret,
+        refresh_token=settings.refresh_token,
+        scopes=vendor.SCOPES,
+        authorize_url=(settings.base_url or vendor.APP_URL).rstrip("/") + "/oauth/authorize",
+        authorize_params={"optional_scope": " ".join(vendor.OPTIONAL_SCOPES)},
+        revoke_hint="Settings > Integrations > Connected Apps > the app > Actions > Uninstall",
+    )
 
 
 def streams(settings: Settings) -> Iterable[Stream]:

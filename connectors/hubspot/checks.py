@@ -11,6 +11,8 @@ from connectors.hubspot.objects import details, unknown_properties
 from core.contract import Api, CheckStep, Json, Result
 from core.errors import AuthError, ConfigError, ConnectorError, Problem, QuotaExhausted
 
+SIGN_IN = "Make a new service key and set it as token; with client_id, run `tagalong connect` for this connection again."
+
 
 def account(api: Api) -> str:
     """Return the portal's id; the setting `portal_id` where the token may not ask for it (Quirk 18)."""
@@ -41,7 +43,7 @@ def check(api: Api) -> Iterator[CheckStep]:
         portal = CheckStep("account", Result.FAILED, detail=str(error), remedy="Set portal_id to the account's Hub ID.")
     except AuthError as error:
         yield CheckStep("reach", Result.PASSED)
-        yield CheckStep("authenticate", Result.FAILED, detail=str(error), remedy="Make a new service key and set it as token.")
+        yield CheckStep("authenticate", Result.FAILED, detail=str(error), remedy=SIGN_IN)
         return
     except QuotaExhausted as error:
         yield CheckStep("reach", Result.PASSED)

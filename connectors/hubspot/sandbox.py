@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
+from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from connectors.hubspot.sandbox_form import Ask, Refused, Reply
@@ -26,7 +27,7 @@ from connectors.hubspot.sandbox_lists import ListAnswers
 from connectors.hubspot.sandbox_objects import ObjectAnswers
 from connectors.hubspot.sandbox_state import TYPES, State, StoredList
 from connectors.hubspot.vendor import API_VERSION
-from core.contract import ListChange, Sandbox
+from core.contract import Desk, ListChange, Sandbox, Unwelcome
 
 SCOPES: Final = frozenset(
     {"oauth", "crm.lists.read", "crm.lists.write", "crm.objects.contacts.write"}
@@ -77,7 +78,7 @@ class HubSpotSandbox(Sandbox):
     *rate_factor* scales the vendor's limits (None: none are kept), *daily* is the day's allowance, *search_cap* the rows that a
     search can be paged through, *index_lag* how late search sees a change, *membership_cap* the ids that a membership call
     takes, *secondary_emails* whether a batch read by e-mail knows additional addresses, *name_conflict* the status for a list
-    name in use.
+    name in use, *rotates* whether a refresh token is good once. `desk` is where people sign in.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class HubSpotSandbox(Sandbox):
         membership_cap: int = 100_000,
         secondary_emails: bool = False,
         name_conflict: int = 409,
+        rotates: bool = False,
     ) -> None:
         super().__init__(now=now)
         self.token, self.scopes, self.daily, self.rate_factor = token, frozenset(scopes), daily, rate_factor
@@ -103,7 +105,12 @@ class HubSpotSandbox(Sandbox):
         self._lock = threading.RLock()
         self._recent: deque[float] = deque()
         self._searched: deque[float] = deque()
-        self.app = Starlette(routes=[self._route(each) for each in ENDPOINTS])
+        self.desk = Desk(lambda: self.now(), rotates=rotates, more={"token_use": "access_token", "hub_id": portal_id})
+        sign_in = [
+            Route("/oauth/authorize", self._authorize, methods=["GET"]),
+            Route(f"/oauth/{API_VERSION}/token", self._exchange, methods=["POST"]),
+        ]
+        self.app = Starlette(routes=[*(self._route(each) for each in ENDPOINTS), *sign_in])
 
     def settings(self) -> Mapping[str, object]:
         return {"token": self.token}
@@ -133,6 +140,28 @@ class HubSpotSandbox(Sandbox):
     def audiences(self) -> Mapping[str, frozenset[str]]:
         with self._lock:
             return {each.name: frozenset(each.members) for each in self.state.lists.values()}
+
+    def oauth_settings(self) -> Mapping[str, object]:
+        """Return what `settings` does, for a connection that signs in."""
+        return {"client_id": self.desk.client_id, "client_secret": self.desk.client_secret}
+
+    async def _authorize(self, request: Request) -> Response:
+        with self._lock:
+            try:
+                return RedirectResponse(self.desk.authorize(request.query_params), 302)
+            except Unwelcome:
+                return Response("Authorization failed", 400, media_type="text/html")
+
+    async def _exchange(self, request: Request) -> Response:
+        form = dict(parse_qsl((await request.body()).decode(), keep_blank_values=True))
+        with self._lock:
+            try:
+                return JSONResponse(self.desk.token(form))
+            except Unwelcome as refused:  # Quirk 25: words of their own, and no `error`
+                said = {"invalid_client": "BAD_CLIENT_ID", "unsupported_grant_type": "BAD_GRANT_TYPE"}
+                held = "BAD_REFRESH_TOKEN" if "refresh_token" in form else "BAD_AUTH_CODE"
+                status = said.get(str(refused), held)
+                return JSONResponse({"status": status, "message": "missing or unknown", "correlationId": "sandbox"}, 400)
 
     def _route(self, of: _Endpoint) -> Route:
         answer: Callable[[Ask], Reply] = attrgetter(of.handler)(self)
@@ -166,7 +195,8 @@ class HubSpotSandbox(Sandbox):
         return JSONResponse(reply.body, reply.status, headers=headers)
 
     def _admit(self, request: Request, of: _Endpoint) -> None:
-        if request.headers.get("authorization") != f"Bearer {self.token}":
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if scheme != "Bearer" or not (given == self.token or self.desk.welcomes(given)):
             raise Refused(401, "INVALID_AUTHENTICATION", "Authentication credentials not found or expired.")
         if self.requests.total() > self.daily:
             raise _limited("DAILY", "You have reached your daily limit.")

@@ -15,6 +15,17 @@ from core.errors import ProtocolError
 
 API_VERSION: Final = "2026-03"
 """Unsupported from September 2027 on (docs: developer-tooling/platform/versioning)."""
+APP_URL: Final = "https://app.hubspot.com"
+"""Where a person signs in; it leads on to the portal's own data centre."""
+SCOPES: Final = (
+    "oauth", "crm.objects.contacts.read", "crm.schemas.contacts.read", "crm.lists.read", "crm.lists.write",
+)  # fmt: skip
+"""Without these nobody can sign in."""
+OPTIONAL_SCOPES: Final = (
+    "crm.objects.companies.read", "crm.schemas.companies.read", "crm.objects.deals.read", "crm.schemas.deals.read",
+    "crm.objects.contacts.write",
+)  # fmt: skip
+"""Granted where the account has them; what they are for can be left out of a connection."""
 LIST_PAGE: Final = 100
 """Objects in a page of GET; api-reference/2026-03/crm/objects."""
 SEARCH_PAGE: Final = 200

@@ -11,14 +11,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr, ValidationInfo, field_validator, model_validator
 
 from connectors.mailchimp.members import STREAMS
 from connectors.mailchimp.tags import AUDIENCES
-from core.contract import Api, Basic, Category, CheckStep, Limit, Manifest, ResponseView, Result
+from core.contract import Api, Basic, Category, CheckStep, Limit, Manifest, OAuth2, ResponseView, Result, one_way
 from core.contract import Settings as BaseSettings
 from core.errors import AuthError, ConnectorError, RateLimited, RejectedError
 
@@ -31,7 +31,7 @@ MANIFEST = Manifest(
     title="Mailchimp",
     category=Category.EMAIL,
     base_url="",  # the data centre is in the key: Settings.base_url
-    hosts=("api.mailchimp.com",),
+    hosts=("api.mailchimp.com", "login.mailchimp.com"),
     docs_url=f"{DOCS}/api/",
     api_version="3.0",  # the contract moves underneath it; there is nothing to pin
     # Quirk 1: ten simultaneous connections for all apps of the user together, and no stated rate. We take four; the rate is a
@@ -40,16 +40,24 @@ MANIFEST = Manifest(
     checked_on=date(2026, 8, 13),
 )
 
+LOGIN: Final = "https://login.mailchimp.com"
+"""Where people sign in, for every data centre (Quirk 17)."""
+API_PATH: Final = "/3.0"
+
 _DATA_CENTRE = re.compile(r"[a-z]{2,4}[0-9]{1,4}")
 _LIST_ID = re.compile(r"[A-Za-z0-9]{4,32}")
 _BATCH_WRITE = re.compile(r"/lists/[^/]+(/segments/[^/]+)?/?$")
 
 
 class Settings(BaseSettings):
-    """One API key and one audience; two audiences are two connections, for consent is per audience."""
+    """One way in and one audience; two audiences are two connections, for consent is per audience."""
 
-    api_key: SecretStr
+    api_key: SecretStr | None = None
     """Account > Extras > API keys. Ends with the data centre: `-us19`."""
+    client_id: str | None = None
+    """Instead of api_key: the id of an app of your own (Account > Extras > Registered apps), for `tagalong connect`."""
+    client_secret: SecretStr | None = None
+    """The app's secret."""
     list_id: str
     """Audience > Settings > Audience name and defaults: "Audience ID"."""
 
@@ -71,6 +79,11 @@ class Settings(BaseSettings):
         centre = _data_centre(text) if isinstance(text, str) else None
         return {**values, "base_url": f"https://{centre}.api.mailchimp.com/3.0"} if centre else values
 
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        one_way(self, ("api_key",), ("client_id", "client_secret"))
+        return self
+
     @field_validator("api_key", mode="before")
     @classmethod
     def _leads_somewhere(cls, value: object, info: ValidationInfo) -> object:
@@ -85,15 +98,44 @@ def _data_centre(key: str) -> str | None:
     return centre if dash and _DATA_CENTRE.fullmatch(centre) else None
 
 
-def auth(settings: Settings) -> Basic:
-    """HTTP Basic; any user name will do (DOCS/docs/fundamentals/#authenticate-with-an-api-key)."""
-    return Basic("tagalong", settings.api_key)
+def auth(settings: Settings) -> Basic | OAuth2:
+    """
+    HTTP Basic with a key; any user name will do (DOCS/docs/fundamentals/#authenticate-with-an-api-key). Else an app's token.
+
+    A token lasts until it is revoked, and another address tells its data centre (Quirk 17).
+    """
+    if settings.api_key is not None:
+        return Basic("tagalong", settings.api_key)
+    login = _login(settings.base_url)
+    return OAuth2(
+        f"{login}/oauth2/token",
+        client_id=settings.client_id or "",
+        client_secret=settings.client_secret,
+        scheme="OAuth",
+        base_url_key="api_endpoint",
+        base_url_path=API_PATH,
+        metadata_url=f"{login}/oauth2/metadata",
+        authorize_url=f"{login}/oauth2/authorize",
+        pkce=False,
+        revoke_hint="Account > Extras > API keys > Authorized applications > the app > Revoke access",
+    )
+
+
+def _login(base_url: str | None) -> str:
+    """Return where people sign in: the vendor's own place, unless *base_url* is a sandbox or proxy that stands for it all."""
+    parts = urlsplit(base_url or "")
+    host = parts.hostname or ""
+    return LOGIN if not host or any(host.endswith(f".{one}") for one in MANIFEST.hosts) else f"{parts.scheme}://{parts.netloc}"
 
 
 def account(api: Api) -> str:
     """Return `account/data centre/list`: a key of another account or another list never inherits a ledger."""
     settings: Settings = api.settings
-    centre = _data_centre(settings.api_key.get_secret_value()) or (urlsplit(settings.base_url or "").hostname or "")
+    host = urlsplit(api.base_url).hostname or ""
+    if settings.api_key is not None:
+        centre = _data_centre(settings.api_key.get_secret_value()) or host
+    else:  # the same account by the other way in
+        centre = host.removesuffix(".api.mailchimp.com")
     root = api.get("/", fields="account_id")
     return f"{root['account_id']}/{centre}/{settings.list_id}"
 
@@ -144,7 +186,8 @@ _STEPS: Final[Sequence[tuple[str, Callable[[Api], str], str]]] = (
     (
         "authenticate",
         _sign_in,
-        "Make a new API key (Account > Extras > API keys) and copy all of it, with the part after the dash.",
+        "Make a new API key (Account > Extras > API keys) and copy all of it, with the part after the dash; with client_id, run"
+        " `tagalong connect` for this connection again.",
     ),
     (
         "list visible",

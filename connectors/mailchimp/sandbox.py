@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from connectors.mailchimp.sandbox_login import login_routes
 from connectors.mailchimp.sandbox_state import (
     LIST,
     STATUSES,
@@ -33,7 +34,7 @@ from connectors.mailchimp.sandbox_state import (
     not_found,
     second,
 )
-from core.contract import Sandbox
+from core.contract import Desk, Sandbox
 
 KEY = "0123456789abcdef0123456789abcdef-us19"
 DEEP = "A deep internal error has occurred during the processing of your request. Support has been alerted."
@@ -79,12 +80,17 @@ class MailchimpSandbox(Sandbox):
         """Addresses that sink a whole batch with a 500."""
         self.most_at_once = self._at_once = self._served = 0
         self._lock = threading.RLock()
-        self.app = Starlette(routes=self._routes())
+        self.desk = Desk(lambda: self.now(), life=None, refreshes=False)
+        self.app = Starlette(routes=[*self._routes(), *login_routes(self.desk, self._lock)])
 
     # What a test or the demo does to it ------------------------------------------------------------------------------
 
     def settings(self) -> Mapping[str, object]:
         return {"api_key": KEY, "list_id": LIST}
+
+    def oauth_settings(self) -> Mapping[str, object]:
+        """Return what `settings` does, for a connection that signs in."""
+        return {"client_id": self.desk.client_id, "client_secret": self.desk.client_secret, "list_id": LIST}
 
     def load(self, what: str, rows: Iterable[Mapping[str, Any]]) -> None:
         _only_members(what)
@@ -169,6 +175,8 @@ class MailchimpSandbox(Sandbox):
 
     def _authorize(self, request: Request) -> None:
         scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() in ("oauth", "bearer") and self.desk.welcomes(credentials):
+            return
         try:
             given = base64.b64decode(credentials).decode().partition(":")[2]
         except ValueError:

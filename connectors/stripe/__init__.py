@@ -38,6 +38,13 @@ MANIFEST = Manifest(
     # docs.stripe.com/rate-limits: 100 a second for a live account and 25 for one endpoint, 25 for a sandbox. The account's
     # other systems live on the same 100, so we take a tenth.
     limits=[Limit(10, per_s=1, concurrency=4)],
+    scopes={
+        "Customers: Read": "customers, and a customer's own discount",
+        "Subscriptions: Read": "subscriptions and their items",
+        "Prices, Products, Coupons: Read": "tiers, names of plans, what a discount takes off",
+        "Invoices, Charges and Refunds, Credit notes: Read": "payments, and what was given back",
+        "Events: Read": "what changed since the last pull",
+    },
 )
 
 

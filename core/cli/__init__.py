@@ -19,7 +19,8 @@ from core.cli.app import App, Verb, failed, shared_options
 COMMANDS = {
     "init": "setup",
     "check": "setup",
-    "connectors": "setup",
+    "connect": "connect",
+    "connectors": "catalogue",
     "pull": "fill",
     "fields": "fill",
     "person": "fill",

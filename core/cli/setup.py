@@ -1,10 +1,9 @@
-"""Setting up: write a config, test every connection, list the connectors there are."""
+"""Setting up: write a config, test every connection."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,10 +13,7 @@ from core.cli.app import FAILED, App, verb
 if TYPE_CHECKING:
     from core.config.model import Config, ConnectionConfig
     from core.contract import CheckStep
-    from core.registry import Connector
 
-EMPTY = {"streams": "by config", "audiences": "none"}
-"""What the table of connectors says where there is nothing to list."""
 ACCOUNT = "account"
 MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped"}
 
@@ -54,63 +50,6 @@ def _print_schema(app: App) -> int:
     return 0
 
 
-@verb("connectors", "tagalong connectors")
-@click.pass_obj
-def connectors_command(app: App) -> int:
-    """List the connectors there are."""
-    from core.cli.output import table
-    from core.registry import connector_names, load_connector
-
-    found = [_described(load_connector(name)) for name in connector_names()]
-    if app.as_json:
-        return app.answer({"connectors": found})
-    columns = ("name", "title", "category", "streams", "audiences", "tier")
-    table(columns, [[one[column] or EMPTY.get(column) for column in columns] for one in found])
-    return 0
-
-
-def _described(connector: Connector) -> dict[str, Any]:
-    manifest = connector.manifest
-    return {
-        "name": connector.name,
-        "title": manifest.title,
-        "category": manifest.category.value,
-        "streams": _stream_names(connector),
-        "audiences": list(connector.audiences),
-        "tier": _tier(Path(connector.module.__file__ or "")),
-        "settings": _settings(connector),
-        "api_version": manifest.api_version,
-        "checked_on": manifest.checked_on,
-        "docs_url": manifest.docs_url,
-    }
-
-
-def _stream_names(connector: Connector) -> list[str]:
-    """Return the streams that the connector has under any settings; none where only the config says."""
-    try:
-        return list(connector.streams(connector.settings_model.model_construct()))
-    except (AttributeError, TypeError, ValueError):
-        return []
-
-
-def _settings(connector: Connector) -> list[dict[str, Any]]:
-    model = connector.settings_model
-    return [
-        {"name": field.alias or name, "required": field.is_required(), "description": field.description or ""}
-        for name, field in model.model_fields.items()
-    ]
-
-
-def _tier(module: Path) -> str:
-    """Return the tier that the connector claims (quality.toml beside it)."""
-    import tomllib
-
-    try:
-        return str(tomllib.loads((module.parent / "quality.toml").read_text(encoding="utf-8")).get("tier", "none"))
-    except (OSError, tomllib.TOMLDecodeError):
-        return "none"
-
-
 @verb("check", "tagalong check crm")
 @click.argument("connection", nargs=-1)
 @click.pass_obj
@@ -128,7 +67,7 @@ def check_command(app: App, connection: tuple[str, ...]) -> int:
         shown.of(len(chosen))
         for one in chosen:
             shown.say(one.name)
-            tested.append({"name": one.name, "connector": one.connector, "steps": list(_steps(app, config, one))})
+            tested.append({"name": one.name, "connector": one.connector, "steps": list(steps_of(app, config, one))})
             shown.step()
     failed = any(step.result == "failed" for one in tested for step in one["steps"])
     code = FAILED if failed else 0
@@ -150,11 +89,18 @@ def _show(config: Config, tested: list[dict[str, Any]], warnings: list[str], unc
         click.echo(clean(f"Names of events, questions and source fields are checked after the first complete pull of {of}."))
     for one in tested:
         click.echo(f"\n{one['name']} ({one['connector']})")
-        for step in one["steps"]:
-            detail = f"  {step.detail}" if step.detail else ""
-            click.echo(clean(f"  {MARKS[step.result]:8}{step.name}{detail}".rstrip()))
-            if step.remedy and step.result != "passed":
-                click.echo(clean(f"          {step.remedy}"))
+        show_steps(one["steps"])
+
+
+def show_steps(steps: Iterable[CheckStep]) -> None:
+    """Print what came of testing a connection, with what to do about a failure."""
+    from core.cli.output import clean
+
+    for step in steps:
+        detail = f"  {step.detail}" if step.detail else ""
+        click.echo(clean(f"  {MARKS[step.result]:8}{step.name}{detail}".rstrip()))
+        if step.remedy and step.result != "passed":
+            click.echo(clean(f"          {step.remedy}"))
 
 
 def _warnings(config: Config) -> tuple[list[str], list[str]]:
@@ -183,7 +129,7 @@ def _warnings(config: Config) -> tuple[list[str], list[str]]:
     return [*exposed, *doubts.values()], sorted(unchecked)
 
 
-def _steps(app: App, config: Config, connection: ConnectionConfig) -> Iterator[CheckStep]:
+def steps_of(app: App, config: Config, connection: ConnectionConfig) -> Iterator[CheckStep]:
     """Yield the connector's own steps between resolving the secrets and recognising the account."""
     from core.config.secrets import resolve_settings
     from core.contract import CheckStep, Result
@@ -196,7 +142,7 @@ def _steps(app: App, config: Config, connection: ConnectionConfig) -> Iterator[C
         settings = resolve_settings(connector, connection, config.folder, app.environ)
         api = open_api(
             connector, settings, connection=connection.name, store_path=config.workspace.database, folder=config.folder,
-            clock=app.clock,
+            clock=app.clock, tokens=config.workspace.tokens,
         )  # fmt: skip
     except ConfigError as error:
         for problem in error.problems:
@@ -219,15 +165,21 @@ def _steps(app: App, config: Config, connection: ConnectionConfig) -> Iterator[C
             yield CheckStep("reach", Result.FAILED, detail=str(error), remedy=remedy)
 
 
-def _account_step(config: Config, connection: ConnectionConfig, account: str) -> CheckStep:
-    from core.contract import CheckStep, Result
+def bound_account(config: Config, connection: str) -> str | None:
+    """Return the account from which what is stored came, None where there is none yet."""
     from core.store import Store
 
-    bound = None
-    if config.workspace.database.exists():
-        with Store(config.workspace.database) as store:
-            row = store.conn.execute("SELECT account FROM connections WHERE name = ?", (connection.name,)).fetchone()
-            bound = row[0] if row else None
+    if not config.workspace.database.exists():
+        return None
+    with Store(config.workspace.database) as store:
+        row = store.conn.execute("SELECT account FROM connections WHERE name = ?", (connection,)).fetchone()
+        return None if row is None or row[0] is None else str(row[0])
+
+
+def _account_step(config: Config, connection: ConnectionConfig, account: str) -> CheckStep:
+    from core.contract import CheckStep, Result
+
+    bound = bound_account(config, connection.name)
     if bound is None or bound == account:
         return CheckStep(ACCOUNT, Result.PASSED, detail=account)
     remedy = f"put the old credentials back, or run `tagalong rebind {connection.name}` to start as new"

@@ -82,6 +82,7 @@ def _workspace(table: object, path: Path, data: Mapping[str, Any], problems: Pro
         priority=_priority(read.priority, data.get("connections"), problems),
         rates=read.rates,
         stale_after=read.stale_after,
+        tokens=read.tokens,
     )
 
 

@@ -68,6 +68,8 @@ class Workspace:
     rates: Mapping[date, Mapping[str, Decimal]] = field(default_factory=dict)
     """From each date on, what one unit of a currency is worth in the workspace's."""
     stale_after: timedelta = timedelta(hours=24)
+    tokens: Literal["auto", "keyring", "file"] = "auto"
+    """Where OAuth 2 tokens are kept: `core.tokens.vault`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,6 +190,8 @@ class WorkspaceTable(Table):
     """Which source wins for a canonical field, best first: categories and names of connections."""
     stale_after: Duration = timedelta(hours=24)
     """How old the last complete pull of a connection without a schedule may be before syncs that rest on it are held."""
+    tokens: Literal["auto", "keyring", "file"] = "auto"
+    """Where OAuth 2 tokens are kept: the system keyring, a file beside the database, or (auto) a keyring where there is one."""
     rates: Rates = {}
     """From each date on, what one unit of a currency is worth in the workspace's."""
 

@@ -20,6 +20,7 @@ from core.contract.audiences import (
     Verdict,
 )
 from core.contract.checking import Step, check_steps
+from core.contract.desk import Desk, Unwelcome
 from core.contract.endpoints import Ask, Endpoint, Refused, Reply, Window, make_app
 from core.contract.manifest import (
     Auth,
@@ -34,6 +35,7 @@ from core.contract.manifest import (
     Settings,
 )
 from core.contract.sandbox import Fault, ListChange, Sandbox
+from core.contract.singly import one_by_one
 from core.contract.streams import (
     Amount,
     BadRecord,
@@ -53,6 +55,7 @@ from core.contract.streams import (
     pick,
 )
 from core.contract.values import chunks, midnight, parse_epoch, parse_time
+from core.contract.ways import one_way
 
 __all__ = [
     "UNSUPPORTED",
@@ -70,6 +73,7 @@ __all__ = [
     "Change",
     "CheckStep",
     "Deletions",
+    "Desk",
     "Endpoint",
     "Fault",
     "Fetched",
@@ -104,6 +108,7 @@ __all__ = [
     "StreamSet",
     "Trust",
     "Unsupported",
+    "Unwelcome",
     "Verdict",
     "Window",
     "check_steps",
@@ -111,6 +116,8 @@ __all__ = [
     "make_app",
     "midnight",
     "minor_digits",
+    "one_by_one",
+    "one_way",
     "parse_epoch",
     "parse_time",
     "pick",

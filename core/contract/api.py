@@ -58,6 +58,10 @@ class Api(Protocol):
     def now(self) -> datetime:
         """The one clock, aware UTC."""
 
+    @property
+    def base_url(self) -> str:
+        """Where requests go: what the settings say, else what came with the token, else the manifest's; "" for no HTTP."""
+
     def get(self, path: str, *, params: Mapping[str, object] | None = None, **query: object) -> Json:
         """GET and parse. *path* is relative to the base URL, or an absolute URL on one of the manifest's hosts."""
 
@@ -77,7 +81,10 @@ class Api(Protocol):
         """DELETE; harmless to send again unless `repeat=False`."""
 
     def request(self, method: str, path: str, *, allow: Sequence[int] = (), **request: Any) -> Answer:
-        """Any method, giving the whole answer; statuses in *allow* are answers, not errors."""
+        """
+        Any method, giving the whole answer; statuses in *allow* are answers, not errors: a redirect among them is not followed,
+        and its `location` may be a signed URL for `download`.
+        """
 
     def lines(self, path: str, *, params: Mapping[str, object] | None = None, **query: object) -> Iterator[Json]:
         """GET newline-delimited JSON, streamed. Never retried after its first line: the slice starts again."""

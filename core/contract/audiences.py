@@ -184,7 +184,12 @@ class Audience:
         raise NotImplementedError
 
     def settle(self, api: Api, audience_id: str, job: str) -> Mapping[str, Outcome] | None:
-        """Return the outcome of each member of *job* by remote id, or None while it runs."""
+        """
+        Return the outcome of each member of *job* by remote id, or by handle where the job knows only that; None while it runs.
+
+        Raises:
+            NotFoundError: the vendor knows nothing of the job any more.
+        """
         raise NotImplementedError
 
     def members(self, api: Api, audience_id: str) -> Iterator[Sequence[Ref]] | Unsupported:

@@ -59,6 +59,10 @@ class Manifest:
     """When a person last held these facts against the vendor's pages."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Sent with every request: a pinned version, an Accept."""
+    host_in_settings: bool = False
+    """Each account has a host of its own under no suffix that the vendor promises: the settings' base URL names one more."""
+    scopes: Mapping[str, str] = field(default_factory=dict)
+    """What the credentials must be allowed, by the vendor's own word, and what for; empty where a key may do all."""
 
 
 class Settings(BaseModel):
@@ -74,7 +78,7 @@ class Settings(BaseModel):
     base_url: str | None = None
     """Overrides the manifest's, for a sandbox or a proxy."""
     start: date | None = None
-    """How far back the first pull goes; None is as far as the vendor has."""
+    """How far back the first pull goes; as far as the vendor has, if left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +115,12 @@ class QueryKey:
 @dataclass(frozen=True, slots=True)
 class OAuth2:
     """
-    A token that is fetched and refreshed (authlib), kept in the token file beside the database.
+    A token that is fetched and refreshed (authlib), kept in the system keyring or a file beside the database.
 
-    `refresh` starts from *refresh_token*; a rotated one is on disk before the old one is forgotten.
-    `client_credentials` needs only client id and secret. `jwt_bearer` signs an assertion with *private_key*.
+    `refresh` starts from *refresh_token*, or, where that is None, from what `tagalong connect` kept; a rotated one is kept
+    before the old one is forgotten. `client_credentials` needs only client id and secret. `jwt_bearer` signs an assertion with
+    *private_key*: `iss` is *client_id*, `sub` *subject*, `aud` *audience*, `scope` the scopes, and it lives for 3 minutes.
+    A token that came with neither an end nor a refresh token is used until it is refused.
     """
 
     token_url: str
@@ -126,9 +132,18 @@ class OAuth2:
     private_key: SecretStr | None = None
     subject: str | None = None
     audience: str | None = None
+    """The `aud` of a JWT, *token_url* if left out; for client credentials the form's `audience`, sent only where given."""
+    key_id: str | None = None
+    """The `kid` in the header of a JWT."""
     scopes: tuple[str, ...] = ()
+    """The least that the connector needs."""
+    scope_separator: str = " "
     base_url_key: str | None = None
     """Key of the token answer that holds the base URL to use (`instance_url`); its host must be one of the manifest's."""
+    base_url_path: str = ""
+    """What the API's base URL has after what *base_url_key* gives (`/3.0`)."""
+    metadata_url: str = ""
+    """Asked with the token (in *scheme*) for *base_url_key*, where the token answer lacks it; on a host of the manifest's."""
     scheme: str = "Bearer"
     refresh_on: tuple[int, ...] = (401,)
     """Statuses on which the token is refreshed once and the request sent again."""
@@ -139,6 +154,15 @@ class OAuth2:
     """What that address has besides the usual (`access_type=offline`)."""
     pkce: bool = True
     """Whether the vendor takes a code challenge (S256)."""
+    token_host_param: str = ""
+    """
+    Parameter of the redirect that holds the origin (`https://accounts.vendor.eu`) at which this account's tokens are fetched
+    and renewed, with the path of *token_url*; its host must be one of the manifest's.
+    """
+    busy_errors: Mapping[str, float] = field(default_factory=dict)
+    """`error` of the token endpoint that means "too often", and how many seconds to stay away then."""
+    revoke_hint: str = ""
+    """Where at the vendor a person takes the permission back; `tagalong connect NAME --forget` tells it."""
 
 
 Auth = Bearer | Basic | HeaderKey | QueryKey | OAuth2 | None

@@ -44,6 +44,13 @@ class Sandbox:
     base_path: ClassVar[str] = ""
     """What a connection's `base_url` has after the host: `/3.0`."""
 
+    additional_emails: ClassVar[bool] = True
+    """Whether one of its people can have several addresses (CRM)."""
+    tells_events: ClassVar[bool] = True
+    """Whether each event that was loaded can be pulled (analytics); no where only sums can."""
+    merges: ClassVar[bool] = True
+    """Whether a merge of two of its people shows (CRM)."""
+
     def __init__(self, *, now: Callable[[], datetime] | None = None) -> None:
         self.now: Callable[[], datetime] = now or (lambda: datetime.now(UTC))
         self.app: Any = None
@@ -55,12 +62,16 @@ class Sandbox:
         """Return the keys of a `[connections.NAME]` table that reach this sandbox, but for `base_url`."""
         raise NotImplementedError
 
+    def params(self, kind: str) -> Mapping[str, object]:
+        """Return what a sync must say of an audience of *kind* here, besides its name."""
+        return {}
+
     def load(self, what: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """
         Insert or change objects by `id` (the vendor-side id), in the neutral shape of the demo's world; keys left out stay.
 
-        *what* is one of: people, companies, deals, customers, subscriptions, invoices, members. What a vendor does not
-        have raises KeyError.
+        *what* is one of: people, companies, deals, customers, subscriptions, invoices, members, surveys, responses, users,
+        events. What a vendor does not have raises KeyError.
         """
         raise NotImplementedError
 
@@ -73,5 +84,8 @@ class Sandbox:
         raise NotImplementedError
 
     def audiences(self) -> Mapping[str, frozenset[str]]:
-        """Return the members of each tag or list by its name: remote ids for a CRM, addresses for an e-mail tool."""
+        """
+        Return the members of each audience by its name: ids as loaded for a CRM, lower-case addresses for an e-mail tool, user
+        ids for an analytics tool; of a yes-or-no field those who have it true.
+        """
         return {}

@@ -172,6 +172,11 @@ class Stream:
     """Canonical column to vendor field. `company.name` and its like on a profile stream describe the person's company."""
     rows: Callable[[Record], Iterable[Row]] | None = None
     """Instead of *fields*, where one record is many rows or none."""
+    newest_by: str | None = None
+    """
+    Event streams: the property, a number, that tells which of two records with one key is the later one. It stays, whichever
+    comes last; None: the one that comes last stays.
+    """
     columns: Callable[[Record], Mapping[str, object]] | None = None
     """The record as the flat columns of its landing table; None flattens nested objects with a dot and keeps lists as JSON."""
     slices: Callable[[Api], Iterable[str]] | None = None

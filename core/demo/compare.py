@@ -10,16 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from core.demo.config import TO_CRM, TO_MAIL
+from core.demo.config import TITLES, TO_CRM, TO_MAIL
 from core.demo.people.model import World
 from core.demo.people.truth import PARTITIONS, Expected, expected_list, expected_tag, truth
 
 Lists = Mapping[str, Mapping[str, frozenset[str]]]
 """Members by connection and name of the list."""
-TITLES = {
-    "pricing_regulars": "Pricing regular", "stuck_in_setup": "Stuck in setup", "paying_nordics": "Paying Nordics",
-    "expansion_ready": "Expansion ready", "payment_failing": "Payment failing",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ exclude = "staff"                 # our own people stay out of everything
 [workspace.rates."2020-01-01"]    # what one unit is worth in EUR
 """
 
-PRODUCT = """\
+ACCOUNTS = """\
 [connections.product]
 connector = "files"
 
@@ -42,7 +42,9 @@ kind = "profile"
 key = "account_id"
 identifiers = { user_id = "account_id", email = "owner_email", company_domain = "account_domain" }
 fields = { country = "country", "company.name" = "account_name" }
+"""
 
+USAGE = """\
 [connections.product.streams.usage]
 path = "data/usage*.jsonl"
 kind = "event"
@@ -50,7 +52,9 @@ key = "event_id"
 identifiers = { user_id = "user" }
 time = "at"
 event_column = "event"
+"""
 
+SCORES = """\
 [connections.product.streams.nps]
 path = "data/nps.csv"
 kind = "answer"
@@ -104,17 +108,29 @@ groups = { promoter = "nps >= 9", passive = "nps >= 7", detractor = "nps >= 0" }
 TO_MAIL = ("pricing_regulars", "stuck_in_setup", "payment_failing")
 TO_CRM = ("paying_nordics", "expansion_ready", "payment_failing")
 
+TITLES = {
+    "pricing_regulars": "Pricing regular", "stuck_in_setup": "Stuck in setup", "paying_nordics": "Paying Nordics",
+    "expansion_ready": "Expansion ready", "payment_failing": "Payment failing",
+}  # fmt: skip
+"""What the audiences are called."""
 
-def demo_config(crm: Role, billing: Role, mail: Role) -> str:
-    """Return the text of the config: three vendors' sandboxes, the product's files, segments and syncs."""
+
+def demo_config(roles: Mapping[str, Role]) -> str:
+    """Return the text of the config: the vendors' sandboxes by connection, the product's files, segments and syncs."""
     rates = "".join(f"{currency} = {rate}\n" for currency, rate in RATES.items() if currency != "EUR")
     parts = [WORKSPACE + rates]
-    parts += [_connection(name, role) for name, role in (("crm", crm), ("billing", billing), ("mail", mail))]
-    parts += [PRODUCT, SEGMENTS]
-    parts += [_sync(f"{name}_to_mail", f'segment = "{name}"', "mail", mail.audience) for name in TO_MAIL]
-    parts += [_sync(f"{name}_to_crm", f'segment = "{name}"', "crm", crm.audience) for name in TO_CRM]
-    parts.append(_sync("lifecycle_to_crm", 'partition = "lifecycle"', "crm", crm.audience, "Lifecycle: {group}"))
-    parts.append(_sync("nps_to_mail", 'partition = "nps"', "mail", mail.audience, "NPS {group}"))
+    parts += [_connection(name, role) for name, role in roles.items()]
+    parts.append(ACCOUNTS)
+    if "analytics" not in roles:
+        parts.append(USAGE)
+    if "survey" not in roles:
+        parts.append(SCORES)
+    parts.append(SEGMENTS)
+    crm, mail = roles["crm"].audience, roles["mail"].audience
+    parts += [_sync(f"{name}_to_mail", f'segment = "{name}"', "mail", mail, TITLES[name]) for name in TO_MAIL]
+    parts += [_sync(f"{name}_to_crm", f'segment = "{name}"', "crm", crm, TITLES[name]) for name in TO_CRM]
+    parts.append(_sync("lifecycle_to_crm", 'partition = "lifecycle"', "crm", crm, "Lifecycle: {group}"))
+    parts.append(_sync("nps_to_mail", 'partition = "nps"', "mail", mail, "NPS {group}"))
     return "\n".join(parts)
 
 
@@ -124,6 +140,6 @@ def _connection(name: str, role: Role) -> str:
     return "\n".join([*lines, 'schedule = "15m"', ""])
 
 
-def _sync(name: str, what: str, to: str, kind: str, audience: str = "") -> str:
-    target = f'audience = {{ {kind} = "{audience}" }}\n' if audience else ""
-    return f'[[syncs]]\nname = "{name}"\n{what}\nto = "{to}"\n{target}schedule = "15m"\n'
+def _sync(name: str, what: str, to: str, kind: str, audience: str) -> str:
+    target = f"audience = {{ {kind} = {json.dumps(audience)} }}"
+    return f'[[syncs]]\nname = "{name}"\n{what}\nto = "{to}"\n{target}\nschedule = "15m"\n'

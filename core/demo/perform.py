@@ -8,6 +8,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack, redirect_stdout
 from datetime import timedelta
 from pathlib import Path
@@ -18,18 +19,19 @@ import click
 from core.cli.app import FAILED, App
 from core.cli.deliver import stopping
 from core.demo.story import Story, heading, note
+from core.registry import Connector
 
 DAEMON_ENDS_S: Final = 30.0
 
 
-def perform(*, keep: bool, as_json: bool) -> int:
-    """Tell the story and return the exit code; *keep* leaves everything running until Ctrl-C."""
+def perform(connectors: Mapping[str, Connector], *, keep: bool, as_json: bool) -> int:
+    """Tell the story with *connectors* and return the exit code; *keep* leaves everything running until Ctrl-C."""
     with ExitStack() as stack:
         if keep:
             folder = Path(tempfile.mkdtemp(prefix="tagalong-demo-"))
         else:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tagalong-demo-")))
-        story = Story(folder)
+        story = Story(folder, connectors=connectors)
         if as_json:
             with redirect_stdout(sys.stderr):
                 answer = _told_in_json(story, stack)

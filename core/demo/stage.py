@@ -1,22 +1,22 @@
 """
 The stage of the demo: one sandbox for each kind of tool, loaded with the world and kept in step with it.
 
-Which vendor plays which part is asked of the registry by category; none is named here.
+Who plays which part is `cast`'s.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from core.clock import utc_now
-from core.contract import Category, Sandbox
+from core.contract import Sandbox
 from core.demo.people import rows
 from core.demo.people.model import World
-from core.registry import Connector, connector_names, load_connector
+from core.registry import Connector
 
 
 @dataclass(slots=True)
@@ -33,49 +33,56 @@ class DemoClock:
         self.offset += by
 
 
-def connector_for(category: Category) -> Connector:
-    """Return the first connector of *category* that has a sandbox behind HTTP; LookupError where there is none."""
-    for name in connector_names():
-        connector = load_connector(name)
-        if connector.manifest.category is category and connector.manifest.hosts:
-            return connector
-    raise LookupError(f"no connector of category {category} can play in the demo")
+def _tellable(name: str, world: World) -> Iterator[tuple[str, rows.Rows]]:
+    """Yield what the tool of the connection *name* has of the world, kind by kind."""
+    people = world.people
+    match name:
+        case "crm":
+            yield "companies", rows.companies(world)
+            yield "people", rows.contacts(people)
+        case "billing":
+            yield "customers", rows.customers(people)
+            yield "subscriptions", rows.subscriptions(people)
+            yield "invoices", rows.invoices(people)
+        case "mail":
+            yield "members", rows.members(people)
+        case "survey":
+            yield "surveys", rows.surveys(world)
+            yield "responses", rows.responses(people)
+        case "analytics":
+            yield "users", rows.users(people)
+            yield "events", rows.events(people)
+        case _:
+            raise ValueError(f"there is no part called {name}")
 
 
 @dataclass(slots=True)
 class Stage:
     """The sandboxes by the name of their connection, and what each was last told of the world."""
 
-    connectors: Mapping[str, Connector]
     sandboxes: Mapping[str, Sandbox]
     told: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = field(default_factory=dict)
 
     @classmethod
-    def build(cls, now: Callable[[], datetime]) -> Stage:
-        """Return fresh sandboxes for the CRM, the billing tool and the e-mail tool."""
-        parts = {"crm": Category.CRM, "billing": Category.BILLING, "mail": Category.EMAIL}
-        connectors = {name: connector_for(category) for name, category in parts.items()}
-        return cls(connectors, {name: connector.sandbox(now=now) for name, connector in connectors.items()})
+    def build(cls, connectors: Mapping[str, Connector], now: Callable[[], datetime]) -> Stage:
+        """Return fresh sandboxes for *connectors*, by the name of their connection."""
+        return cls({name: connector.sandbox(now=now) for name, connector in connectors.items()})
 
     def tell(self, world: World, merged: Mapping[str, str] | None = None) -> None:
         """Bring every tool up to date with *world*: only what changed is told; *merged* maps losing CRM ids to winners."""
-        people = world.people
-        for name, what, wanted in (
-            ("crm", "companies", rows.companies(world)),
-            ("crm", "people", rows.contacts(people)),
-            ("billing", "customers", rows.customers(people)),
-            ("billing", "subscriptions", rows.subscriptions(people)),
-            ("billing", "invoices", rows.invoices(people)),
-            ("mail", "members", rows.members(people)),
-        ):
-            self._tell(name, what, {str(row["id"]): row for row in wanted}, merged or {})
+        for name, box in self.sandboxes.items():
+            for what, wanted in _tellable(name, world):
+                told = {str(row["id"]): row for row in wanted}
+                self._tell(name, what, told, (merged or {}) if box.merges else {})
 
     def _tell(self, name: str, what: str, wanted: dict[str, Mapping[str, Any]], merged: Mapping[str, str]) -> None:
         sandbox, before = self.sandboxes[name], self.told.get((name, what), {})
         for loser, winner in merged.items():
             if what == "people" and loser in before:
                 sandbox.merge(what, loser, winner)
-        sandbox.load(what, (row for key, row in wanted.items() if before.get(key) != row))
+        fresh = [row for key, row in wanted.items() if before.get(key) != row]
+        late = {"uploaded_at": sandbox.now()} if what == "events" and before else {}
+        sandbox.load(what, [{**row, **late} for row in fresh])
         sandbox.delete(what, [key for key in before if key not in wanted and not (what == "people" and key in merged)])
         self.told[name, what] = wanted
 

@@ -19,6 +19,7 @@ import click
 
 from core.cli import main as tagalong
 from core.cli.app import App
+from core.demo.cast import cast
 from core.demo.compare import Comparison, Lists, compare
 from core.demo.config import Role, demo_config
 from core.demo.people.loss import lose_half_of_the_crm
@@ -28,9 +29,12 @@ from core.demo.people.week import WEEK, live_a_week
 from core.demo.product import write_exports
 from core.demo.said import evaluated_at, held_streams, held_syncs, skipped
 from core.demo.stage import DemoClock, Stage
+from core.registry import Connector
 from core.sandbox import Served, as_settings, serve
 
 HOUR = timedelta(hours=1)
+SETTLED = timedelta(hours=6)
+"""How long after something happened every tool shows it: exports of events are hours late."""
 
 
 class Wrong(click.ClickException):
@@ -44,7 +48,9 @@ class Story:
     folder: Path
     size: int = 2000
     """How many people there are on the first day."""
-    clock: DemoClock = field(default_factory=lambda: DemoClock(-(WEEK + 2 * HOUR)))
+    connectors: Mapping[str, Connector] = field(default_factory=lambda: cast({}))
+    """Who plays, by the name of the connection."""
+    clock: DemoClock = field(default_factory=lambda: DemoClock(-(WEEK + SETTLED + HOUR)))
     served: Mapping[str, Served] = field(default_factory=dict)
     people: int = 0
     compared: Comparison = field(default_factory=Comparison)
@@ -67,33 +73,33 @@ class Story:
         self._half_of_the_crm_is_lost()
 
     def _set_the_stage(self, stack: ExitStack) -> None:
-        self.world = make_world(self.clock(), people=self.size)
+        self.stage = Stage.build(self.connectors, self.clock)
+        crm = self.stage.sandboxes["crm"]
+        self.world = make_world(self.clock(), people=self.size, several_addresses=crm.additional_emails)
         self.people = len(self.world.people)
-        self.stage = Stage.build(self.clock)
         self.stage.tell(self.world)
-        self.clock.advance(HOUR)
+        self.clock.advance(SETTLED)
         self.served = stack.enter_context(serve(self.stage.sandboxes))
         self.folder.mkdir(parents=True, exist_ok=True)
         write_exports(self.folder, self.world, week=1)
-        crm, billing, mail = (self._role(name) for name in ("crm", "billing", "mail"))
         # its keys are written out, as a person's may be: only the owner reads it
         with os.fdopen(os.open(self.config, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
-            file.write(demo_config(crm, billing, mail))
+            file.write(demo_config({name: self._role(name) for name in self.connectors}))
         heading(f"{self.people:,} made-up people of a Nordic shop platform")
-        for name, connector in self.stage.connectors.items():
-            note(f"{name:8} a sandbox of {connector.manifest.title}, {self.served[name].base_url}")
-        note(f"product  the product's own exports, {self.folder / 'data'}")
-        note(f"config   {self.config}")
+        for name, connector in self.connectors.items():
+            note(f"{name:9} a sandbox of {connector.manifest.title}, {self.served[name].base_url}")
+        note(f"product   the product's own exports, {self.folder / 'data'}")
+        note(f"config    {self.config}")
 
     def _role(self, name: str) -> Role:
         settings = {key: value for key, value in as_settings(self.served[name]).items() if key != "base_url"}
-        connector = self.stage.connectors[name]
+        connector = self.connectors[name]
         return Role(connector.name, self.served[name].base_url, settings, next(iter(connector.audiences), ""))
 
     def _first_day(self) -> None:
         heading("Is everything there?")
         self.run("check")
-        heading("Pull everybody, from four places")
+        heading(f"Pull everybody, from {len(self.connectors) + 1} places")
         self.run("pull")
         heading("Who is in which segment?")
         self.run("segments")
@@ -105,11 +111,11 @@ class Story:
 
     def _a_week_later(self) -> None:
         heading("A week passes")
-        week = live_a_week(self.world)
-        self.clock.advance(WEEK - HOUR)
+        week = live_a_week(self.world, merges=self.stage.sandboxes["crm"].merges)
+        self.clock.advance(WEEK - SETTLED)
         self.stage.tell(self.world, {loser: str(winner.contact_id) for winner, loser in week.merged})
         write_exports(self.folder, self.world, week=2)
-        self.clock.advance(HOUR)
+        self.clock.advance(SETTLED)
         note(f"{len(week.new)} are new, {len(week.activated)} sold for the first time, {len(week.churned)} stopped paying,")
         note(f"{len(week.failing)} cards failed, {len(week.unsubscribed)} unsubscribed, {len(week.moved)} changed address,")
         note(f"{len(week.merged)} were merged and {len(week.deleted)} deleted in the CRM")

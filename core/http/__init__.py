@@ -13,8 +13,9 @@ from __future__ import annotations
 import random
 import ssl
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from datetime import datetime
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,10 +23,10 @@ from typing import Any
 
 import httpx
 
-from core.auth import make_signer
+from core.auth import Tokens, make_signer
 from core.budget import shared_budget
 from core.clock import Clock, utc_now
-from core.contract import Auth, Limit, OAuth2, Settings
+from core.contract import Auth, Limit, OAuth2, ResponseView, Settings
 from core.errors import ConfigError
 from core.http.api import HttpApi
 from core.http.files import Folder
@@ -36,9 +37,9 @@ from core.http.waiting import Waiter
 from core.http.wire import Wire
 from core.log import hide_settings
 from core.registry import Connector
-from core.tokens import TokenKeeper
+from core.tokens import Exchange, HeldToken, Token, TokenKeeper, TokenPlace, Vault
 
-__all__ = ["HttpApi", "open_api"]
+__all__ = ["HttpApi", "open_api", "open_exchange", "token_path"]
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0, read=60.0, pool=60.0)
 CONNECTIONS = httpx.Limits(max_connections=32, max_keepalive_connections=16, keepalive_expiry=15.0)
@@ -58,11 +59,14 @@ def open_api(
     timeout: httpx.Timeout | float = TIMEOUT,
     transport: httpx.BaseTransport | None = None,
     limits: Sequence[Limit] | None = None,
+    tokens: TokenPlace = "file",
+    token: Token | None = None,
 ) -> HttpApi:
     """
     Return the api of one connection; nothing is sent yet.
 
-    *limits* stand in for the manifest's: for a sandbox that keeps others.
+    *limits* stand in for the manifest's: for a sandbox that keeps others. *tokens* says where OAuth 2 tokens are kept; *token*
+    is one that is not kept, and only tried.
 
     Raises:
         ConfigError: the base URL leads to a host that the manifest does not name.
@@ -73,18 +77,13 @@ def open_api(
     base_url = (settings.base_url or manifest.base_url or "").rstrip("/") or None
     hosts = _hosts(connector, auth, base_url, connection)
     waiter = Waiter(stop=stop, sleep=sleep)
-    options: dict[str, Any] = {
-        "timeout": timeout,
-        "transport": transport,
-        "verify": _tls(),
-        "trust_env": not hosts.loopback,  # a proxy in the environment has no business with a sandbox
-        "follow_redirects": False,
-    }
+    options = _client_options(hosts, timeout=timeout, transport=transport)
     headers = {"user-agent": f"tagalong/{_version()}", "accept": "application/json", **manifest.headers}
-    keeper = None
+    source: Tokens | None = None
     if isinstance(auth, OAuth2):
-        path = store_path.absolute().with_name(f"{store_path.name}.{connection}.token")
-        keeper = TokenKeeper(auth, path, check_host=hosts.check, check=waiter.check, now=waiter.now, client=options)
+        exchange = Exchange(auth, connection=connection, check_host=hosts.check, now=waiter.now, client=options)
+        vault = Vault(token_path(store_path, connection), tokens)
+        source = HeldToken(exchange, token) if token else TokenKeeper(exchange, vault, check=waiter.check, now=waiter.now)
         if auth.base_url_key is not None and settings.base_url is None:
             base_url = None
     with ExitStack() as stack:
@@ -92,8 +91,9 @@ def open_api(
             connection=connection,
             base_url=base_url,
             hosts=hosts,
-            signer=make_signer(auth, keeper),
+            signer=make_signer(auth, source),
             classify=connector.classify,
+            rest_until=_resting(connector, settings),
             client=stack.enter_context(httpx.Client(headers=headers, limits=CONNECTIONS, **options)),
             budget=stack.enter_context(shared_budget(store_path, connection, manifest.limits if limits is None else limits)),
             waiter=waiter,
@@ -104,6 +104,42 @@ def open_api(
         return HttpApi(wire, Repeater(waiter.sleep, rng), place, settings=settings, closing=stack.pop_all())
 
 
+def open_exchange(connector: Connector, settings: Settings, *, connection: str) -> Exchange:
+    """
+    Return what fetches tokens for one connection; nothing is sent yet.
+
+    Raises:
+        ConfigError: these settings name no sign-in page, or a host that the manifest does not.
+    """
+    hide_settings(settings)
+    auth = connector.auth(settings)
+    if not isinstance(auth, OAuth2) or auth.grant != "refresh" or not auth.authorize_url:
+        raise ConfigError(f"connection {connection}: {connector.manifest.title} has no sign-in page for what is configured")
+    base_url = (settings.base_url or connector.manifest.base_url or "").rstrip("/") or None
+    hosts = _hosts(connector, auth, base_url, connection)
+    options = _client_options(hosts, timeout=TIMEOUT, transport=None)
+    return Exchange(auth, connection=connection, check_host=hosts.check, now=Waiter().now, client=options)
+
+
+def token_path(store_path: Path, connection: str) -> Path:
+    """Return the file that holds a connection's token, or says where it is."""
+    return store_path.absolute().with_name(f"{store_path.name}.{connection}.token")
+
+
+def _client_options(hosts: Hosts, **own: object) -> Mapping[str, Any]:
+    return {
+        "verify": _tls(),
+        "trust_env": not hosts.loopback,  # a proxy in the environment has no business with a sandbox
+        "follow_redirects": False,
+        **own,
+    }
+
+
+def _resting(connector: Connector, settings: Settings) -> Callable[[ResponseView], datetime | None] | None:
+    ask = connector.rest_until
+    return None if ask is None else lambda response: ask(response, settings)
+
+
 def _hosts(connector: Connector, auth: Auth, base_url: str | None, connection: str) -> Hosts:
     """Return where credentials may go; a vendor that names no hosts (self-hosted) is where the settings say it is."""
     texts = [url for url in (base_url, auth.token_url if isinstance(auth, OAuth2) else None) if url]
@@ -111,7 +147,11 @@ def _hosts(connector: Connector, auth: Auth, base_url: str | None, connection: s
         urls = [httpx.URL(text) for text in texts]
     except (httpx.InvalidURL, UnicodeError):
         raise ConfigError(f"connection {connection}: its base URL cannot be read") from None
-    suffixes = connector.manifest.hosts or tuple({host_of(url) for url in urls})
+    own = tuple({host_of(url) for url in urls})
+    suffixes = (
+        *connector.manifest.hosts,
+        *(own if connector.manifest.host_in_settings or not connector.manifest.hosts else ()),
+    )
     hosts = Hosts(suffixes, loopback=any(is_loopback(host_of(url)) for url in urls))
     for url in urls:
         if not hosts.allows(url):

@@ -75,7 +75,7 @@ class Received:
 
 def to_answer(asked: Asked, received: Received, *, classify: Classify | None, allow: Sequence[int], now: datetime) -> Answer:
     """Return the answer; raise the typed error that the connector or the table of statuses makes of it."""
-    error = classify(_view(asked, received, now)) if classify is not None else None
+    error = classify(view_of(asked, received, now)) if classify is not None else None
     if error is None and not 200 <= received.status < 300 and received.status not in allow:
         error = error_for_status(asked, received.status)
     if error is not None:
@@ -83,7 +83,8 @@ def to_answer(asked: Asked, received: Received, *, classify: Classify | None, al
     return Answer(received.status, received.headers, parse_body(asked, received, lenient=received.status in allow))
 
 
-def _view(asked: Asked, received: Received, now: datetime) -> ResponseView:
+def view_of(asked: Asked, received: Received, now: datetime) -> ResponseView:
+    """Return what a connector's own functions see of a response."""
     return ResponseView(received.status, received.headers, received.text, asked.method, asked.path, now)
 
 

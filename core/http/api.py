@@ -16,7 +16,7 @@ from core.http.files import Folder
 from core.http.public import fetch_public
 from core.http.retrying import HARMLESS, Repeater
 from core.http.streams import json_lines
-from core.http.wire import Wire
+from core.http.wire import Call, Wire
 
 T = TypeVar("T")
 
@@ -55,6 +55,11 @@ class HttpApi:
     @property
     def now(self) -> datetime:
         return self._wire.clock()
+
+    @property
+    def base_url(self) -> str:
+        with self._located():
+            return self._repeater(self._wire.base, harmless=True)
 
     @property
     def requests(self) -> Counter[str]:
@@ -111,9 +116,14 @@ class HttpApi:
         **content: Any,
     ) -> Answer:
         with self._located():
-            call = self._wire.call(Asked(method, path), params, query, **content)
+            call = self._call(Asked(method, path), params, query, **content)
             harmless = method in HARMLESS if repeat is None else repeat
             return self._repeater(lambda: self._wire.once(call, allow), harmless=harmless)
+
+    def _call(self, asked: Asked, *queries: Mapping[str, object] | None, **content: Any) -> Call:
+        if self._wire.base_url is None:  # it comes with a token that may have to be fetched
+            self._repeater(self._wire.base, harmless=True)
+        return self._wire.call(asked, *queries, **content)
 
     @contextmanager
     def _located(self) -> Iterator[None]:
@@ -130,7 +140,7 @@ class HttpApi:
         """GET newline-delimited JSON, streamed; sent again only while not a byte of the lines was read."""
         asked = Asked("GET", path)
         with self._located(), ExitStack() as stack:
-            call = self._wire.call(asked, params, query, headers={"accept": "application/x-ndjson, application/json"})
+            call = self._call(asked, params, query, headers={"accept": "application/x-ndjson, application/json"})
             response = self._repeater(lambda: self._wire.begin(call, stack), harmless=True)
             yield from json_lines(asked, response)
 
@@ -147,7 +157,7 @@ class HttpApi:
         """GET *path* with the credentials into an unnamed file; gzip is undone, and *max_bytes* caps what comes of it."""
         with tempfile.TemporaryFile(dir=self._folder.database.parent) as file:
             with self._located():
-                call = self._wire.call(Asked("GET", path), params, headers=headers)
+                call = self._call(Asked("GET", path), params, headers=headers)
                 answer = self._repeater(lambda: self._wire.into(call, file, max_bytes, allow), harmless=True)
             file.seek(0)
             yield Fetched(answer.status, answer.headers, file)

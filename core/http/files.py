@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import IO
 
+from core.durable import sync_folder
 from core.errors import ConfigError, NotFoundError, StoreError
-from core.tokens import sync_folder
 
 
 @dataclass(frozen=True, slots=True)

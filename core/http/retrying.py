@@ -11,14 +11,16 @@ import random
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+from tenacity import RetryCallState, Retrying, retry_if_exception
 
-from core.errors import TransientError
+from core.errors import AuthError, TransientError
 
 T = TypeVar("T")
 
 HARMLESS: Final = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 TRIES: Final = 5
+AUTH_TRIES: Final = 3
+"""Of a request whose refusal may pass (`AuthError.may_pass`)."""
 FIRST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 30.0
 PATIENCE_S: Final = 600.0
@@ -34,9 +36,8 @@ class Repeater:
         self._careful = self._retrying(sleep, lambda error: _soon(error) and not error.maybe_acted)
 
     def _retrying(self, sleep: Callable[[float], None], worth_it: Callable[[Any], bool]) -> Retrying:
-        return Retrying(
-            stop=stop_after_attempt(TRIES), retry=retry_if_exception(worth_it), wait=self._wait_s, sleep=sleep, reraise=True
-        )
+        again = retry_if_exception(lambda error: _may_pass(error) or worth_it(error))
+        return Retrying(stop=_enough, retry=again, wait=self._wait_s, sleep=sleep, reraise=True)
 
     def __call__(self, send: Callable[[], T], *, harmless: bool) -> T:
         """Return what *send* gives; its last error once the tries are used up."""
@@ -48,6 +49,15 @@ class Repeater:
             return error.retry_after_s  # exactly as long as the vendor asks
         ceiling = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**state.attempt_number)
         return self._rng.uniform(ceiling / 2, ceiling)
+
+
+def _enough(state: RetryCallState) -> bool:
+    refused = state.outcome is not None and _may_pass(state.outcome.exception())
+    return state.attempt_number >= (AUTH_TRIES if refused else TRIES)
+
+
+def _may_pass(error: BaseException | None) -> bool:
+    return isinstance(error, AuthError) and error.may_pass  # a refusal is never carried out
 
 
 def _soon(error: BaseException) -> bool:

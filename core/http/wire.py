@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import IO, Final
 
 import httpx
@@ -21,9 +21,9 @@ import httpx
 from core.auth import Signer
 from core.budget import Budget
 from core.clock import Clock
-from core.contract import Answer
+from core.contract import Answer, ResponseView
 from core.errors import ConfigError, ConnectorError, ProtocolError, QuotaExhausted, TransientError
-from core.http.answers import FAILURES, Asked, Classify, Received, remaining_wait_s, to_answer, transport_error
+from core.http.answers import FAILURES, Asked, Classify, Received, remaining_wait_s, to_answer, transport_error, view_of
 from core.http.encode import encode_json, encode_pairs
 from core.http.hosts import Hosts
 from core.http.outage import Outage
@@ -75,12 +75,22 @@ class Wire:
     hosts: Hosts
     signer: Signer
     classify: Classify | None
+    rest_until: Callable[[ResponseView], datetime | None] | None = None
+    """Says how long the vendor is to be left alone after an answer that stands."""
     client: httpx.Client
     budget: Budget
     waiter: Waiter
     outage: Outage
     clock: Clock
     tally: Tally = field(default_factory=Tally)
+
+    def base(self) -> str:
+        """Return where requests go, fetching a token where only that tells; "" where nothing does."""
+        if self.base_url is not None:
+            return self.base_url
+        with self._judged():
+            self._heed_pause()  # the token server is part of the vendor
+            return self.signer.base_url() or ""
 
     def call(
         self,
@@ -108,7 +118,7 @@ class Wire:
         return Call(asked, url, content, sent, limit_path)
 
     def _address(self, path: str, query: str) -> tuple[httpx.URL, str]:
-        base = self.base_url or self.signer.base_url()
+        base = self.base()
         if not base:
             raise ConfigError(f"connection {self.connection} has no base URL; set base_url")
         if path.startswith(("https://", "http://")):
@@ -131,16 +141,16 @@ class Wire:
     def once(self, call: Call, allow: Sequence[int]) -> Answer:
         """Send *call* and return its answer, or raise the one typed error."""
         with self._judged(), self.budget.place(call.limit_path, self.waiter.check):
-            with self._open(call) as response:
+            with self._open(call, allow) as response:
                 received = _receive(call.asked, response)
-            return to_answer(call.asked, received, classify=self.classify, allow=allow, now=self.clock())
+            return self._answer(call, received, allow)
 
     def into(self, call: Call, file: IO[bytes], max_bytes: int, allow: Sequence[int]) -> Answer:
         """Send *call*, write what comes to *file*, from its beginning, and return the answer without its body."""
         file.seek(0)
         file.truncate()
         with self._judged(), self.budget.place(call.limit_path, self.waiter.check):
-            with self._open(call) as response:
+            with self._open(call, allow) as response:
                 if response.status_code == httpx.codes.OK:
                     if "html" in response.headers.get("content-type", "").lower():
                         raise ProtocolError(f"{call.asked.words} was answered with an HTML page where a file was due")
@@ -148,7 +158,15 @@ class Wire:
                     received = head_of(response)
                 else:
                     received = _receive(call.asked, response)
-            return to_answer(call.asked, received, classify=self.classify, allow=allow, now=self.clock())
+            return self._answer(call, received, allow)
+
+    def _answer(self, call: Call, received: Received, allow: Sequence[int]) -> Answer:
+        now = self.clock()
+        answer = to_answer(call.asked, received, classify=self.classify, allow=allow, now=now)
+        until = self.rest_until(view_of(call.asked, received, now)) if self.rest_until is not None else None
+        if until is not None:
+            self.budget.pause(until)
+        return answer
 
     def begin(self, call: Call, stack: ExitStack) -> httpx.Response:
         """Send *call* and return its answer still open, to be closed by *stack*; a failure is raised as by `once`."""
@@ -164,7 +182,7 @@ class Wire:
             return response
 
     @contextmanager
-    def _open(self, call: Call) -> Iterator[httpx.Response]:
+    def _open(self, call: Call, allow: Sequence[int] = ()) -> Iterator[httpx.Response]:
         """Send and yield the open response, credentials renewed and redirects followed where that is called for."""
         response = self._send(call, call.url)
         try:
@@ -173,7 +191,8 @@ class Wire:
                 self.signer.renew(response.request)
                 response = self._send(call, call.url)
             for _ in range(MAX_REDIRECTS):
-                if not (response.has_redirect_location and call.asked.method in ("GET", "HEAD")):
+                wanted = response.has_redirect_location and response.status_code not in allow
+                if not (wanted and call.asked.method in ("GET", "HEAD")):
                     break
                 response.close()
                 response = self._send(call, self._redirected(response))
@@ -204,10 +223,13 @@ class Wire:
         log.debug("request_sent", connection=self.connection, request=call.asked.words, status=response.status_code)
         return response
 
-    def _pace(self, path: str) -> None:
+    def _heed_pause(self) -> None:
         resume_at = self.budget.resume_at()
         if resume_at is not None and self.clock() < resume_at:
             raise QuotaExhausted("the vendor's quota is used up; the connection resumes by itself", resume_at=resume_at)
+
+    def _pace(self, path: str) -> None:
+        self._heed_pause()
         wait_s = self.budget.take(path, self.waiter.now(), longest_wait_s=PATIENCE_S)
         if wait_s > PATIENCE_S:
             raise QuotaExhausted(

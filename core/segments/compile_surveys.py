@@ -1,7 +1,8 @@
 """
 Answers to SQL: the latest of a person, or every one.
 
-Which question is the NPS or the CSAT one is told by its name, else by its survey's: vendors have no common mark for it.
+Which question is the NPS or the CSAT one is told by the vendor where it knows (`measure`), else by the question's name, else by
+its survey's.
 """
 
 from __future__ import annotations
@@ -57,8 +58,9 @@ def score(value: Score, facts: Facts) -> Relation:
     own, foreign = _named("a.question", value.word), _named("a.question", other)
     survey = _named("a.survey", value.word)
     named = f"({own.text} OR ({survey.text} AND NOT {foreign.text}))"
-    text = f"{_live(facts)} AND a.kind = 'score' AND a.number IS NOT NULL AND {named}"
-    rows = _rows(Sql(text, (*own.params, *survey.params, *foreign.params)), facts, every=False)
+    told = f"(a.measure = ? OR (a.measure IS NULL AND {named}))"
+    text = f"{_live(facts)} AND a.kind = 'score' AND a.number IS NOT NULL AND {told}"
+    rows = _rows(Sql(text, (value.word, *own.params, *survey.params, *foreign.params)), facts, every=False)
     return Relation(Sql(f"SELECT p, number AS v FROM ({rows.text})", rows.params))
 
 

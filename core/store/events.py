@@ -80,7 +80,9 @@ class EventStore:
                 bad.append(key._replace(ref=f"record {at} of a page"))
                 continue
             try:
-                found.update(self._read(record, key))
+                for name, event in self._read(record, key):
+                    if name not in found or self._age(event) >= self._age(found[name]):
+                        found[name] = event
             except Exception as error:  # the mapping is the connector's; one record must not stop the rest
                 bad.append(BadRecord(key, reason(error)))
         return Prepared(found, bad, len(records), fingerprint(key.encode() for key in found))
@@ -97,6 +99,11 @@ class EventStore:
                 raise UnreadableError(f"a {row.kind.value} in a stream of events")
             rows.append((row.key, self._parsed(seen, row.values)))
         return rows
+
+    def _age(self, event: ParsedEvent) -> float:
+        """Return by what an event replaces another of its key; all alike where the stream does not say."""
+        value = event.properties.get(self._stream.newest_by) if self._stream.newest_by is not None else None
+        return value if isinstance(value, int | float) else 0
 
     def _values(self, record: Record) -> dict[str, object]:
         values = {column: record.get(name) if name is not None else pick(record, where) for column, where, name in self._fields}
@@ -138,16 +145,27 @@ class EventStore:
             self._catalogue.note_properties(conn, name_id, properties, now)
             subject_id, profile_id, company_id = subjects.get(seen.ref) or _NOBODY
             rows.append(EventRow(key, name_id, time, subject_id, profile_id, company_id, text))
-        added, changed = write_events(conn, self._source.id, rows, slice_=slice_, run_id=run_id)
+        newest_by = self._stream.newest_by
+        added, changed = write_events(conn, self._source.id, rows, slice_=slice_, run_id=run_id, newest_by=newest_by)
         if added:
             conn.execute("UPDATE streams SET live_count = live_count + ? WHERE id = ?", (added, self._source.id))
         return Stored(added + changed, [])
 
 
 def write_events(
-    conn: sqlite3.Connection, stream_id: int, rows: Sequence[EventRow], *, slice_: str, run_id: int
+    conn: sqlite3.Connection,
+    stream_id: int,
+    rows: Sequence[EventRow],
+    *,
+    slice_: str,
+    run_id: int,
+    newest_by: str | None = None,
 ) -> tuple[int, int]:
-    """Upsert events by key; return how many are new and how many of the others differ from what was stored."""
+    """
+    Upsert events by key; return how many are new and how many of the others differ from what was stored.
+
+    Where *newest_by* names a property, what is stored with a greater one stays.
+    """
     new = insert(
         conn,
         "INSERT OR IGNORE INTO events (stream_id, slice, seen_run, key, name_id, time, subject_id, profile_id, company_id, "
@@ -156,10 +174,16 @@ def write_events(
     )
     if new == len(rows):
         return new, 0
+    later = "" if newest_by is None else " AND coalesce(json_extract(properties, ?), 0) <= coalesce(json_extract(?, ?), 0)"
+    path = f"$.{json.dumps(newest_by)}"
     changed = conn.executemany(
         "UPDATE events SET name_id = ?, time = ?, subject_id = ?, profile_id = ?, company_id = ?, properties = ? "
-        "WHERE stream_id = ? AND key = ? AND (name_id, time, subject_id, properties) IS NOT (?, ?, ?, ?)",
-        [(*row[1:], stream_id, row.key, row.name_id, row.time, row.subject_id, row.properties) for row in rows],
+        f"WHERE stream_id = ? AND key = ? AND (name_id, time, subject_id, properties) IS NOT (?, ?, ?, ?){later}",
+        [
+            (*row[1:], stream_id, row.key, row.name_id, row.time, row.subject_id, row.properties)
+            + ((path, row.properties, path) if newest_by is not None else ())
+            for row in rows
+        ],
     ).rowcount
     # apart from the above, for it touches no index
     conn.execute(

@@ -38,6 +38,8 @@ class Intent:
     written_at: int
     job: str | None
     members: tuple[Member, ...]
+    approved: bool = False
+    """A job's: what it moves is not counted by the guards, for it was let through, or was a first run's."""
 
 
 def write(conn: sqlite3.Connection, audience_id: int, members: Iterable[Member], *, sync: str, run_id: int, at: int) -> int:
@@ -75,14 +77,16 @@ def settle(conn: sqlite3.Connection, intent_id: int, verdicts: Iterable[tuple[Me
     )
 
 
-def hand_to_job(conn: sqlite3.Connection, intent_id: int, members: Sequence[Member], job: str, *, at: int) -> None:
+def hand_to_job(
+    conn: sqlite3.Connection, intent_id: int, members: Sequence[Member], job: str, *, at: int, approved: bool
+) -> None:
     """Move *members* to an intent of their own that waits for *job*: a batch may be several jobs, and partly none."""
     audience_id, sync, run_id, written_at = conn.execute(
         "SELECT audience_id, sync, run_id, written_at FROM intents WHERE id = ?", (intent_id,)
     ).fetchone()
     made = conn.execute(
-        "INSERT INTO intents (audience_id, sync, run_id, written_at, sent_at, job) VALUES (?, ?, ?, ?, ?, ?)",
-        (audience_id, sync, run_id, written_at, at, job),
+        "INSERT INTO intents (audience_id, sync, run_id, written_at, sent_at, job, approved) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (audience_id, sync, run_id, written_at, at, job, approved),
     )
     conn.executemany(
         "UPDATE intent_members SET intent_id = ? WHERE intent_id = ? AND op = ? AND member_key = ?",
@@ -93,12 +97,13 @@ def hand_to_job(conn: sqlite3.Connection, intent_id: int, members: Sequence[Memb
 def open_intents(conn: sqlite3.Connection, audience_id: int) -> Iterator[Intent]:
     """Yield what is not settled now, oldest first; each may be settled before the next is asked for."""
     rows = conn.execute(
-        "SELECT id, sync, run_id, written_at, job FROM intents WHERE audience_id = ? AND settled_at IS NULL ORDER BY id",
+        "SELECT id, sync, run_id, written_at, job, approved FROM intents"
+        " WHERE audience_id = ? AND settled_at IS NULL ORDER BY id",
         (audience_id,),
     ).fetchall()
-    for intent_id, sync, run_id, written_at, job in rows:
+    for intent_id, sync, run_id, written_at, job, approved in rows:
         members = open_members(conn, intent_id)
-        yield Intent(intent_id, sync, run_id=run_id, written_at=written_at, job=job, members=members)
+        yield Intent(intent_id, sync, run_id=run_id, written_at=written_at, job=job, members=members, approved=bool(approved))
 
 
 def open_members(conn: sqlite3.Connection, intent_id: int) -> tuple[Member, ...]:

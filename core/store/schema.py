@@ -61,6 +61,7 @@ CANONICAL: Final[dict[Kind, dict[str, str]]] = {
         "text": "text",
         "number": "number",
         "answered_at": "time",
+        "measure": "text",  # nps or csat, where the vendor says so itself; else the question's name tells, or the survey's
     },
     Kind.EVENT: {"name": "text", "time": "time", "properties": "json"},
     Kind.DEAL: {"stage": "text", "won": "boolean", "amount": "money", "currency": "text", "closed_at": "time"},
@@ -420,7 +421,14 @@ def m009_refusals(db: Database) -> None:
 
 
 @migrations()
-def m010_fresh_identifiers(db: Database) -> None:
+def m010_measures(db: Database) -> None:
+    """What a score measures, for answers of before: newer stores have the column from the beginning (m003)."""
+    if "measure" not in db["answers"].columns_dict:
+        _statements(db, "ALTER TABLE answers ADD COLUMN measure TEXT;")
+
+
+@migrations()
+def m011_fresh_identifiers(db: Database) -> None:
     """The identifiers that pulls have read since the last resolve, which stores them all at once."""
     _statements(
         db,

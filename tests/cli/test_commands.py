@@ -77,9 +77,30 @@ def test_connectors_are_listed_with_their_tier(type_: Type) -> None:
     """And what they pull and push."""
     found = {one["name"]: one for one in type_("connectors", "--json").json["connectors"]}
 
-    assert ["file"] == found["files"]["audiences"]
+    assert ["file"] == found["files"]["pushes"]
     assert {"files", "hubspot", "mailchimp", "stripe"} <= set(found)
     assert all(one["tier"] in ("none", "bronze", "silver", "gold", "platinum") for one in found.values())
+
+
+def test_a_connector_is_described_with_the_lines_to_put_into_a_config(type_: Type, tmp_path: Path) -> None:
+    """Credentials, scopes, limits; and the lines load as they stand."""
+    said = type_("connectors", "hubspot")
+    config = tmp_path / "pasted.toml"
+    config.write_text(said.out.partition("To put into the config")[2])
+
+    assert 0 == said.code
+    assert "crm.lists.write" in said.out
+    assert "100 in 10 s" in said.out
+    assert 0 == type_("connectors", "--config", str(config)).code
+    assert ["hubspot"] == [one.connector for one in load_config(config, {}).connections.values()]
+
+
+def test_an_unknown_connector_is_a_mistake_of_typing(type_: Type) -> None:
+    """The nearest one is named."""
+    said = type_("connectors", "mailchip")
+
+    assert 2 == said.code
+    assert "did you mean mailchimp?" in said.err
 
 
 def test_check_goes_through_every_step(type_: Type, tmp_path: Path) -> None:

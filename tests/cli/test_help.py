@@ -27,7 +27,8 @@ Options:
 Commands:
   init          Write a commented config to start from.
   check         Read the config and test every connection.
-  connectors    List the connectors there are.
+  connect       Sign in at a vendor, once; the token is kept and renewed.
+  connectors    List the connectors there are, or describe one.
   pull          Fill the store from the connections.
   fields        Show what segments can speak of.
   person        Show all that is known of one person.

@@ -36,14 +36,20 @@ TOP = {
     "resume regions": {"resumed", "was_paused"},
     "retire": {"retired"},
     "rebind exports --yes": {"rebound"},
+    "connect exports --forget": {"connection", "forgotten", "revoke"},
     "init --config new.toml": {"config"},
     "init --schema": {"schema"},
 }
 INNER = {
     "check": [("connections", {"name", "connector", "steps"})],
     "connectors": [
-        ("connectors", {"name", "title", "category", "streams", "audiences", "tier", "settings", "api_version", "checked_on",
-          "docs_url"})
+        ("connectors", {"name", "title", "category", "pulls", "pushes", "tier", "settings", "scopes", "limits",
+          "start", "api_version", "checked_on", "docs_url"})
+    ],
+    "connectors mailchimp": [
+        ("connector", {"name", "title", "category", "pulls", "pushes", "tier", "settings", "scopes", "limits",
+          "start", "api_version", "checked_on", "docs_url"}),
+        ("connector.settings", {"name", "required", "description"}),
     ],
     "pull": [("pulls", PULL), ("pulls.streams", STREAM)],
     "fields": [("fields", {"name", "kind", "type", "sources", "coverage", "samples", "seen"})],

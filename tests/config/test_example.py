@@ -29,7 +29,8 @@ def test_it_loads_without_a_secret_set() -> None:
     """A newcomer can look at it with `check` before having any key."""
     config = load_config(EXAMPLE, {})
 
-    assert {"crm", "billing", "mail", "exports"} == set(config.connections)
+    assert {"crm", "partners", "billing", "mail", "exports"} <= set(config.connections)
+    assert set(SHIPPED) == {one.connector for one in config.connections.values()}
     assert {"nordic", "lifecycle_to_crm", "nordic_customers_to_exports"} == set(config.syncs)
 
 

@@ -10,16 +10,17 @@ import ast
 import json
 import re
 import tomllib
+from collections import Counter
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from support.suite import DESTINATIONS, NAMES, ONLINE, SOURCES, audiences_of, pull_all, sandbox_of, streams_of
+from support.suite import DESTINATIONS, NAMES, ONLINE, SOURCES, api_of, examples_of, pages_of, pull_all, streams_of
 
-from core.contract import UNSUPPORTED, Change, Deletions, Op, Result, Verdict, pick
-from core.errors import AuthError
+from core.contract import UNSUPPORTED, Deletions, Op, Result, Verdict, pick
+from core.errors import AuthError, ConfigError
 from core.registry import Connector, load_connector
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +30,10 @@ TIERS = {
         r"^\| (Bronze|Silver|Gold|Platinum) \|[^|]*\|([^|]*)\|", (ROOT / "docs/quality.md").read_text(), re.M
     )
 }
+TELLS_NOBODY = {"segment": "any write key is answered 200: its quirk 1"}
+"""Vendors that take a wrong key for a right one; `check` has to say where to look instead."""
+MOST_RECORDS = 2000
+"""More than this in one page would be a collection held."""
 TIERS = {tier.lower(): rules for tier, rules in TIERS.items()}
 
 
@@ -115,7 +120,10 @@ def alias_names(node: ast.AST) -> set[str]:
 
 
 def test_the_core_names_no_vendor():
-    names = re.compile("|".join(rf"\b{name}\b" for name in NAMES if name != "files"), re.IGNORECASE)
+    own = {"files", "segment"}  # words of ours, too; such a vendor is known by its hosts
+    words = {rf"\b{name}\b" for name in NAMES if name not in own}
+    words |= {re.escape(host) for name in NAMES for host in load_connector(name).manifest.hosts}
+    names = re.compile("|".join(sorted(words)), re.IGNORECASE)
     texts = [path for path in (ROOT / "core").rglob("*") if path.is_file() and path.suffix != ".pyc"]
     assert {".py", ".toml"} <= {path.suffix for path in texts}
     for path in texts:
@@ -124,12 +132,12 @@ def test_the_core_names_no_vendor():
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_full_pull_ends_and_its_keys_are_unique(name: str, sandbox_api: Any):
-    api = sandbox_api(name, sandbox_of(name))
+    api = api_of(name, sandbox_api)
     for stream in streams_of(name, api).values():
         keys: list[str] = []
-        for page in stream.pull(api, None, None):
+        for page in pages_of(api, stream):
             keys += [str(pick(record, stream.key)) for record in page.records]
-            assert len(page.records) <= 1000
+            assert len(page.records) <= MOST_RECORDS
         assert keys, f"{stream.name} brought nothing: the sandbox has people in it"
         assert len(keys) == len(set(keys)), stream.name
         assert stream.deletions in Deletions
@@ -137,18 +145,23 @@ def test_a_full_pull_ends_and_its_keys_are_unique(name: str, sandbox_api: Any):
 
 @pytest.mark.parametrize("name", ONLINE)
 def test_check_passes_with_the_right_key_and_says_what_to_do_with_a_wrong_one(name: str, sandbox_api: Any):
-    api = sandbox_api(name, sandbox_of(name))
+    api = api_of(name, sandbox_api)
     check = load_connector(name).check
     assert check is not None
     assert {step.result for step in check(api)} <= {Result.PASSED, Result.SKIPPED}
 
-    wrong = sandbox_api(name, sandbox_of(name), **_wrong_key(load_connector(name), api))
+    wrong = api_of(name, sandbox_api, **_wrong_key(load_connector(name), api))
+    if name in TELLS_NOBODY:
+        assert [step.remedy for step in check(wrong) if step.result is Result.SKIPPED]
+        return
     failed = [step for step in check(wrong) if step.result is Result.FAILED]
     assert failed
     assert all(step.remedy for step in failed)
-    with pytest.raises(AuthError) as raised:
+    with pytest.raises((AuthError, ConfigError)) as raised:  # a private key of which a part is changed is none
         for stream in streams_of(name, wrong).values():
             pull_all(wrong, stream)
+        for example in () if name in SOURCES else examples_of(name, wrong):
+            example.apply(wrong, example.create(wrong), example.refs, [])
     assert not any(secret in f"{raised.value} {raised.value!r}" for secret in _wrong_key(load_connector(name), api).values())
 
 
@@ -161,7 +174,7 @@ def _wrong_key(connector: Connector, api: Any) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", ONLINE)
 def test_the_account_is_told_and_stays(name: str, sandbox_api: Any):
-    api = sandbox_api(name, sandbox_of(name))
+    api = api_of(name, sandbox_api)
     connector = load_connector(name)
 
     assert connector.account(api)
@@ -170,38 +183,43 @@ def test_the_account_is_told_and_stays(name: str, sandbox_api: Any):
 
 @pytest.mark.parametrize("name", DESTINATIONS)
 def test_pushing_twice_is_pushing_once_and_removal_undoes_it(name: str, sandbox_api: Any):
-    api = sandbox_api(name, sandbox_of(name))
-    for audience, refs in audiences_of(name, api):
+    api = api_of(name, sandbox_api)
+    for example in examples_of(name, api):
+        audience, refs, began = example.audience, example.refs, len(api.sandbox.change_log)
         assert len(refs) == 8
-        assert audience.lookup(api, "Contract suite") is None
-        audience_id = audience.create(api, "Contract suite", ())
-        assert audience_id == audience.lookup(api, "Contract suite")
-        adds = [Change(ref) for ref in refs[:6]]
-        first = audience.apply(api, audience_id, adds, [])
+        readable = audience.members(api, "") is not UNSUPPORTED
+        confirmed = {Verdict.DONE} if readable else {Verdict.DONE, Verdict.SENT}
+        again = confirmed | {Verdict.NOOP}
+        assert audience.lookup(api, example.name) is None
+        audience_id = example.create(api)
+        assert audience.lookup(api, example.name) in {audience_id, *(() if readable else (None,))}
+        first = example.apply(api, audience_id, refs[:6], [])
         log = list(api.sandbox.change_log)
-        second = audience.apply(api, audience_id, adds, [])
+        second = example.apply(api, audience_id, refs[:6], [])
 
-        assert [change.ref.remote_id for change in adds] == [outcome.ref.remote_id for outcome in first]
-        assert {Verdict.DONE} == {outcome.verdict for outcome in first}
-        assert {outcome.verdict for outcome in second} <= {Verdict.DONE, Verdict.NOOP}
+        assert [ref.remote_id for ref in refs[:6]] == [outcome.ref.remote_id for outcome in first]
+        assert {outcome.verdict for outcome in first} <= (again if audience.seeded else confirmed)
+        assert {outcome.verdict for outcome in second} <= again
         assert log == api.sandbox.change_log
-        assert 6 == len(api.sandbox.audiences()["Contract suite"])
+        assert 6 == len(example.there(api))
 
-        mixed = audience.apply(api, audience_id, [Change(ref) for ref in refs[6:]], refs[:3])
-        assert [ref.remote_id for ref in (*refs[6:], *refs[:3])] == [outcome.ref.remote_id for outcome in mixed]
-        assert {Verdict.DONE} == {outcome.verdict for outcome in mixed}
-        assert 5 == len(api.sandbox.audiences()["Contract suite"])
-        gone = audience.apply(api, audience_id, [], refs[:3])
-        assert {outcome.verdict for outcome in gone} <= {Verdict.DONE, Verdict.NOOP}
-        assert [Op.ADD] * 8 + [Op.REMOVE] * 3 == [line.op for line in api.sandbox.change_log]
+        held = [outcome.ref for outcome in first[:3]]
+        mixed = example.apply(api, audience_id, refs[6:], held)
+        assert [ref.remote_id for ref in (*refs[6:], *held)] == [outcome.ref.remote_id for outcome in mixed]
+        assert {outcome.verdict for outcome in mixed} <= confirmed
+        assert 5 == len(example.there(api))
+        gone = example.apply(api, audience_id, [], held)
+        assert {outcome.verdict for outcome in gone} <= again
+        ops = Counter(line.op for line in api.sandbox.change_log[began:])
+        assert {Op.ADD: 8, Op.REMOVE: 3} == ops
 
 
 @pytest.mark.parametrize("name", DESTINATIONS)
 def test_members_reads_back_what_was_pushed(name: str, sandbox_api: Any):
-    api = sandbox_api(name, sandbox_of(name))
-    for audience, refs in audiences_of(name, api):
-        audience_id = audience.create(api, "Contract suite", ())
-        audience.apply(api, audience_id, [Change(ref) for ref in refs], [])
-        pages = audience.members(api, audience_id)
+    api = api_of(name, sandbox_api)
+    for example in examples_of(name, api):
+        audience_id = example.create(api)
+        example.apply(api, audience_id, example.refs, [])
+        pages = example.audience.members(api, audience_id)
         if pages is not UNSUPPORTED:
-            assert {ref.remote_id for ref in refs} == {ref.remote_id for page in pages for ref in page}
+            assert {ref.remote_id for ref in example.refs} == {ref.remote_id for page in pages for ref in page}

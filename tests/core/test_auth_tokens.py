@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import stat
 import threading
+import time
 from base64 import urlsafe_b64decode
 from types import SimpleNamespace
 
@@ -19,7 +20,7 @@ from core.contract import OAuth2
 from core.errors import AuthError, ConfigError, ProtocolError, StoreError, TransientError
 from core.http.hosts import Hosts
 from core.registry import Connector
-from core.tokens import TokenKeeper
+from core.tokens import Exchange, TokenKeeper, Vault
 
 HOSTS = Hosts(("acme.test",), loopback=True)
 KEY_BITS = 2048
@@ -52,10 +53,10 @@ def keeper(server, store_path):
     return make
 
 
-def keep(url, store_path, *, now=None, **options):
-    clock = {} if now is None else {"now": now}
+def keep(url, store_path, *, now=time.time, **options):
     path = store_path.with_name("tagalong.db.mail.token")
-    return TokenKeeper(OAuth2(url, **options), path, check_host=HOSTS.check, check=lambda: None, **clock)
+    exchange = Exchange(OAuth2(url, **options), connection="mail", check_host=HOSTS.check, now=now, client={"timeout": 30.0})
+    return TokenKeeper(exchange, Vault(path), now=now)
 
 
 def test_the_token_is_fetched_once_and_kept_in_a_file_of_our_own(server, keeper, store_path):
@@ -143,7 +144,7 @@ def test_the_rotated_token_is_on_disk_before_the_old_one_is_forgotten(server, ke
     def full(handle):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("core.tokens.os.fsync", full)
+    monkeypatch.setattr("core.tokens.vault.os.fsync", full)
     with pytest.raises(StoreError, match="No space left"):
         one.renew("access-token-1")
     assert before == path.read_text()

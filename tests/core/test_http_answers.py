@@ -109,6 +109,26 @@ def test_classify_is_asked_first(respx_mock, fake_api, clock):
     assert until == caught.value.resume_at
 
 
+def test_a_connector_may_have_the_vendor_left_alone_after_an_answer(respx_mock, fake_api, clock, monkeypatch):
+    """The answer stands; the next request is a pause until the time that `rest_until` made of its headers and the settings."""
+    route = respx_mock.get(f"{BASE}/x").respond(200, json={"n": 1}, headers={"X-Used": "90"})
+    until, seen = clock() + timedelta(hours=3), []
+
+    def rest_until(response, settings):
+        seen.append(settings)
+        return until if int(response.headers["x-used"]) >= 90 else None
+
+    monkeypatch.setattr(acme, "rest_until", rest_until, raising=False)
+    api = fake_api(acme)
+    assert {"n": 1} == api.get("/x")
+    with pytest.raises(QuotaExhausted) as caught:
+        api.get("/x")
+    assert (1, until, [api.settings]) == (route.call_count, caught.value.resume_at, seen)
+
+    clock.advance(timedelta(hours=3))
+    assert {"n": 1} == api.get("/x")
+
+
 def test_requests_are_signed_and_say_who_asks(respx_mock, fake_api):
     """The token, our name, and JSON as the body."""
     route = respx_mock.patch(f"{BASE}/x", json={"at": "2026-01-01T00:00:00Z", "name": "Åsa"}).respond(204)

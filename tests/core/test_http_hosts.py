@@ -108,6 +108,21 @@ def test_a_vendor_that_everybody_hosts_themselves_is_where_the_settings_say(resp
         fake_api(own, connection="other").get("/x")
 
 
+def test_a_vendor_with_a_host_for_each_account_is_there_too(respx_mock, fake_api):
+    """Besides the suffixes that are known, the one host that the settings name; over https, and no third one."""
+    manifest = dataclasses.replace(acme.MANIFEST, host_in_settings=True)
+    own = Connector(SimpleNamespace(**{**vars(acme), "MANIFEST": manifest}))
+    for url in ("https://shop.example.com/v2/x", "https://eu.acme.test/x"):
+        respx_mock.get(url).respond(json=1)
+    api = fake_api(own, {"base_url": "https://shop.example.com/v2"})
+
+    assert 1 == api.get("/x") == api.get("https://eu.acme.test/x")
+    with pytest.raises(ProtocolError):
+        api.get("https://other.example.com/x")
+    with pytest.raises(ConfigError):
+        fake_api(own, {"base_url": "http://shop.example.com/v2"}, connection="plain")
+
+
 SIGNED = [
     (Basic("ann", SecretStr("pass-word-1")), lambda sent: sent.headers["authorization"] == "Basic YW5uOnBhc3Mtd29yZC0x"),
     (HeaderKey("X-Api-Key", SecretStr("key-12345")), lambda sent: sent.headers["x-api-key"] == "key-12345"),

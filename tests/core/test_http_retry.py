@@ -14,8 +14,8 @@ import pytest
 from structlog.testing import capture_logs
 from support import acme
 
-from core.errors import ProtocolError, QuotaExhausted, RateLimited, Stopped, TransientError
-from core.http.retrying import LONGEST_WAIT_S, TRIES, Repeater
+from core.errors import AuthError, ProtocolError, QuotaExhausted, RateLimited, Stopped, TransientError
+from core.http.retrying import AUTH_TRIES, LONGEST_WAIT_S, TRIES, Repeater
 
 BASE = "https://api.acme.test/v2"
 OK = httpx.Response(200, json={"ok": True})
@@ -214,3 +214,20 @@ def test_a_limit_that_is_used_up_is_waited_for(respx_mock, fake_api):
 
     assert len(api.slept) == 1
     assert 1 < api.slept[0] <= 3
+
+
+@pytest.mark.parametrize("harmless", [True, False])
+def test_a_refusal_that_may_pass_is_asked_again_a_few_times(harmless):
+    """Whatever the method, for what is refused is not carried out; any other refusal counts at once."""
+    sent: list[bool] = []
+
+    def refuse(may_pass: bool):
+        sent.append(may_pass)
+        raise AuthError("no", may_pass=may_pass)
+
+    repeat = Repeater(lambda wait_s: None, random.Random(1))
+    for may_pass in (True, False):
+        with pytest.raises(AuthError):
+            repeat(lambda may_pass=may_pass: refuse(may_pass), harmless=harmless)
+
+    assert [True] * AUTH_TRIES + [False] == sent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 from support import audiences
 from support.story import Story, ids
 
+from core import reach
 from core.contract import Merge, Page
+from core.store.ledger import Entry, State
 
 
 @pytest.fixture
@@ -70,3 +73,11 @@ def test_a_survivor_who_goes_by_the_address_of_the_lost_one_stays_listed(
         assert report.status == "done"
         assert story.there() == ids(int(winner), 3)
     assert story.vendor.log == []
+
+
+def test_what_was_merged_into_a_record_of_the_stream_is_of_its_type() -> None:
+    """A lead that became a contact is changed as a contact from then on; who was not merged keeps their type."""
+    lead = Entry("p1@example.com", State.OURS, profile_id=1, remote_id="L1", handle="h1", object="lead")
+
+    assert reach.as_merged(lead, {"L1": "7"}) == replace(lead, remote_id="7", object=None)
+    assert reach.as_merged(lead, {"L2": "7"}) == lead

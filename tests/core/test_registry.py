@@ -88,7 +88,7 @@ def test_an_installed_package_brings_a_connector(install: Install, tmp_path: Pat
     assert "Initech" == load_connector("initech").manifest.title
     assert "initech" == load_config(_config(tmp_path), {}).connections["crm"].connector
     listed = CliRunner().invoke(main, ["connectors"], standalone_mode=False)
-    assert ["initech", "Initech", "crm", "people", "none", "silver"] in [line.split() for line in listed.stdout.splitlines()]
+    assert ["initech", "Initech", "crm", "people", "nothing", "silver"] in [line.split() for line in listed.stdout.splitlines()]
 
 
 def test_init_offers_what_is_installed(install: Install, tmp_path: Path) -> None:

@@ -64,6 +64,16 @@ def test_a_kill_while_migrating_leaves_nothing(tmp_path: Path, monkeypatch: pyte
         assert known_migrations() == {m.name for m in migrations.applied(store.db)}
 
 
+def test_answers_of_before_get_the_column_of_measures(tmp_path: Path) -> None:
+    """A store that was made when answers had none keeps its rows, and can be asked what a score measures."""
+    with Store(tmp_path / "a.db") as store, store.atomic() as conn:
+        conn.execute("INSERT INTO answers (stream_id, key, record_key, survey) VALUES (1, 'k', 'k', 'NPS')")
+        conn.execute("ALTER TABLE answers DROP COLUMN measure")
+        conn.execute("DELETE FROM _sqlite_migrations WHERE name = 'm010_measures'")
+    with Store(tmp_path / "a.db") as store:
+        assert [("NPS", None)] == store.conn.execute("SELECT survey, measure FROM answers").fetchall()
+
+
 def _open(path: Path, ready: object, failed: object) -> None:
     ready.wait()  # type: ignore[attr-defined]
     try:

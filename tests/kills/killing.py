@@ -21,7 +21,7 @@ from random import Random
 from typing import Any, Final
 
 from core.config.load import load_config
-from core.contract import Category
+from core.demo.cast import cast
 from core.demo.compare import compare
 from core.demo.config import Role, demo_config
 from core.demo.people.make import make_world, subscribe
@@ -29,7 +29,7 @@ from core.demo.people.model import World
 from core.demo.people.week import WEEK, live_a_week
 from core.demo.product import write_exports
 from core.demo.said import REPORTED, evaluated_at
-from core.demo.stage import DemoClock, Stage, connector_for
+from core.demo.stage import DemoClock, Stage
 from core.http import open_api
 from core.hub import Hub
 from core.run import plan
@@ -38,7 +38,6 @@ from core.store import Store, leases
 
 ROOT: Final = Path(__file__).parents[2]
 HOUR: Final = timedelta(hours=1)
-PARTS: Final = {"crm": Category.CRM, "billing": Category.BILLING, "mail": Category.EMAIL}
 PEOPLE: Final = 250
 TRIALS: Final = 22
 """Of which the week converts ten: with fewer, the guard against a list that loses half of its members would rightly hold."""
@@ -134,19 +133,19 @@ class Play:
         """Make the world and serve its tools for as long as *stack* lasts."""
         self.world = make_world(self.clock(), people=self.people, seed=self.seed)
         self._more_trials()
-        connectors = {name: connector_for(category) for name, category in PARTS.items()}
+        connectors = cast({})
         boxes = {name: made.sandbox(now=self.clock, rate_factor=math.inf) for name, made in connectors.items()}
-        self.stage = Stage(connectors, boxes)
+        self.stage = Stage(boxes)
         self.stage.tell(self.world)
         self.clock.advance(HOUR)
         served = stack.enter_context(serve(boxes))
         self.folder.mkdir(parents=True, exist_ok=True)
         write_exports(self.folder, self.world, week=1)
-        roles = []
+        roles = {}
         for name, made in connectors.items():
             settings = {key: value for key, value in as_settings(served[name]).items() if key != "base_url"}
-            roles.append(Role(made.name, served[name].base_url, settings, next(iter(made.audiences), "")))
-        self.config.write_text(demo_config(*roles), encoding="utf-8")
+            roles[name] = Role(made.name, served[name].base_url, settings, next(iter(made.audiences), ""))
+        self.config.write_text(demo_config(roles), encoding="utf-8")
         self._begin()
 
     @property

@@ -366,6 +366,8 @@ def _worth(minor: int, currency: str | None, at: int) -> float | None:
 
 
 def _score_word(answer: dict[str, Any]) -> str | None:
+    if answer.get("measure") is not None:
+        return str(answer["measure"])
     signs = {"nps": ("nps", "net promoter"), "csat": ("csat", "satisf")}
 
     def named(text: str | None, word: str) -> bool:

@@ -248,6 +248,16 @@ def test_nps_is_the_latest_score_of_the_nps_question_only(shared: Store) -> None
     assert [person] == members(shared, world, "nps == 9 and csat == 1")
 
 
+def test_a_vendor_s_own_word_for_a_score_comes_before_names(shared: Store) -> None:
+    """An NPS question in another language is one, and a score that measures something else is none, whatever it is called."""
+    world = World()
+    person = world.person()
+    for at, (question, score, measure) in enumerate((("Hur troligt?", 9, "nps"), ("NPS", 2, "effort"), ("Nöjd?", 4, "csat"))):
+        told = {"survey": "Vår", "question": question, "kind": "score", "number": score, "measure": measure}
+        world.answers.append({"profile_id": person, "answered_at": ago(days=3 - at), **told})
+    assert [person] == members(shared, world, "nps == 9 and csat == 4")
+
+
 def test_a_partition_puts_everyone_into_the_first_group_that_matches(shared: Store) -> None:
     world = World()
     for score in (9, 7, 3, None):

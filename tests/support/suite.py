@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from core.contract import Sandbox, pick
+from core.contract import Audience, Change, OAuth2, Outcome, Ref, Sandbox, Verdict, chunks, pick
 from core.registry import connector_names, load_connector
 from support.world import load_everything
 
@@ -27,24 +28,83 @@ def sandbox_of(name: str) -> Sandbox:
     return sandbox
 
 
+def api_of(name: str, sandbox_api: Callable[..., Any], **options: Any) -> Any:
+    """Return an api against `sandbox_of`, both a thousand times as patient: what limits do is tested elsewhere."""
+    limits = [replace(limit, amount=limit.amount * 1000) for limit in load_connector(name).manifest.limits]
+    return sandbox_api(name, sandbox_of(name), limits=limits, **options)
+
+
+def renews(name: str, api: Any) -> bool:
+    """Tell whether a single 401 is survived, because there are new credentials to be had."""
+    return isinstance(load_connector(name).auth(api.settings), OAuth2)
+
+
 def streams_of(name: str, api: Any) -> dict[str, Any]:
     """Return the streams of *name* by their names."""
     return dict(load_connector(name).streams(api.settings))
 
 
+def pages_of(api: Any, stream: Any) -> Iterator[Any]:
+    """Yield every page of a full pull, slice after slice."""
+    slices = [()] if stream.slices is None else [(slice_,) for slice_ in stream.slices(api)]
+    return itertools.chain.from_iterable(stream.pull(api, None, None, *slice_) for slice_ in slices)
+
+
 def pull_all(api: Any, stream: Any) -> dict[str, Any]:
     """Return every record of a full pull by key."""
-    slices = [()] if stream.slices is None else [(slice_,) for slice_ in stream.slices(api)]
-    pages = itertools.chain.from_iterable(stream.pull(api, None, None, *slice_) for slice_ in slices)
-    return {str(pick(record, stream.key)): record for page in pages for record in page.records}
+    return {str(pick(record, stream.key)): record for page in pages_of(api, stream) for record in page.records}
 
 
-def audiences_of(name: str, api: Any) -> Iterator[tuple[Any, list[Any]]]:
-    """Yield each audience of *name* with eight people whom the destination knows."""
+@dataclass(slots=True)
+class Example:
+    """An audience of a connector, and eight people whom its sandbox knows."""
+
+    audience: Audience
+    refs: list[Ref]
+    name: str
+
+    def create(self, api: Any) -> str:
+        """Make the audience; where it cannot be empty the first of the eight is put in."""
+        return self.audience.create(api, self.name, self.refs[:1] if self.audience.seeded else ())
+
+    def there(self, api: Any) -> frozenset[str]:
+        """Return who is in it, as the sandbox speaks of them."""
+        return frozenset(api.sandbox.audiences()[self.name])
+
+    def apply(self, api: Any, audience_id: str, adds: Sequence[Ref], removes: Sequence[Ref]) -> list[Outcome]:
+        """Change members, and wait for what a job does."""
+        outcomes = list(self.audience.apply(api, audience_id, [Change(ref) for ref in adds], removes))
+        for job in {outcome.job for outcome in outcomes if outcome.verdict is Verdict.PENDING}:
+            assert job is not None
+            settled = api.poll(lambda job=job: self.audience.settle(api, audience_id, job), every_s=1, limit_s=60)
+            outcomes = [_settled(one, settled) if one.job == job else one for one in outcomes]
+        return outcomes
+
+
+def _settled(outcome: Outcome, settled: Mapping[str, Outcome]) -> Outcome:
+    found = settled.get(outcome.ref.remote_id) or settled[outcome.ref.handle or ""]
+    return replace(found, ref=outcome.ref) if found.ref.remote_id != outcome.ref.remote_id else found
+
+
+def examples_of(name: str, api: Any) -> Iterator[Example]:
+    """Yield each audience of *name* with people to put into it."""
     connector = load_connector(name)
-    what = "people" if connector.manifest.category == "crm" else "members"
-    keys = [row["email"].lower() for row in load_everything.rows(what, people=PEOPLE)][:40]
-    for cls in connector.audiences.values():
-        audience = cls(cls.Params())
-        found = audience.find(api, keys[: audience.find_batch])
-        yield audience, [refs[0] for refs in found.values() if len(refs) == 1][:8]
+    for kind, cls in connector.audiences.items():
+        audience = cls(cls.Params.model_validate(api.sandbox.params(kind)))
+        keys = _keys(cls.key_kind)
+        refs = [Ref(key) for key in keys]
+        if cls.find is not Audience.find:
+            found = [audience.find(api, some) for some in chunks(keys[:40], cls.find_batch)]
+            refs = [refs[0] for each in found for refs in each.values() if len(refs) == 1]
+        spelled = "Contract suite" if audience.check_name("Contract suite") is None else "contract_suite"
+        yield Example(audience, refs[:8], spelled)
+
+
+def _keys(kind: str) -> list[str]:
+    """Return what people are known by, those first whom CRM and e-mail tool both know."""
+    if kind == "user_id":
+        return [str(row["id"]) for row in load_everything.rows("users", people=PEOPLE)]
+    assert kind == "email", f"no made-up people are known by {kind}"
+    known = [row["email"].lower() for row in load_everything.rows("people", people=PEOPLE)]
+    members = [row["email"].lower() for row in load_everything.rows("members", people=PEOPLE) if row["status"] == "subscribed"]
+    return [address for address in known if address in set(members)]

@@ -30,9 +30,13 @@ class TokenServer:
         """The forms, each with its `authorization` header."""
         self.says: tuple[int, str] | None = None
         """Answer with this status and body instead."""
+        self.headers: dict[str, str] = {}
         self.expires_in: int | None = 3600
         self.extra: dict[str, object] = {}
         self.took_s = 0.0
+        self.grace = False
+        """Take the refresh token before the newest, too, as many do for a while."""
+        self._before = ""
         self._at_once = 0
         self._lock = threading.Lock()
 
@@ -48,9 +52,10 @@ class TokenServer:
                 return self.says
             rotated: dict[str, object] = {}
             if form["grant_type"] == "refresh_token":
-                if self.stolen or form["refresh_token"] != self.refresh_token:
+                if self.stolen or form["refresh_token"] not in (self.refresh_token, *([self._before] if self.grace else [])):
                     self.stolen = True
                     return 400, json.dumps({"error": "invalid_grant", "error_description": "ann.secretperson@example.com"})
+                self._before = self.refresh_token
                 self.refresh_token = f"refresh-token-{self.issued + 1}"
                 rotated = {"refresh_token": self.refresh_token}
             self.issued += 1
@@ -70,6 +75,8 @@ def token_server() -> Iterator[TokenServer]:
             self.send_response(status)
             self.send_header("content-type", "application/json" if body.startswith("{") else "text/html")
             self.send_header("content-length", str(len(body)))
+            for name, value in server.headers.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body.encode())
 

@@ -11,7 +11,10 @@ from core.contract import Sandbox
 from core.demo.people import rows
 from core.demo.people.make import make_world
 
-WHATS = ("companies", "people", "deals", "customers", "subscriptions", "invoices", "members")
+WHATS = (
+    "companies", "people", "deals", "customers", "subscriptions", "invoices", "members",
+    "surveys", "responses", "users", "events",
+)  # fmt: skip
 
 
 @lru_cache(maxsize=4)
@@ -25,8 +28,8 @@ def _rows(what: str, people: int) -> tuple[Mapping[str, Any], ...]:
             }
             for n, shop in enumerate(world.shops[:20])
         )  # fmt: skip
-    if what == "companies":
-        return tuple(rows.companies(world))
+    if what in ("companies", "surveys"):
+        return tuple(getattr(rows, what)(world))
     make = {"people": rows.contacts}.get(what) or getattr(rows, what)
     return tuple(make(world.people))
 

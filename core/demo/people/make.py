@@ -14,10 +14,14 @@ FACTOR = {"EUR": 1, "SEK": 11, "NOK": 11, "DKK": 7}
 STATUSES = ("trialing", "active", "active", "active", "active", "active", "past_due", "canceled", "canceled")
 
 
-def make_world(now: datetime, *, people: int = 2000, seed: int = 7) -> World:
-    """Return a world in which it is *now*; the same *seed* gives the same people."""
+def make_world(now: datetime, *, people: int = 2000, seed: int = 7, several_addresses: bool = True) -> World:
+    """
+    Return a world in which it is *now*; the same *seed* gives the same people.
+
+    *several_addresses* is whether its CRM can know one person by several.
+    """
     random = Random(seed)  # noqa: S311 - made-up people need no secrecy
-    world = World(now)
+    world = World(now, several_addresses=several_addresses)
     while len(world.people) < people * 0.94:
         add_shop(world, random)
     while len(world.people) < people - 12:
@@ -27,8 +31,8 @@ def make_world(now: datetime, *, people: int = 2000, seed: int = 7) -> World:
     return world
 
 
-def add_shop(world: World, random: Random) -> list[Person]:
-    """Add a shop with one to five people, of whom the first pays."""
+def add_shop(world: World, random: Random, *, since: datetime | None = None) -> list[Person]:
+    """Add a shop with one to five people, of whom the first pays; they do nothing in the product before *since*."""
     number = world.number()
     country = random.choices(list(FIRST), weights=(34, 20, 16, 14, 4, 12))[0]
     age = timedelta(days=random.randint(20, 700))
@@ -47,7 +51,7 @@ def add_shop(world: World, random: Random) -> list[Person]:
         subscribe(world, random, people[0])
     for person in people:
         if person.user_id:
-            live(world, random, person, since=shop.created_at)
+            live(world, random, person, since=since or shop.created_at)
     return people
 
 
@@ -59,7 +63,7 @@ def add_person(world: World, random: Random, shop: Shop) -> Person:
     person = Person(number, first, last, shop.country, random.choice(ROLES), shop, address, created_at=shop.created_at)
     if random.random() < 0.86:
         person.contact_id = str(100_000 + number)
-        if random.random() < 0.06:
+        if random.random() < 0.06 and world.several_addresses:
             person.other_emails = [f"{ascii_name(first)}{number}@old.example.com"]
         if random.random() < 0.03:
             person.merged_contacts = [str(500_000 + number)]

@@ -114,6 +114,7 @@ class World:
     now: datetime
     shops: list[Shop] = field(default_factory=list)
     people: list[Person] = field(default_factory=list)
+    several_addresses: bool = True
     serial: int = 0
 
     def number(self) -> int:

@@ -1,7 +1,7 @@
 """
 The world as each tool has it: its own ids, its own spelling, its own letter case.
 
-The first four give the neutral rows that the sandboxes are loaded with; the last three are lines of the product's files.
+Most give the neutral rows that sandboxes are loaded with; `accounts`, `usage` and `scores` are lines of the product's files.
 """
 
 from __future__ import annotations
@@ -104,6 +104,45 @@ def members(people: list[Person]) -> Rows:
             }
 
 
+SURVEY = "NPS"
+QUESTION = "How likely are you to recommend us?"
+
+
+def surveys(world: World) -> Rows:
+    """The one survey that people are asked."""
+    yield {
+        "id": "nps", "title": SURVEY, "created_at": world.shops[0].created_at if world.shops else world.now,
+        "questions": [{"id": "score", "text": QUESTION, "kind": "nps", "choices": []}],
+    }  # fmt: skip
+
+
+def responses(people: list[Person]) -> Rows:
+    """What they answered, as the survey tool has it."""
+    for person in people:
+        if person.nps is not None and person.nps_at and person.user_id:
+            yield {
+                "id": f"r-{person.user_id}", "survey": "nps", "user_id": person.user_id, "email": person.product_email,
+                "answers": {"score": person.nps}, "submitted_at": person.nps_at,
+            }  # fmt: skip
+
+
+def users(people: list[Person]) -> Rows:
+    """People as the analytics tool has them."""
+    for person in people:
+        if person.user_id:
+            yield {
+                "id": person.user_id, "email": person.product_email, "first_name": person.first_name,
+                "last_name": person.last_name, "country": person.country, "created_at": person.created_at,
+            }  # fmt: skip
+
+
+def events(people: list[Person]) -> Rows:
+    """What they did, as the analytics tool has it."""
+    for person in people:
+        for did in person.did:
+            yield {"id": did.id, "user_id": person.user_id, "name": did.name, "at": did.at, "properties": did.properties}
+
+
 def accounts(people: list[Person]) -> Rows:
     """Lines of the product's `accounts.csv`."""
     for person in people:
@@ -130,7 +169,7 @@ def scores(people: list[Person]) -> Rows:
     for person in people:
         if person.nps is not None and person.nps_at and person.user_id:
             yield {
-                "response_id": f"r-{person.user_id}", "user_id": person.user_id, "survey": "NPS",
-                "question": "How likely are you to recommend us?", "kind": "score", "score": person.nps,
+                "response_id": f"r-{person.user_id}", "user_id": person.user_id, "survey": SURVEY,
+                "question": QUESTION, "kind": "score", "score": person.nps,
                 "answered_at": person.nps_at.isoformat(),
             }  # fmt: skip

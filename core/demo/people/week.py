@@ -29,14 +29,14 @@ class Week:
     """CRM ids."""
 
 
-def live_a_week(world: World, *, seed: int = 8) -> Week:
-    """Move *world* a week on and return what happened."""
+def live_a_week(world: World, *, seed: int = 8, merges: bool = True) -> Week:
+    """Move *world* a week on and return what happened; *merges* is whether its CRM shows them."""
     random = Random(seed)  # noqa: S311 - made-up people need no secrecy
     week = Week()
     world.now += WEEK
     everyone = [person for person in world.people if not person.staff]
     for _ in range(12):
-        week.new += add_shop(world, random)
+        week.new += add_shop(world, random, since=world.now - WEEK)
     week.activated = _activate(world, random, everyone)
     week.churned = _churn(world, random, everyone)
     week.failing = _fail(world, random, everyone)
@@ -44,7 +44,7 @@ def live_a_week(world: World, *, seed: int = 8) -> Week:
         person.member_status = "unsubscribed"
         week.unsubscribed.append(person)
     week.moved = _move(world, random, everyone)
-    week.merged = _merge(world, random, everyone)
+    week.merged = _merge(world, random, everyone) if merges else []
     week.deleted = _delete(world, random, everyone)
     return week
 

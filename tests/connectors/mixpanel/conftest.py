@@ -1,0 +1,97 @@
+"""A Mixpanel sandbox whose every request is held against the schemas that the vendor's card comes to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+from jsonschema import Draft202012Validator
+from mixpanel_rows import FOLDER
+
+from connectors.mixpanel.sandbox import MixpanelSandbox
+from core.contract import Audience, Page
+from core.registry import load_connector
+
+REQUESTS = json.loads((FOLDER / "schemas" / "requests.json").read_text(encoding="utf-8"))["requests"]
+
+
+class Recorder:
+    """An ASGI application that writes down what is asked before passing it on."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.seen: list[tuple[str, dict[str, str], Any]] = []
+        """What was asked (`GET /path`), its query, and its body: a form as a mapping of texts."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        body = bytearray()
+
+        async def listen() -> Any:
+            message = await receive()
+            body.extend(message.get("body", b""))
+            return message
+
+        async def answer(message: Any) -> None:
+            if message["type"] == "http.response.start":  # before the client can go on
+                kind = dict(scope["headers"]).get(b"content-type", b"").decode()
+                text = body.decode()
+                content = None if not text else dict(parse_qsl(text)) if "form" in kind else json.loads(text)
+                query = dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True))
+                self.seen.append((f"{scope['method']} {scope['path']}", query, content))
+            await send(message)
+
+        await self.app(scope, listen, answer)
+
+    def of(self, what: str) -> list[tuple[dict[str, str], Any]]:
+        """Return query and body of each request of `METHOD /path`, oldest first."""
+        return [(query, body) for asked, query, body in self.seen if asked == what]
+
+
+@pytest.fixture
+def make_project(sandbox_api: Callable[..., Any], clock: Any) -> Iterator[Callable[..., Any]]:
+    """`make_project(settings={}, **switches)`: an api against a sandbox; `.recorder` has the requests, judged at the end."""
+    recorders: list[Recorder] = []
+
+    def make(settings: dict[str, Any] | None = None, rate_factor: float = 1000, **switches: Any) -> Any:
+        sandbox = MixpanelSandbox(now=clock, rate_factor=rate_factor, **switches)
+        sandbox.app = recorder = Recorder(sandbox.app)
+        recorders.append(recorder)
+        api = sandbox_api("mixpanel", sandbox, **(settings or {}))
+        api.recorder = recorder
+        return api
+
+    yield make
+    for recorder in recorders:
+        for asked, query, body in recorder.seen:
+            for part, value in (("query", query), ("body", body)):
+                faults = [error.message for error in Draft202012Validator(REQUESTS[asked][part]).iter_errors(value)]
+                assert [] == faults, f"{asked}: {part}"
+
+
+@pytest.fixture
+def project(make_project: Callable[..., Any]) -> Any:
+    """An api against a sandbox with its usual manners."""
+    return make_project()
+
+
+@pytest.fixture
+def pulled() -> Callable[..., list[Page]]:
+    """`pulled(api, stream, cursor=None, resume=None)`: all pages."""
+
+    def pull(api: Any, name: str, cursor: Any = None, resume: str | None = None) -> list[Page]:
+        return list(load_connector("mixpanel").streams(api.settings)[name].pull(api, cursor, resume))
+
+    return pull
+
+
+@pytest.fixture
+def field() -> Audience:
+    """The audience."""
+    audience = load_connector("mixpanel").audiences["field"]
+    return audience(audience.Params())

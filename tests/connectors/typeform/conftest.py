@@ -1,0 +1,83 @@
+"""A Typeform account on loopback whose every request is held against the published document, where that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+from support.openapi import SPECS, load_document, validate_request
+from typeform_rows import responses
+
+from connectors.typeform.sandbox import TypeformSandbox
+from core.contract import Page
+from core.sandbox import Served, as_settings, serve
+
+
+class Recorder:
+    """An ASGI application that writes down what is asked before passing it on."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.seen: list[tuple[str, str, list[tuple[str, str]]]] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            self.seen.append(
+                (scope["method"], scope["path"], parse_qsl(scope["query_string"].decode(), keep_blank_values=True))
+            )
+        await self.app(scope, receive, send)
+
+    def asked(self, ending: str) -> list[dict[str, str]]:
+        """Return the queries of the requests to paths with that ending, oldest first."""
+        return [dict(query) for _, path, query in self.seen if path.endswith(ending)]
+
+
+@pytest.fixture(scope="module")
+def _served() -> Iterator[Served]:
+    """One server a module; each test puts an account of its own behind it."""
+    with serve({"typeform": TypeformSandbox()}) as served:
+        yield served["typeform"]
+
+
+@pytest.fixture
+def survey(clock: Any, fake_api: Callable[..., Any], _served: Served) -> Iterator[Callable[..., Any]]:
+    """`survey(settings={}, **switches)`: an api against a new account; `.recorder` is judged at the end."""
+    recorders: list[Recorder] = []
+
+    def make(settings: dict[str, Any] | None = None, **switches: Any) -> Any:
+        _served.sandbox = sandbox = TypeformSandbox(**{"now": clock, "rate_factor": 1000, **switches})
+        _served.faults = None
+        sandbox.app = recorder = Recorder(sandbox.app)
+        recorders.append(recorder)
+        api = fake_api("typeform", {**as_settings(_served), **(settings or {})})
+        api.served, api.sandbox, api.recorder = _served, sandbox, recorder
+        return api
+
+    yield make
+    if (SPECS / "typeform.json").is_file():
+        document = load_document("typeform.json")
+        for recorder in recorders:
+            for method, path, query in recorder.seen:
+                if not path.startswith("/oauth/"):  # the authorization server is not in it
+                    assert [] == validate_request(document, method, path, query)
+
+
+@pytest.fixture
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred answers a page, where the size is not what a test is about."""
+    monkeypatch.setattr("connectors.typeform.paging.RESPONSES_PER_PAGE", 100)
+
+
+@pytest.fixture
+def pages() -> Callable[..., list[Page]]:
+    """`pages(api, cursor=None, resume=None, form="nps")`: the pages of one form, as a pull asks for them."""
+
+    def ask(api: Any, cursor: str | None = None, resume: str | None = None, form: str = "nps") -> list[Page]:
+        stream = responses(api)
+        assert stream.slices is not None
+        list(stream.slices(api))
+        return list(stream.pull(api, cursor, resume, form))
+
+    return ask

@@ -1,0 +1,71 @@
+"""Zigpoll on loopback, each request held against a JSON Schema of what the vendor's own clients send."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+from jsonschema import Draft202012Validator
+from zigpoll_rows import responses, schema
+
+from connectors.zigpoll.sandbox import ZigpollSandbox
+from core.contract import Page
+from core.sandbox import Served, as_settings, serve
+
+
+class Recorder:
+    """An ASGI application that writes down what is asked before passing it on."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.seen: list[tuple[str, dict[str, str]]] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            self.seen.append((scope["path"], dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True))))
+        await self.app(scope, receive, send)
+
+    def asked(self, path: str) -> list[dict[str, str]]:
+        """Return the queries of the requests to *path*, oldest first."""
+        return [query for at, query in self.seen if at == path]
+
+
+@pytest.fixture(scope="module")
+def _served() -> Iterator[Served]:
+    """One server a module; each test puts a vendor of its own behind it."""
+    with serve({"zigpoll": ZigpollSandbox()}) as served:
+        yield served["zigpoll"]
+
+
+@pytest.fixture
+def survey(clock: Any, fake_api: Callable[..., Any], _served: Served) -> Iterator[Callable[..., Any]]:
+    """`survey(settings={}, **switches)`: an api against a new vendor; `.recorder` is judged at the end."""
+    recorders: list[Recorder] = []
+
+    def make(settings: dict[str, Any] | None = None, **switches: Any) -> Any:
+        _served.sandbox = sandbox = ZigpollSandbox(**{"now": clock, "rate_factor": 1000, **switches})
+        _served.faults = None
+        sandbox.app = recorder = Recorder(sandbox.app)
+        recorders.append(recorder)
+        api = fake_api("zigpoll", {**as_settings(_served), **(settings or {})})
+        api.served, api.sandbox, api.recorder = _served, sandbox, recorder
+        return api
+
+    yield make
+    for recorder in recorders:
+        for path, query in recorder.seen:
+            Draft202012Validator(schema(path, "request")).validate(query)
+
+
+@pytest.fixture
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred answers a page, where the size is not what a test is about."""
+    monkeypatch.setattr("connectors.zigpoll.listing.PER_PAGE", 100)
+
+
+@pytest.fixture
+def pages() -> Callable[..., list[Page]]:
+    """`pages(api, cursor=None, resume=None)`: the pages of the first account."""
+    return lambda api, cursor=None, resume=None: list(responses(api).pull(api, cursor, resume, "acc1"))
