@@ -2,7 +2,7 @@
 A paginated API on loopback for `bench/pull.py`, in a process of its own so that its work is not the client's.
 
 Every page is made beforehand; serving one costs a dictionary look-up. `GET /contacts?page=N` gives
-`{"contacts": [...], "paging": {"next": "N+1"}}`, without `next` on the last page.
+`{"contacts": [...], "paging": {"next": "N+1"}}`, without `next` on the last page; `GET /events` likewise.
 """
 
 from __future__ import annotations
@@ -18,8 +18,13 @@ from typing import Any
 COUNTRIES = ("SE", "NO", "DK", "FI", "DE")
 
 
-def contact(number: int) -> dict[str, Any]:
-    """Return made-up contact *number*, of about the size that a CRM sends."""
+NAMES = ("Page Viewed", "Signed Up", "Project Launched", "Team Invited", "Task Created")
+PEOPLE = 50_000
+"""Who the events are of."""
+
+
+def contact(number: int, companies: int) -> dict[str, Any]:
+    """Return made-up contact *number*, of about the size that a CRM sends, in one of *companies*."""
     minute, hour, day = number // 60 % 60, number % 24, number % 28 + 1
     return {
         "id": str(number),
@@ -29,7 +34,7 @@ def contact(number: int) -> dict[str, Any]:
         "country": COUNTRIES[number % 5],
         "language": "sv",
         "job_title": "Operations",
-        "company_id": str(number % 5000),
+        "company_id": str(number % companies),
         "lifecycle_stage": "customer" if number % 3 else "lead",
         "score": number % 100,
         "active": number % 2 == 0,
@@ -40,28 +45,42 @@ def contact(number: int) -> dict[str, Any]:
     }
 
 
-def pages(records: int, page_size: int) -> dict[bytes, bytes]:
-    """Return the body of each page by its number."""
+def event(number: int) -> dict[str, Any]:
+    """Return made-up event *number*, of about the size that an analytics tool sends."""
+    hour, minute, second = number // 3600 % 24, number // 60 % 60, number % 60
+    return {
+        "id": f"e{number}",
+        "event": NAMES[number % 5],
+        "time": f"2026-{number % 6 + 1:02d}-{number % 28 + 1:02d}T{hour:02d}:{minute:02d}:{second:02d}Z",
+        "user": f"u{number * 7919 % PEOPLE}",
+        "properties": {"path": f"/page/{number % 400}", "ms": number % 3000, "plan": "pro" if number % 7 else "free"},
+    }
+
+
+def pages(kind: str, records: int, page_size: int, companies: int) -> dict[bytes, bytes]:
+    """Return the body of each page of contacts or events by its number."""
     last = -(-records // page_size)
     result = {}
     for page in range(1, last + 1):
-        rows = [contact(n) for n in range((page - 1) * page_size, min(page * page_size, records))]
+        numbers = range((page - 1) * page_size, min(page * page_size, records))
+        rows = [event(number) if kind == "events" else contact(number, companies) for number in numbers]
         paging = {"next": str(page + 1)} if page < last else {}
-        result[str(page).encode()] = json.dumps({"contacts": rows, "paging": paging}).encode()
+        result[str(page).encode()] = json.dumps({kind: rows, "paging": paging}).encode()
     return result
 
 
-def _serve(port: int, records: int, page_size: int) -> None:
+def _serve(port: int, kind: str, records: int, page_size: int, companies: int) -> None:
     import uvicorn
 
-    bodies = pages(records, page_size)
+    bodies = pages(kind, records, page_size, companies)
+    nothing = json.dumps({kind: [], "paging": {}}).encode()
     headers = [(b"content-type", b"application/json")]
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             return
         query = dict(part.split(b"=", 1) for part in scope["query_string"].split(b"&") if b"=" in part)
-        body = bodies.get(query.get(b"page", b"1"), b'{"contacts": [], "paging": {}}')
+        body = bodies.get(query.get(b"page", b"1"), nothing)
         await send(
             {"type": "http.response.start", "status": 200, "headers": [*headers, (b"content-length", b"%d" % len(body))]}
         )
@@ -71,15 +90,16 @@ def _serve(port: int, records: int, page_size: int) -> None:
 
 
 @contextmanager
-def serving(records: int, page_size: int) -> Iterator[str]:
-    """Serve while the block runs; gives the base URL."""
+def serving(kind: str, records: int, page_size: int, companies: int) -> Iterator[str]:
+    """Serve *kind* (contacts, events) while the block runs; gives the base URL."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(port, records, page_size), daemon=True)
+    arguments = (port, kind, records, page_size, companies)
+    process = multiprocessing.get_context("spawn").Process(target=_serve, args=arguments, daemon=True)
     process.start()
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:

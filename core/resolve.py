@@ -17,6 +17,7 @@ from core.clock import to_us
 from core.config.model import Config
 from core.store.components import COMPANIES, PEOPLE, block, regroup, script
 from core.store.db import Store
+from core.store.identity import settle
 from core.store.profiles import choose_companies, merge_fields, rewrite_rows
 
 _PRIORITY: Final = "resolve.priority"
@@ -41,6 +42,7 @@ def resolve(store: Store, config: Config, *, at: datetime) -> ResolveReport:
     with store.atomic() as conn:
         priority = [str(entry) for entry in config.workspace.priority]
         everybody = _priority_changed(conn, priority)
+        settle(conn)
         conn.execute("DROP TABLE IF EXISTS temp.r_dirty")
         conn.execute("CREATE TEMP TABLE r_dirty (id INTEGER PRIMARY KEY)")
         dirty = conn.execute("INSERT INTO r_dirty SELECT id FROM subjects WHERE dirty = 1").rowcount

@@ -1,26 +1,25 @@
 """
 Canonical rows: what a record means, whichever vendor it came from.
 
-`RowReader` turns a record into rows of plain, normalised values and touches no database; `write_rows` puts them into their
-tables. A value that cannot be read makes its record unreadable, for a guess would move somebody into a wrong segment.
+`RowReader` turns records into rows of plain, normalised values and touches no database; `canonical_tables` has those. A value
+that cannot be read makes its record unreadable, for a guess would move somebody into a wrong segment.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from typing import Any, Final, NamedTuple
 
 from core import normalise
 from core.contract import Amount, Kind, Money, Pick, Record, Row, Stream, Trust, pick
-from core.store.history import note_subscriptions, subscription_values
+from core.store.columns import Columns
 from core.store.identity import plain
-from core.store.rows import insert
 from core.store.schema import CANONICAL, TABLES
 
 CONSENT_STATES: Final = frozenset({"granted", "denied", "unknown"})
+_ONE_ROW: Final = frozenset({Kind.PROFILE, Kind.ANSWER, Kind.TICKET})
+"""Kinds of which a record is one row, without a value that depends on another."""
 _NOTHING: Final[Mapping[str, object]] = {}
 
 
@@ -151,6 +150,9 @@ class RowReader:
                 self._company.append((column.removeprefix("company."), where, plain(where)))
             else:
                 self._own.append(_field(stream.kind, column, where))
+        self._simple = (
+            stream.rows is None and not self._company and stream.kind in _ONE_ROW and all(field.at >= 0 for field in self._own)
+        )
         self.kinds = tuple(TABLES) if stream.rows else (stream.kind, Kind.COMPANY) if self._company else (stream.kind,)
         """Kinds that the records may have rows of, and so stale ones."""
 
@@ -175,6 +177,28 @@ class RowReader:
         if described:
             rows.append(CanonicalRow(Kind.COMPANY, key, tuple(_values(Kind.COMPANY, described, self._currency))))
         return rows, described
+
+    def by_column(self, page: Columns, emails: Sequence[str | None] | None) -> list[Sequence[Any]] | None:
+        """Return the columns of a page's rows, one a record, or None where that takes a look at each record."""
+        if not self._simple:
+            return None
+        nothing = (None,) * len(page.records)
+        columns: list[Sequence[Any]] = [nothing] * len(self._shape.position)
+        for at, _, is_text, convert, _, where in self._own:
+            values = page.at(where)
+            if values is None:
+                continue
+            if is_text:
+                values = [value.strip() or None if type(value) is str else normalise.text(value) for value in values]
+            elif convert is not None:
+                values = list(map(convert, values))
+            columns[at] = values
+        if self.kind is Kind.PROFILE:
+            at = self._shape.position["email"]
+            columns[at] = [own or email for own, email in zip(columns[at], emails or nothing, strict=True)]
+            if not self._sets_email:
+                columns[at] = nothing
+        return columns
 
     def _of_rows(self, record: Record, email: str | None) -> tuple[list[CanonicalRow], Mapping[str, object]]:
         rows: list[CanonicalRow] = []
@@ -236,79 +260,3 @@ def _check_consent(row: list[Any], position: Mapping[str, int]) -> None:
     row[position["channel"]] = (row[position["channel"]] or "email").lower()
     if row[position["state"]] not in CONSENT_STATES:
         raise UnreadableError("state: none of granted, denied, unknown")
-
-
-def write_rows(
-    conn: sqlite3.Connection,
-    stream_id: int,
-    rows: Mapping[Kind, Sequence[tuple[str, int | None, CanonicalRow]]],
-    *,
-    replaced: Sequence[str],
-    kinds: Sequence[Kind],
-    now: int,
-) -> None:
-    """
-    Upsert *rows* of (record key, subject id, row) by kind, and remove what the records of *replaced* no longer say.
-
-    `changed_at` moves only where a value did: it decides which of two sources of one rank is the latest.
-    """
-    watched = [record_key for record_key, _, _ in rows.get(Kind.SUBSCRIPTION, ())]
-    before = subscription_values(conn, stream_id, watched) if watched else {}
-    for kind, found in rows.items():
-        statement, conflict = _upsert(kind)
-        values = [(stream_id, row.key, record_key, subject, now, *row.values) for record_key, subject, row in found]
-        insert(conn, statement, values, conflict)
-    if replaced:
-        for kind in kinds:
-            if kind is not Kind.EVENT:
-                _remove_stale(conn, stream_id, kind, replaced, rows.get(kind, ()))
-    if watched:
-        note_subscriptions(conn, stream_id, watched, before, now)
-
-
-@cache
-def _upsert(kind: Kind) -> tuple[str, str]:
-    columns = [f'"{column}"' for column in CANONICAL[kind]]
-    old = ", ".join(f"{TABLES[kind]}.{column}" for column in [*columns, "deleted_at"])
-    new = ", ".join([*(_kept(kind, column) for column in columns), "NULL"])
-    updates = ", ".join(f"{column} = {_kept(kind, column)}" for column in columns)
-    return (
-        f"INSERT INTO {TABLES[kind]} (stream_id, key, record_key, subject_id, changed_at, {', '.join(columns)}) VALUES",
-        f"ON CONFLICT (stream_id, record_key, key) DO UPDATE SET {updates}, subject_id = excluded.subject_id, "
-        f"deleted_at = NULL, changed_at = CASE WHEN ({old}) IS ({new}) THEN changed_at ELSE excluded.changed_at END",
-    )
-
-
-def _kept(kind: Kind, column: str) -> str:
-    """What a column becomes when its row is there already: what the record says now, but a no ends only with a yes."""
-    if kind is Kind.CONSENT and column == '"state"':
-        return "CASE WHEN consents.state = 'denied' AND excluded.state <> 'granted' THEN 'denied' ELSE excluded.state END"
-    return f"excluded.{column}"
-
-
-def _remove_stale(
-    conn: sqlite3.Connection,
-    stream_id: int,
-    kind: Kind,
-    replaced: Sequence[str],
-    rows: Sequence[tuple[str, int | None, CanonicalRow]],
-) -> None:
-    kept = json.dumps([[record_key, row.key] for record_key, _, row in rows])
-    unless = "AND state <> 'denied' " if kind is Kind.CONSENT else ""  # silence is no yes
-    conn.execute(
-        f"DELETE FROM {TABLES[kind]} WHERE stream_id = ? AND record_key IN (SELECT value FROM json_each(?)) {unless}AND "
-        "(record_key, key) NOT IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))",
-        (stream_id, json.dumps(replaced), kept),
-    )
-
-
-def bury_rows(conn: sqlite3.Connection, stream_id: int, record_keys: Sequence[str], at: int) -> None:
-    """Mark the rows of records that are gone; they stay for the past, and for a record that comes back."""
-    keys = json.dumps(record_keys)
-    for kind, table in TABLES.items():
-        if kind is not Kind.EVENT:
-            conn.execute(
-                f"UPDATE {table} SET deleted_at = ? WHERE stream_id = ? AND deleted_at IS NULL AND "
-                "record_key IN (SELECT value FROM json_each(?))",
-                (at, stream_id, keys),
-            )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping
 
-from core.store.landing import type_of, wider
+from core.store.field_types import type_of, wider
 
 QUESTION_SEPARATOR = "\x1f"
 """Between survey and question in `event_sources.name`."""

@@ -229,7 +229,7 @@ def _claims(conn: sqlite3.Connection, graph: Graph) -> None:
             CROSS JOIN r_active a ON a.stream_id = s.stream_id WHERE s.trust = 'claim' AND s.live = 1;
         INSERT OR IGNORE INTO r_claim SELECT s.id FROM r_ident i CROSS JOIN subject_identifiers l ON l.identifier_id = i.id
             CROSS JOIN subjects s ON s.id = l.subject_id CROSS JOIN r_active a ON a.stream_id = s.stream_id
-            WHERE s.trust = 'claim' AND s.live = 1;
+            WHERE s.trust = 'claim' AND s.live = 1 AND EXISTS (SELECT 1 FROM streams WHERE trust = 'claim');
         CREATE TEMP TABLE r_choice (subject_id INTEGER PRIMARY KEY, identifier_id INTEGER NOT NULL, known INTEGER NOT NULL);
         INSERT OR IGNORE INTO r_choice SELECT l.subject_id, l.identifier_id,
                 CASE WHEN i.id IN (SELECT id FROM r_ident) THEN EXISTS (SELECT 1 FROM r_edge e WHERE e.identifier_id = i.id)

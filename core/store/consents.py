@@ -26,7 +26,9 @@ def denied(conn: sqlite3.Connection, profiles: BitMap, *, channel: str | None = 
         every = conn.execute(
             f"SELECT c.profile_id FROM consents c WHERE {_NO} UNION SELECT i.profile_id FROM consents c"
             " CROSS JOIN subject_identifiers l ON l.subject_id = c.subject_id"
-            f" CROSS JOIN identifiers i ON i.id = l.identifier_id AND i.kind = 'email' WHERE {_NO}",
+            f" CROSS JOIN identifiers i ON i.id = l.identifier_id AND i.kind = 'email' WHERE {_NO}"
+            " UNION SELECT i.profile_id FROM fresh_identifiers f CROSS JOIN consents c ON c.subject_id = f.subject_id"
+            f" CROSS JOIN identifiers i ON i.kind = f.kind AND i.value = f.value WHERE f.kind = 'email' AND {_NO}",
             (channel,),
         )
         return profiles & BitMap([profile_id for (profile_id,) in every if profile_id is not None])
@@ -37,7 +39,11 @@ def denied(conn: sqlite3.Connection, profiles: BitMap, *, channel: str | None = 
             " UNION SELECT i.profile_id FROM json_each(?2) j"
             " CROSS JOIN identifiers i ON i.profile_id = j.value AND +i.kind = 'email'"
             " CROSS JOIN subject_identifiers l ON l.identifier_id = i.id"
-            f" CROSS JOIN consents c ON c.subject_id = l.subject_id WHERE {_NO}",
+            f" CROSS JOIN consents c ON c.subject_id = l.subject_id WHERE {_NO}"
+            # what another process has pulled since the last resolve
+            " UNION SELECT i.profile_id FROM fresh_identifiers f CROSS JOIN consents c ON c.subject_id = f.subject_id"
+            " CROSS JOIN identifiers i ON i.kind = f.kind AND i.value = f.value"
+            f" AND i.profile_id IN (SELECT value FROM json_each(?2)) WHERE f.kind = 'email' AND {_NO}",
             (channel, chunk),
         )
         found.update(BitMap([profile_id for (profile_id,) in rows]))

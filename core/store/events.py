@@ -15,8 +15,18 @@ from core import normalise
 from core.contract import BadRecord, Kind, Record, Stream, pick
 from core.store.canonical import UnreadableError
 from core.store.catalogue import Catalogue
-from core.store.identity import IdentifierReader, Seen, attach, event_ref, known_subjects, plain
-from core.store.landing import flatten
+from core.store.field_types import flatten
+from core.store.identity import (
+    IdentifierReader,
+    Seen,
+    Subject,
+    attach,
+    event_ref,
+    fresh,
+    known_subjects,
+    numbered,
+    plain,
+)
 from core.store.reading import Prepared, Stored, encode, fingerprint, reason, record_key
 from core.store.rows import insert
 from core.store.sources import Source
@@ -124,9 +134,11 @@ class EventStore:
             return Stored(0, [])
         of_ref = {event.seen.ref: event.seen for event in page.items.values() if event.seen.ref}
         subjects = known_subjects(conn, self._source.id, list(of_ref))
-        new = [seen for ref, seen in of_ref.items() if ref not in subjects]
+        new = numbered(conn, [ref for ref in of_ref if ref not in subjects], {})
         if new:
-            subjects = attach(conn, self._source.id, self._source.trust, new, subjects, now)
+            identifiers = [row for ref, id_ in new.items() for row in fresh(id_, of_ref[ref])]
+            attach(conn, self._source.id, self._source.trust, new, {}, identifiers, now)
+            subjects |= {ref: Subject(id_, None, None) for ref, id_ in new.items()}
         rows = []
         for key, (name, time, seen, properties, text) in page.items.items():
             name_id = self._catalogue.name_id(conn, name, now)

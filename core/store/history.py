@@ -43,10 +43,16 @@ def note_subscriptions(
 
 def note_merged(conn: sqlite3.Connection, of: str, fields: Sequence[str], *, old: str, new: str, now: int) -> None:
     """Write where the table *new* differs from the table *old* (both with an `id` and *fields*); absent is missing."""
-    for field in fields:
+    met = conn.execute(f"SELECT 1 FROM {new} n CROSS JOIN {old} o ON o.id = n.id LIMIT 1").fetchone() is not None
+    for field in sorted(fields):  # in the order of the key, so that a first run only appends
+        # where all are new there is nothing to compare with, and a look-up for each field costs as much as the writing
+        differs = (
+            f'LEFT JOIN {old} o ON o.id = n.id WHERE n."{field}" IS NOT o."{field}"'
+            if met
+            else f'WHERE n."{field}" IS NOT NULL'
+        )
         conn.execute(
             "INSERT OR REPLACE INTO field_history (of, field, of_id, from_at, value) "
-            f'SELECT ?, ?, n.id, ?, n."{field}" FROM {new} n LEFT JOIN {old} o ON o.id = n.id '
-            f'WHERE n."{field}" IS NOT o."{field}" ORDER BY n.id',
+            f'SELECT ?, ?, n.id, ?, n."{field}" FROM {new} n {differs} ORDER BY n.id',
             (of, field, now),
         )

@@ -2,7 +2,8 @@
 Identifiers and subjects: who was seen together with whom, as a page of records says it.
 
 An identifier is normalised here once. A subject is the set of identifiers of one record, or one distinct tuple of an event
-stream. Who is the same person is decided later, over all of them, by `core.resolve`; here changed subjects only become dirty.
+stream. Pulling appends them to `fresh_identifiers` and makes their subjects dirty; `settle` stores them all at once when
+`core.resolve` is about to decide, over all of them, who is the same person.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import count
 from typing import Final, NamedTuple
 
 from core import normalise
 from core.contract import Pick, Record, pick
+from core.store.columns import Columns, each
 from core.store.rows import insert
 
 WORKSPACE_KINDS: Final = frozenset({"email", "user_id", "company_domain"})
@@ -33,6 +36,18 @@ class Seen(NamedTuple):
     ref: str
     people: tuple[Identifier, ...]
     companies: tuple[Identifier, ...]
+
+
+FreshIdentifier = tuple[int, int, str, str, bool]
+"""Subject, position, kind, value, and whether it names a company."""
+
+
+class IdentifierColumn(NamedTuple):
+    """The identifiers of one kind of a page of records, one a record."""
+
+    kind: str
+    texts: list[str | None]
+    is_company: bool
 
 
 class Subject(NamedTuple):
@@ -93,6 +108,25 @@ class IdentifierReader:
                 found.append((kind, text))
         return tuple(found) if len(found) == len(set(found)) else tuple(dict.fromkeys(found))
 
+    def by_column(self, page: Columns) -> list[IdentifierColumn] | None:
+        """Return the identifiers of a page, as `people` and `companies` do; None where that takes a look at each record."""
+        found: list[IdentifierColumn] = []
+        for kind, where, _, read in self._people:
+            values = page.at(where)
+            if values is not None:
+                if (texts := each(read, values)) is None:
+                    return None
+                found.append(IdentifierColumn(kind, texts, False))
+        had: Sequence[str | None] = (None,) * len(page.records)
+        for _, kind, where, _, read in self._companies if self._may_name_company else ():
+            values = None if where is None else page.at(where)
+            if values is not None:
+                if (texts := each(read, values)) is None:
+                    return None
+                found.append(IdentifierColumn(kind, [b if a is None else None for a, b in zip(had, texts, strict=True)], True))
+                had = [b if a is None else a for a, b in zip(had, texts, strict=True)]
+        return found if len({column.kind for column in found}) == len(found) else None
+
     def companies(self, record: Record, described: Mapping[str, object], *, is_company: bool) -> tuple[Identifier, ...]:
         """
         Return the identifiers that name a company; *described* are its canonical fields where the record has them.
@@ -115,6 +149,12 @@ class IdentifierReader:
         return tuple(dict.fromkeys(found)) if is_company else tuple(found[:1])
 
 
+def fresh(subject_id: int, seen: Seen) -> list[FreshIdentifier]:
+    """Return the identifiers of one subject for `attach`."""
+    found = [(subject_id, at, kind, value, False) for at, (kind, value) in enumerate(seen.people)]
+    return found + [(subject_id, at, kind, value, True) for at, (kind, value) in enumerate(seen.companies, len(found))]
+
+
 def plain(where: Pick) -> str | None:
     """Return the key of a field that is no path and no function: by far the most are, and `get` is fast."""
     return where if isinstance(where, str) and "." not in where else None
@@ -135,71 +175,58 @@ def known_subjects(conn: sqlite3.Connection, stream_id: int, refs: Sequence[str]
     return {ref: Subject(*rest) for ref, *rest in rows}
 
 
-def attach(
-    conn: sqlite3.Connection, stream_id: int, trust: str, seen: Sequence[Seen], known: Mapping[str, Subject], now: int
-) -> dict[str, Subject]:
-    """
-    Store the subjects of *seen*, live and dirty, with exactly their identifiers; return them all by ref.
+def numbered(conn: sqlite3.Connection, refs: Sequence[str], known: Mapping[str, Subject]) -> dict[str, int]:
+    """Return the id of the subject of each of *refs*: that of the *known* one, or the one that `attach` is to give it."""
+    free = count(conn.execute("SELECT coalesce(max(id), 0) + 1 FROM subjects").fetchone()[0])
+    if not known:
+        return dict(zip(refs, free, strict=False))
+    return {ref: known[ref].id if ref in known else next(free) for ref in refs}
 
-    *known* is what `known_subjects` gave for their refs.
+
+def attach(
+    conn: sqlite3.Connection,
+    stream_id: int,
+    trust: str,
+    ids: Mapping[str, int],
+    known: Mapping[str, Subject],
+    identifiers: Sequence[FreshIdentifier],
+    now: int,
+) -> None:
     """
-    ids = _identifier_ids(conn, seen)
-    subjects = dict(known)
-    next_id = conn.execute("SELECT coalesce(max(id), 0) FROM subjects").fetchone()[0]
-    made, links, old = [], [], []
-    for ref, people, companies in seen:
-        subject = subjects.get(ref)
-        if subject is None:
-            next_id += 1
-            subjects[ref] = subject = Subject(next_id, None, None)
-            made.append((next_id, stream_id, ref, trust, now))
-        else:
-            old.append(subject.id)
-        at = 0
-        for identifier in people:
-            links.append((subject.id, ids[identifier], at))
-            at += 1
-        for identifier in companies:
-            links.append((subject.id, ids[identifier], at))
-            at += 1
-    insert(conn, "INSERT INTO subjects (id, stream_id, ref, trust, changed_at) VALUES", made)
+    Store the subjects *ids*, by ref, live and dirty, and let them have exactly *identifiers* from the next `settle` on.
+
+    *known* is what `known_subjects` gave for their refs, *ids* what `numbered` made of that.
+    """
+    made = [(id_, ref) for ref, id_ in ids.items() if ref not in known]
+    old = [id_ for ref, id_ in ids.items() if ref in known] if known else []
+    insert(conn, "INSERT INTO subjects (stream_id, trust, changed_at, id, ref) VALUES", made, same=(stream_id, trust, now))
     if old:
         array = json.dumps(old)
-        conn.execute("DELETE FROM subject_identifiers WHERE subject_id IN (SELECT value FROM json_each(?))", (array,))
+        conn.execute("DELETE FROM fresh_identifiers WHERE subject_id IN (SELECT value FROM json_each(?))", (array,))
         conn.execute(
             "UPDATE subjects SET live = 1, dirty = 1, trust = ?, changed_at = ? WHERE id IN (SELECT value FROM json_each(?))",
             (trust, now, array),
         )
-    insert(conn, "INSERT OR IGNORE INTO subject_identifiers (subject_id, identifier_id, position) VALUES", links)
-    return subjects
-
-
-def _identifier_ids(conn: sqlite3.Connection, seen: Sequence[Seen]) -> dict[tuple[str, str], int]:
-    by_kind: dict[str, dict[str, bool]] = {}
-    for _, people, companies in seen:
-        for kind, value in people:
-            by_kind.setdefault(kind, {})[value] = False
-        for kind, value in companies:
-            by_kind.setdefault(kind, {})[value] = True
-    ids: dict[tuple[str, str], int] = {}
-    next_id = conn.execute("SELECT coalesce(max(id), 0) FROM identifiers").fetchone()[0]
-    made = []
-    for kind, values in by_kind.items():
-        stored = dict(
-            conn.execute(
-                "SELECT i.value, i.id FROM json_each(?) j CROSS JOIN identifiers i ON i.kind = ? AND i.value = j.value",
-                (json.dumps(list(values)), kind),
-            ).fetchall()
+        bare = set(old).difference(row[0] for row in identifiers)
+        conn.execute(
+            "DELETE FROM subject_identifiers WHERE subject_id IN (SELECT value FROM json_each(?))", (json.dumps(list(bare)),)
         )
-        for value, is_company in values.items():
-            id_ = stored.get(value)
-            if id_ is None:
-                next_id += 1
-                id_ = next_id
-                made.append((id_, kind, value, is_company))
-            ids[kind, value] = id_
-    insert(conn, "INSERT INTO identifiers (id, kind, value, is_company) VALUES", made)
-    return ids
+    insert(conn, "INSERT INTO fresh_identifiers (subject_id, position, kind, value, is_company) VALUES", identifiers)
+
+
+def settle(conn: sqlite3.Connection) -> None:
+    """Give the subjects that were pulled since the last time exactly the identifiers that they came with."""
+    conn.execute(
+        "INSERT OR IGNORE INTO identifiers (kind, value, is_company) "
+        "SELECT kind, value, is_company FROM fresh_identifiers ORDER BY subject_id, position"  # near each other in every table
+    )
+    conn.execute("DELETE FROM subject_identifiers WHERE subject_id IN (SELECT subject_id FROM fresh_identifiers)")
+    conn.execute(
+        "INSERT OR IGNORE INTO subject_identifiers (subject_id, identifier_id, position) "
+        "SELECT f.subject_id, i.id, f.position FROM fresh_identifiers f "
+        "CROSS JOIN identifiers i ON i.kind = f.kind AND i.value = f.value"
+    )
+    conn.execute("DELETE FROM fresh_identifiers")
 
 
 def bury(conn: sqlite3.Connection, stream_id: int, keys: Sequence[str]) -> None:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime
-from decimal import Decimal
 from operator import itemgetter
+from types import NoneType
 from typing import Any, Final
 
 from core.contract import Record, Stream
-from core.normalise import time_us
+from core.store.columns import Column, Columns
+from core.store.field_types import MAX_INTEGER, as_type, converted, flatten, type_of, wider
 from core.store.rows import insert
 
 SYSTEM: Final = frozenset(
@@ -28,14 +28,13 @@ SYSTEM: Final = frozenset(
 """Column names that no field may take."""
 MAX_COLUMNS: Final = 1000
 """Fields beyond these are kept together in `more`, a JSON object."""
-MAX_DEPTH: Final = 5
-"""Levels of nesting that become columns; deeper objects stay JSON."""
-_MAX_INTEGER: Final = 2**63
 _MAX_PLANS: Final = 1000
 _Plan = tuple[Callable[[Sequence[Any]], Sequence[Any]], tuple[int, ...]]
 """How the values of records of one shape are put in order, and which of them are integers."""
 _PYTHON: Final[dict[str, type]] = {"text": str, "integer": int, "number": float, "boolean": bool}
-_RANK: Final = {"boolean": 1, "integer": 2, "number": 3}
+
+LandingRow = tuple[Any, ...]
+"""Key, subject id, content hash, more, and the values in the order of the columns."""
 
 
 class Landing:
@@ -122,7 +121,7 @@ class Landing:
             return self._row_of_its_own(flat, shape)
         order, integers = plan
         for at in integers:
-            if not -_MAX_INTEGER <= values[at] < _MAX_INTEGER:  # type: ignore[operator]
+            if not -MAX_INTEGER <= values[at] < MAX_INTEGER:  # type: ignore[operator]
                 return self._row_of_its_own(flat, None)
         return list(order(values))
 
@@ -142,13 +141,13 @@ class Landing:
             if value is None:
                 continue
             kind = type(value)
-            if kind is expected[at] and (kind is not int or -_MAX_INTEGER <= value < _MAX_INTEGER):  # type: ignore[operator]
+            if kind is expected[at] and (kind is not int or -MAX_INTEGER <= value < MAX_INTEGER):  # type: ignore[operator]
                 row[at + 1] = value
                 continue
             shape = None
             if wider(types[at], type_of(value)) != types[at]:
                 return None
-            row[at + 1] = _as_type(value, types[at])
+            row[at + 1] = as_type(value, types[at])
         if rest:
             row[0] = json.dumps(rest, default=str)
         elif shape is not None and width:
@@ -164,17 +163,46 @@ class Landing:
         integers = tuple(at for at, value in enumerate(flat.values()) if type(value) is int)
         return itemgetter(*order), integers
 
-    def write(self, conn: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Upsert rows of (slice, run, time, key, subject id, content hash, more, *values*); short ones are padded."""
+    def by_column(self, page: Columns) -> list[Sequence[Any]] | None:
+        """Return what `read` gives for the records of a page, turned; None where a record has to be looked at by itself."""
+        flat = page.flat() if self._columns_of is flatten else None
+        if flat is None or not self._seen.issuperset(flat) or not self._missing.isdisjoint(flat):
+            return None
+        nothing = (None,) * len(page.records)
+        columns: list[Sequence[Any]] = [nothing] * (len(self._columns) + 1)
+        for field, column in flat.items():
+            at = self._fields.get(field)
+            values = None if at is None else self._converted(at, column)
+            if at is None or values is None:
+                return None
+            columns[at + 1] = values
+        return columns
+
+    def _converted(self, at: int, column: Column) -> Sequence[Any] | None:
+        """Return the values of a column as they are stored, or None where it must be widened first."""
+        values, types = column
+        type_, types = self._types[at], types - {NoneType}
+        if types == {int} and type_ == "integer":
+            numbers = values if NoneType not in column.types else [value for value in values if value is not None]
+            return values if min(numbers) >= -MAX_INTEGER and max(numbers) < MAX_INTEGER else None
+        if not types or types == {self._expected[at]}:
+            return values
+        if any(wider(type_, type_of(value)) != type_ for value in values if value is not None):
+            return None
+        return [None if value is None else as_type(value, type_) for value in values]
+
+    def write(self, conn: sqlite3.Connection, rows: Sequence[LandingRow], *, slice_: str, run_id: int, now: int) -> None:
+        """Upsert rows that were seen just now; short ones are padded."""
         head = ["slice", "seen_run", "changed_at", "key", "subject_id", "content_hash", "more"]
         columns = [_quoted(column) for column in self._columns]
-        width = len(head) + len(columns)
+        width = len(columns) + 4
         updates = ", ".join(f"{name} = excluded.{name}" for name in [*head, *columns] if name != "key")
         insert(
             conn,
             f'INSERT INTO "{self.table}" ({", ".join(head + columns)}) VALUES',
             [row if len(row) == width else (*row, *(None,) * (width - len(row))) for row in rows],
             f"ON CONFLICT (key) DO UPDATE SET {updates}, deleted_at = NULL",
+            same=(slice_, run_id, now),
         )
 
     def mark_missing(self, conn: sqlite3.Connection, now: int) -> list[str]:
@@ -241,7 +269,7 @@ class Landing:
         if new == old:
             return
         if old != "null":
-            conn.execute(f'UPDATE "{self.table}" SET {_converted(_quoted(self._columns[at]), old, new)}')
+            conn.execute(f'UPDATE "{self.table}" SET {converted(_quoted(self._columns[at]), old, new)}')
             self.changes.append((field, old, new))
         conn.execute(
             "UPDATE catalogue SET type = ?, changed_at = ? WHERE stream_id = ? AND field = ?",
@@ -250,77 +278,6 @@ class Landing:
         self._types[at] = new
         self._expected[at] = _PYTHON.get(new)
         self._plans.clear()
-
-
-def flatten(record: Record) -> Mapping[str, object]:
-    """Return the record's fields, those of nested objects last and joined with a dot; lists stay what they are."""
-    nested = [field for field, value in record.items() if type(value) is dict]
-    if not nested:
-        return record  # flat already, as most are
-    flat = dict(record)
-    for field in nested:
-        _flatten(flat, str(field), flat.pop(field), 1)
-    return flat
-
-
-def _flatten(flat: dict[str, object], prefix: str, inner: Mapping[str, object], depth: int) -> None:
-    for field, value in inner.items():
-        name = f"{prefix}.{field}"
-        if isinstance(value, dict) and depth < MAX_DEPTH:
-            _flatten(flat, name, value, depth + 1)
-        else:
-            flat[name] = value
-
-
-def type_of(value: object) -> str:
-    """Return the catalogue's word for the type of a value."""
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int):
-        return "integer" if -_MAX_INTEGER <= value < _MAX_INTEGER else "text"
-    if isinstance(value, float | Decimal):
-        return "number"
-    if isinstance(value, datetime | date):
-        return "time"
-    return "json" if isinstance(value, list | tuple | dict) else "text"
-
-
-def wider(old: str, new: str) -> str:
-    """Return the narrowest type that holds values of both; `null` holds none yet."""
-    if old in {new, "null"}:
-        return new
-    if old in _RANK and new in _RANK:
-        return max(old, new, key=_RANK.__getitem__)
-    return "text"
-
-
-def _as_type(value: object, type_: str) -> object:
-    match type_:
-        case "boolean" | "integer":
-            return int(value)  # type: ignore[call-overload]  # a bool or an int: `wider` saw to it
-        case "number":
-            return float(value)  # type: ignore[arg-type]
-        case "time":
-            return time_us(value)
-        case "json":
-            return json.dumps(value, ensure_ascii=False, default=str)
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, list | tuple | dict) else str(value)
-
-
-def _converted(column: str, old: str, new: str) -> str:
-    if new == "number":
-        return f"{column} = CAST({column} AS REAL)"
-    if old == "boolean" and new == "text":
-        return f"{column} = CASE {column} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END"
-    if old == "time":
-        return f"{column} = strftime('%Y-%m-%dT%H:%M:%S+00:00', {column} / 1000000, 'unixepoch')"
-    return f"{column} = CAST({column} AS TEXT)" if new == "text" else f"{column} = {column}"
 
 
 def _quoted(name: str) -> str:

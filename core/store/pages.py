@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from core.contract import BadRecord, Kind, Record, Stream
 from core.store import slices
-from core.store.canonical import CanonicalRow, RowReader, write_rows
+from core.store.canonical_tables import StoredRow, write_rows
 from core.store.catalogue import Catalogue
 from core.store.events import EventRow, write_events
-from core.store.identity import IdentifierReader, Seen, attach, known_subjects
+from core.store.identity import attach, known_subjects, numbered
 from core.store.landing import Landing
-from core.store.reading import Prepared, Stored, encode, fingerprint, reason, record_key
+from core.store.meaning import MeaningReader
+from core.store.reading import Item, Prepared, Stored, encode, fingerprint, record_key, record_keys
 from core.store.schema import CANONICAL
 from core.store.sources import Source
 
@@ -30,50 +31,48 @@ _SURVEY, _QUESTION = (list(CANONICAL[Kind.ANSWER]).index(column) for column in (
 _NAME, _TIME, _PROPERTIES = (list(CANONICAL[Kind.EVENT]).index(column) for column in ("name", "time", "properties"))
 
 
-class Meaning(NamedTuple):
-    """What a record says: its canonical rows and its subject."""
-
-    rows: list[CanonicalRow]
-    seen: Seen
-
-
-class Item(NamedTuple):
-    """A record of a page and the hash of what it holds."""
-
-    digest: bytes
-    record: Record
-
-
 class RecordStore:
     """Stores the records of one stream that has a landing table. Lives as long as one pull of it."""
 
     def __init__(self, conn: sqlite3.Connection, source: Source, stream: Stream) -> None:
         self._source = source
         self._stream = stream
-        self._rows = RowReader(stream, source.trust, source.currency)
-        self._identifiers = IdentifierReader(source.connection, stream.identifiers)
         self._catalogue = Catalogue(source.id)
         self._salt = _salt(stream, source)
         self.landing = Landing(conn, source.id, source.landing, stream)
+        self._meaning = MeaningReader(source, stream, self.landing)
 
     def prepare(self, records: Sequence[Record]) -> Prepared[Item]:
         """Read keys and content hashes; asks no database."""
+        keys = record_keys(self._stream, records)
+        if keys is not None:
+            try:
+                digests = self._digests(records)
+            except (TypeError, ValueError):
+                pass  # of which record is found out one by one
+            else:
+                items = zip(digests, records, strict=True)
+                return Prepared(dict(zip(keys, items, strict=True)), [], len(keys), fingerprint(digests))
         found: dict[str, Item] = {}
         bad: list[BadRecord] = []
-        salted, stream = self._salt.copy, self._stream
         for at, record in enumerate(records):
-            key = record_key(stream, record)
+            key = record_key(self._stream, record)
             if isinstance(key, BadRecord):
                 bad.append(key._replace(ref=f"record {at} of a page"))
                 continue
             try:
-                digest = salted()
-                digest.update(encode(record))
+                found[key] = self._digests([record])[0], record
             except (TypeError, ValueError) as error:  # a lone surrogate, or what no JSON has
                 bad.append(BadRecord(key, f"cannot be stored ({type(error).__name__})"))
-                continue
-            found[key] = Item(digest.digest(), record)
-        return Prepared(found, bad, len(records), fingerprint(item.digest for item in found.values()))
+        return Prepared(found, bad, len(records), fingerprint(digest for digest, _ in found.values()))
+
+    def _digests(self, records: Sequence[Record]) -> list[bytes]:
+        salted, digests = self._salt.copy, []
+        for record in records:
+            digest = salted()
+            digest.update(encode(record))
+            digests.append(digest.digest())
+        return digests
 
     def store(self, conn: sqlite3.Connection, page: Prepared[Item], *, slice_: str, run_id: int, now: int) -> Stored:
         """Store what is new or changed; what is not is only noted as seen."""
@@ -82,8 +81,8 @@ class RecordStore:
         known = self.landing.known(conn, list(page.items))
         seen: list[str] = []
         changed: list[str] = []
-        for key, item in page.items.items():
-            (seen if known.get(key) == (item.digest, True) else changed).append(key)
+        for key, (digest, _) in page.items.items():
+            (seen if known.get(key) == (digest, True) else changed).append(key)
         if self._stream.slices is not None:
             changed = self._keep_others(conn, page, changed, known, slice_=slice_, run_id=run_id)
             slices.take_over(conn, self._source, [*seen, *changed], slice_)
@@ -113,7 +112,7 @@ class RecordStore:
         """Return those of *keys* that are news: what this slice said before, and another has said otherwise since, is none."""
         asked = [key for key in keys if key in known and known[key][1]]
         had = slices.held_elsewhere(conn, self._source, asked, slice_) if asked else {}
-        old = [key for key, digest in had.items() if digest == page.items[key].digest]
+        old = [key for key, digest in had.items() if digest == page.items[key][0]]
         if old:
             slices.note_seen(conn, self._source, old, slice_, run_id)
         return [key for key in keys if key not in set(old)] if old else list(keys)
@@ -123,63 +122,33 @@ class RecordStore:
         conn: sqlite3.Connection,
         page: Prepared[Item],
         keys: Sequence[str],
-        known: dict[str, tuple[bytes | None, bool]],
+        known: Collection[str],
         *,
         slice_: str,
         run_id: int,
         now: int,
     ) -> list[BadRecord]:
-        read, bad = self._read(conn, page, keys, now)
-        known_refs = known_subjects(conn, self._source.id, list(read))
-        subjects = attach(conn, self._source.id, self._source.trust, [m.seen for _, m in read.values()], known_refs, now)
-        landing: list[tuple[Any, ...]] = []
-        rows: dict[Kind, list[tuple[str, int | None, CanonicalRow]]] = {}
-        for key, (values, meaning) in read.items():
-            subject_id = subjects[key].id
-            landing.append((slice_, run_id, now, key, subject_id, page.items[key].digest, *values))
-            for row in meaning.rows:
-                rows.setdefault(row.kind, []).append((key, subject_id, row))
-        self.landing.write(conn, landing)
-        old = [key for key in read if key in known]
-        events = rows.pop(Kind.EVENT, [])
-        if events or (old and Kind.EVENT in self._rows.kinds):
-            self._write_events(conn, events, [subjects[key].id for key in old], slice_=slice_, run_id=run_id, now=now)
-        write_rows(conn, self._source.id, rows, replaced=old, kinds=self._rows.kinds, now=now)
-        if Kind.ANSWER in rows:
-            pairs = ((row.values[_SURVEY], row.values[_QUESTION]) for _, _, row in rows[Kind.ANSWER])
-            self._catalogue.note_answers(conn, pairs, now)
-        return bad
-
-    def _read(
-        self, conn: sqlite3.Connection, page: Prepared[Item], keys: Sequence[str], now: int
-    ) -> tuple[dict[str, tuple[list[Any], Meaning]], list[BadRecord]]:
-        """Return landing row and meaning of the records of *keys*, and those that cannot be read."""
-        bad: list[BadRecord] = []
-        read: dict[str, tuple[list[Any], Meaning]] = {}
-        changes = self.landing.changes
-        before = len(changes)
-        for key in keys:
-            record = page.items[key].record
-            try:
-                meaning = self._meaning(key, record)
-                read[key] = self.landing.read(conn, record, now), meaning
-            except Exception as error:  # the mapping is the connector's; one record must not stop the rest
-                bad.append(BadRecord(key, reason(error)))
-        if len(changes) != before:  # rows of this page read before a column was widened have the old type
-            read = {key: (self.landing.read(conn, page.items[key].record, now), meaning) for key, (_, meaning) in read.items()}
-        return read, bad
-
-    def _meaning(self, key: str, record: Record) -> Meaning:
-        people = self._identifiers.people(record)
-        email = next((value for kind, value in people if kind == "email"), None)
-        rows, described = self._rows.read(record, key, email)
-        companies = self._identifiers.companies(record, described, is_company=self._source.kind is Kind.COMPANY)
-        return Meaning(rows, Seen(key, people, companies))
+        known_refs = known_subjects(conn, self._source.id, keys)
+        ids = numbered(conn, keys, known_refs)
+        said = self._meaning.read(conn, {key: page.items[key] for key in keys}, ids, now)
+        for key, _ in said.bad:
+            del ids[key]
+        attach(conn, self._source.id, self._source.trust, ids, known_refs, said.identifiers, now)
+        self.landing.write(conn, said.landing, slice_=slice_, run_id=run_id, now=now)
+        old = [key for key in ids if key in known]
+        events = said.rows.pop(Kind.EVENT, [])
+        if events or (old and Kind.EVENT in self._meaning.kinds):
+            self._write_events(conn, events, [ids[key] for key in old], slice_=slice_, run_id=run_id, now=now)
+        write_rows(conn, self._source.id, said.rows, replaced=old, kinds=self._meaning.kinds, now=now)
+        if Kind.ANSWER in said.rows:
+            answers = ((values[_SURVEY], values[_QUESTION]) for _, _, _, *values in said.rows[Kind.ANSWER])
+            self._catalogue.note_answers(conn, answers, now)
+        return said.bad
 
     def _write_events(
         self,
         conn: sqlite3.Connection,
-        events: Sequence[tuple[str, int | None, CanonicalRow]],
+        events: Sequence[StoredRow],
         old: Sequence[int],
         *,
         slice_: str,
@@ -187,18 +156,18 @@ class RecordStore:
         now: int,
     ) -> None:
         """Events that a record of another kind gives: its own, and those it no longer gives go."""
-        kept = json.dumps([row.key for _, _, row in events])
+        kept = json.dumps([key for _, _, key, *_ in events])
         conn.execute(
             "DELETE FROM events WHERE subject_id IN (SELECT value FROM json_each(?)) "
             "AND key NOT IN (SELECT value FROM json_each(?))",
             (json.dumps(old), kept),
         )
         rows = []
-        for _, subject_id, row in events:
-            properties = json.loads(row.values[_PROPERTIES] or "{}")
-            name_id = self._catalogue.name_id(conn, row.values[_NAME], now)
-            self._catalogue.note_properties(conn, name_id, properties, now)
-            rows.append(EventRow(row.key, name_id, row.values[_TIME], subject_id, None, None, row.values[_PROPERTIES] or "{}"))
+        for _, subject_id, key, *values in events:
+            text = values[_PROPERTIES] or "{}"
+            name_id = self._catalogue.name_id(conn, values[_NAME], now)
+            self._catalogue.note_properties(conn, name_id, json.loads(text), now)
+            rows.append(EventRow(key, name_id, values[_TIME], subject_id, None, None, text))
         write_events(conn, self._source.id, rows, slice_=slice_, run_id=run_id)
 
 

@@ -19,6 +19,8 @@ from core.store.schema import CANONICAL, TABLES
 _ROWS: Final = {PEOPLE: Kind.PROFILE, COMPANIES: Kind.COMPANY}
 _FALLBACK: Final = {PEOPLE: ("email", "email"), COMPANIES: ("domain", "company_domain")}
 """A field that the identifiers give where no row does."""
+_READ_ALL: Final = 4
+"""If more than one row in so many is to be written, a table is read through: a look-up by key costs as much as several rows."""
 
 
 def choose_companies(conn: sqlite3.Connection) -> None:
@@ -58,15 +60,15 @@ def rewrite_rows(conn: sqlite3.Connection) -> None:
             LEFT JOIN r_touch_profile t ON t.id = s.profile_id LEFT JOIN profiles p ON p.id = s.profile_id;
         """,
     )
-    for stream_id, landing in conn.execute(
-        "SELECT id, landing FROM streams WHERE id IN (SELECT DISTINCT stream_id FROM r_row)"
+    for stream_id, landing, moved in conn.execute(
+        "SELECT s.id, s.landing, count(*) FROM r_row x JOIN streams s ON s.id = x.stream_id GROUP BY s.id"
     ).fetchall():
         if landing and conn.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (landing,)).fetchone():
-            _rewrite(conn, f'"{landing}"', "t.key = x.ref", stream_id)
+            _rewrite(conn, f'"{landing}"', "t.key = x.ref", stream_id, moved)
         for kind, table in TABLES.items():
             held = f"SELECT 1 FROM {table} WHERE stream_id = ? LIMIT 1"
             if kind is not Kind.EVENT and conn.execute(held, (stream_id,)).fetchone():
-                _rewrite(conn, table, "t.stream_id = x.stream_id AND t.record_key = x.ref", stream_id)
+                _rewrite(conn, table, "t.stream_id = x.stream_id AND t.record_key = x.ref", stream_id, moved)
     # driven by the few subjects that moved, never by a scan of all events
     conn.execute(
         "UPDATE events SET profile_id = x.profile_id, company_id = x.own FROM r_row x "
@@ -76,11 +78,20 @@ def rewrite_rows(conn: sqlite3.Connection) -> None:
     )
 
 
-def _rewrite(conn: sqlite3.Connection, table: str, match: str, stream_id: int) -> None:
+def _rewrite(conn: sqlite3.Connection, table: str, match: str, stream_id: int, moved: int) -> None:
+    """Write what `r_row` says to the rows of a stream in *table*; *moved* of its subjects are in there."""
+    differs = "(t.profile_id IS NOT x.profile_id OR t.company_id IS NOT x.company_id)"
+    if moved * _READ_ALL > conn.execute(f"SELECT coalesce(max(rowid), 0) FROM {table}").fetchone()[0]:
+        conn.execute(
+            f"UPDATE {table} AS t SET profile_id = x.profile_id, company_id = x.company_id FROM r_row x "
+            f"WHERE x.subject_id = t.subject_id AND x.stream_id = ? AND {differs}",
+            (stream_id,),
+        )
+        return
     script(conn, "CREATE TEMP TABLE r_target_row (id INTEGER PRIMARY KEY, profile_id INTEGER, company_id INTEGER);")
     conn.execute(
         f"INSERT INTO r_target_row SELECT t.rowid, x.profile_id, x.company_id FROM r_row x CROSS JOIN {table} t ON {match} "
-        "WHERE x.stream_id = ? AND (t.profile_id IS NOT x.profile_id OR t.company_id IS NOT x.company_id)",
+        f"WHERE x.stream_id = ? AND {differs}",
         (stream_id,),
     )
     conn.execute(
@@ -156,7 +167,8 @@ def _add_people_fields(conn: sqlite3.Connection) -> None:
         """
         CREATE TEMP TABLE r_user (id INTEGER PRIMARY KEY, value TEXT, n INTEGER);
         INSERT INTO r_user SELECT m.id, min(i.value), count(*) FROM r_merged m CROSS JOIN identifiers i ON i.profile_id = m.id
-            AND +i.kind = 'user_id' AND i.known = 1 GROUP BY m.id;
+            AND +i.kind = 'user_id' AND i.known = 1
+            WHERE EXISTS (SELECT 1 FROM identifiers WHERE kind = 'user_id') GROUP BY m.id;
         UPDATE r_user SET value = (SELECT i.value FROM identifiers i CROSS JOIN subject_identifiers l ON l.identifier_id = i.id
                 CROSS JOIN subjects s ON s.id = l.subject_id CROSS JOIN r_active a ON a.stream_id = s.stream_id
                 WHERE i.profile_id = r_user.id AND +i.kind = 'user_id' AND i.known = 1 AND s.trust = 'key' AND s.live = 1

@@ -4,7 +4,7 @@ What storing records and storing events have in common: a page read but not stor
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from json import JSONEncoder
@@ -16,6 +16,8 @@ from core.contract import BadRecord, Record, Stream, pick
 from core.store.canonical import UnreadableError
 
 T = TypeVar("T")
+Item = tuple[bytes, Record]
+"""The hash of what a record holds, and the record."""
 
 _ENCODE: Final = JSONEncoder(
     sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str, check_circular=False
@@ -71,6 +73,17 @@ def record_key(stream: Stream, record: Record) -> str | BadRecord:
     if value is None or value == "" or isinstance(value, list | dict | bool):
         return BadRecord("", "has no key")
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def record_keys(stream: Stream, records: Sequence[Record]) -> list[str] | None:
+    """Return the keys of *records* if each has one of its own in a field that is a text or an integer in all, else None."""
+    if not isinstance(stream.key, str) or "." in stream.key:
+        return None
+    values = [record.get(stream.key) for record in records]
+    if {*map(type, values)} not in ({str}, {int}) or "" in values:
+        return None
+    keys = list(map(str, values))
+    return keys if len(set(keys)) == len(keys) else None
 
 
 def reason(error: Exception) -> str:

@@ -427,6 +427,20 @@ def m010_measures(db: Database) -> None:
         _statements(db, "ALTER TABLE answers ADD COLUMN measure TEXT;")
 
 
+@migrations()
+def m011_fresh_identifiers(db: Database) -> None:
+    """The identifiers that pulls have read since the last resolve, which stores them all at once."""
+    _statements(
+        db,
+        """
+        CREATE TABLE fresh_identifiers (
+            subject_id INTEGER NOT NULL, position INTEGER NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL,
+            is_company INTEGER NOT NULL, PRIMARY KEY (subject_id, position)
+        ) WITHOUT ROWID;
+    """,
+    )
+
+
 def known_migrations() -> frozenset[str]:
     """Return the names of all migrations that this version has."""
     return frozenset(name for name in globals() if name[:1] == "m" and name[1:4].isdigit())

@@ -21,6 +21,7 @@ from core.errors import ConfigError, Problem
 from core.registry import Connector
 from core.store.consents import keep_refusals
 from core.store.db import Store
+from core.store.identity import settle
 from core.store.schema import CANONICAL, TABLES
 
 CLAIMING = frozenset({Category.SURVEY, Category.ANALYTICS, Category.ALERT})
@@ -249,6 +250,7 @@ def drop_rows(conn: sqlite3.Connection, id_: int) -> None:
     landing = conn.execute("SELECT landing FROM streams WHERE id = ?", (id_,)).fetchone()[0]
     if landing:
         conn.execute(f'DROP TABLE IF EXISTS "{landing}"')
+    settle(conn)  # else what it brought last would come back with the next resolve
     keep_refusals(conn, id_)
     dropped = [table for kind, table in TABLES.items() if kind is not Kind.CONSENT]
     for table in (*dropped, "checkpoints", "vanished", "record_slices", "merges", "catalogue", "event_sources"):

@@ -16,9 +16,9 @@ from typing import Final
 from core.clock import to_us
 from core.contract import Kind, Merge, Pick, Range, Stream
 from core.store import slices
-from core.store.canonical import bury_rows
+from core.store.canonical_tables import bury_rows
 from core.store.db import Store
-from core.store.identity import Seen, attach, bury, full_kind, known_subjects
+from core.store.identity import attach, bury, full_kind, known_subjects, numbered
 from core.store.sources import Source, source
 
 LOST_SHARE: Final = 0.10
@@ -146,8 +146,9 @@ def merge(conn: sqlite3.Connection, of: Source, stream: Stream, merges: Sequence
     losers = [loser for loser, winner in merges if loser != winner]
     known = known_subjects(conn, of.id, losers)
     own = _own_kind(of.connection, stream.key, stream)
-    unseen = [Seen(loser, ((own, loser),), ()) for loser in losers if own is not None and loser not in known]
-    attach(conn, of.id, of.trust, unseen, {}, now)
+    if own is not None:
+        unseen = numbered(conn, [loser for loser in losers if loser not in known], {})
+        attach(conn, of.id, of.trust, unseen, {}, [(id_, 0, own, loser, False) for loser, id_ in unseen.items()], now)
     gone = remove(conn, of, losers, now)
     returned(conn, of, losers)
     bury(conn, of.id, losers)

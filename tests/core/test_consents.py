@@ -155,3 +155,12 @@ def test_a_no_of_somebody_unknown_waits_for_them(lists: Lists) -> None:
     lists.contacts.append(contact(5, "eve@example.com"))
     lists.go_on()
     assert {"ann@example.com", "eve@example.com"} == lists.said_no()
+
+
+def test_a_no_counts_before_anybody_found_out_who_said_it(lists: Lists) -> None:
+    """Another process may pull while a sync is under way: what came since the last resolve holds for the address at once."""
+    lists.say("m3", "bo@example.com", "denied")
+    lists.later(hours=1)
+    lists.pull("mail")
+
+    assert {"ann@example.com", "bo@example.com"} == lists.said_no()

@@ -62,6 +62,7 @@ def test_stores_records_fields_rows_and_identifiers(path: Path) -> None:
     row = world.one('SELECT name, "address.country", tags, score, big FROM crm__contacts')
     assert ("Ann", "Sverige", '["a"]', 7, str(2**70)) == row
     assert ("ann@example.com", "Ann", "SE") == world.one("SELECT email, first_name, country FROM profile_rows")
+    world.resolve()
     assert [("crm.contact_id", "1"), ("email", "ann@example.com")] == world.rows(
         "SELECT kind, value FROM identifiers ORDER BY 1"
     )

@@ -1,0 +1,83 @@
+"""
+A page of records turned on its side: the values of each field together, where all records have the same fields in one order.
+
+Most pages of most vendors are like that, and reading a column takes a third of the time of reading as many values one by one.
+What is not like that is read record by record; what is read is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from core.contract import Pick, Record, pick
+from core.store.field_types import MAX_DEPTH
+
+_OBJECT: Final = frozenset({dict})
+_LISTS: Final = frozenset({list, tuple})
+
+
+class Column(NamedTuple):
+    """The values of one field, one a record, and their types."""
+
+    values: Sequence[Any]
+    types: set[type]
+
+
+class Columns:
+    """The columns of a page, by field; `of` makes them."""
+
+    def __init__(self, records: Sequence[Record], fields: Mapping[str, Sequence[Any]]) -> None:
+        self.records = records
+        self.fields = fields
+        self._inner: dict[str, Columns | None] = {}
+
+    @classmethod
+    def of(cls, records: Sequence[Record]) -> Columns | None:
+        """Return the columns of *records*, or None where they do not have the same fields in one order."""
+        if {*map(type, records)} != _OBJECT:
+            return None
+        names = tuple(records[0])
+        if not all(map(names.__eq__, map(tuple, records))):
+            return None
+        return cls(records, dict(zip(names, zip(*(record.values() for record in records), strict=True), strict=True)))
+
+    def at(self, where: Pick) -> Sequence[Any] | None:
+        """Return what `pick` finds at *where* in each record, None where no record has such a field."""
+        if callable(where):
+            return [where(record) for record in self.records]
+        name, dot, rest = where.partition(".")
+        if not dot or name not in self.fields:
+            return self.fields.get(name)
+        inner = self.inner(name)
+        return [pick(record, where) for record in self.records] if inner is None else inner.at(rest)
+
+    def inner(self, field: str) -> Columns | None:
+        """Return the columns of the objects that *field* holds, or None where not all of its values are alike."""
+        if field not in self._inner:
+            self._inner[field] = Columns.of(self.fields[field])
+        return self._inner[field]
+
+    def flat(self) -> dict[str, Column] | None:
+        """Return the columns as `field_types.flatten` names them, or None where objects are not alike or two have one name."""
+        found: dict[str, Column] = {}
+        return found if self._flatten(found, "", 0) else None
+
+    def _flatten(self, found: dict[str, Column], prefix: str, depth: int) -> bool:
+        for field, values in self.fields.items():
+            name = f"{prefix}{field}"
+            types = {*map(type, values)}
+            if depth < MAX_DEPTH and any(issubclass(type_, dict) for type_ in types):
+                inner = self.inner(field)
+                if inner is None or not inner._flatten(found, f"{name}.", depth + 1):
+                    return False
+            elif name in found:
+                return False
+            else:
+                found[name] = Column(values, types)
+        return True
+
+
+def each(read: Callable[[object], str | None], values: Sequence[object]) -> list[str | None] | None:
+    """Return what *read* makes of each value, None of a missing one; None for them all where one is a list of values."""
+    return list(map(read, values)) if _LISTS.isdisjoint(map(type, values)) else None

@@ -1,0 +1,111 @@
+"""
+What a page of records says: landing rows, canonical rows and identifiers, ready to be written.
+
+A page whose records are alike is read column by column, any other record by record: only so is it known which is unreadable.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from core.contract import BadRecord, Kind, Record, Stream
+from core.store.canonical import RowReader
+from core.store.canonical_tables import StoredRow
+from core.store.columns import Columns
+from core.store.identity import FreshIdentifier, IdentifierColumn, IdentifierReader, Seen, fresh
+from core.store.landing import Landing, LandingRow
+from core.store.reading import Item, reason
+from core.store.sources import Source
+
+
+class Said(NamedTuple):
+    """What the records of a page say, and those that cannot be read."""
+
+    landing: list[LandingRow]
+    rows: dict[Kind, list[StoredRow]]
+    identifiers: list[FreshIdentifier]
+    bad: list[BadRecord]
+
+
+class MeaningReader:
+    """Reads the records of one stream. Lives as long as one pull of it."""
+
+    def __init__(self, source: Source, stream: Stream, landing: Landing) -> None:
+        self._kind = source.kind
+        self._landing = landing
+        self._rows = RowReader(stream, source.trust, source.currency)
+        self._identifiers = IdentifierReader(source.connection, stream.identifiers)
+        self.kinds = self._rows.kinds
+
+    def read(self, conn: sqlite3.Connection, items: Mapping[str, Item], ids: Mapping[str, int], now: int) -> Said:
+        """Return what *items* say, which are records by key; *ids* are their subjects. May add and widen columns."""
+        page = Columns.of([record for _, record in items.values()])
+        landing = None if page is None else self._landing.by_column(page)
+        said = None if page is None or landing is None else self._by_column(page, landing, items, ids)
+        return said or self._one_by_one(conn, landing, items, ids, now)
+
+    def _by_column(
+        self, page: Columns, landing: list[Sequence[Any]], items: Mapping[str, Item], ids: Mapping[str, int]
+    ) -> Said | None:
+        try:
+            identifiers = self._identifiers.by_column(page)
+            if identifiers is None:
+                return None
+            emails = next((column.texts for column in identifiers if column.kind == "email"), None)
+            columns = self._rows.by_column(page, emails)
+        except Exception:  # some record is unreadable, and the reading one by one says which
+            return None
+        if columns is None:
+            return None
+        digests = [digest for digest, _ in items.values()]
+        return Said(
+            list(zip(items, ids.values(), digests, *landing, strict=True)),
+            {self._rows.kind: list(zip(items, ids.values(), items, *columns, strict=True))},
+            _fresh_columns(identifiers, ids),
+            [],
+        )
+
+    def _one_by_one(
+        self,
+        conn: sqlite3.Connection,
+        landing: list[Sequence[Any]] | None,
+        items: Mapping[str, Item],
+        ids: Mapping[str, int],
+        now: int,
+    ) -> Said:
+        """As `read`; *landing* are the landing rows, turned, where those could be read by column."""
+        said = Said([], {}, [], [])
+        values = None if landing is None else list(zip(*landing, strict=True))
+        read: dict[str, Sequence[Any]] = {}
+        before = len(self._landing.changes)
+        for at, (key, (_, record)) in enumerate(items.items()):
+            try:
+                rows, identifiers = self._meaning(key, record, ids[key])
+                read[key] = self._landing.read(conn, record, now) if values is None else values[at]
+            except Exception as error:  # the mapping is the connector's; one record must not stop the rest
+                said.bad.append(BadRecord(key, reason(error)))
+                continue
+            said.identifiers.extend(identifiers)
+            for kind, row in rows:
+                said.rows.setdefault(kind, []).append(row)
+        if len(self._landing.changes) != before:  # rows of this page read before a column was widened have the old type
+            read = {key: self._landing.read(conn, items[key][1], now) for key in read}
+        said.landing.extend((key, ids[key], items[key][0], *row) for key, row in read.items())
+        return said
+
+    def _meaning(self, key: str, record: Record, subject_id: int) -> tuple[list[tuple[Kind, StoredRow]], list[FreshIdentifier]]:
+        people = self._identifiers.people(record)
+        email = next((value for kind, value in people if kind == "email"), None)
+        rows, described = self._rows.read(record, key, email)
+        companies = self._identifiers.companies(record, described, is_company=self._kind is Kind.COMPANY)
+        stored = [(row.kind, (key, subject_id, row.key, *row.values)) for row in rows]
+        return stored, fresh(subject_id, Seen(key, people, companies))
+
+
+def _fresh_columns(columns: Sequence[IdentifierColumn], ids: Mapping[str, int]) -> list[FreshIdentifier]:
+    found: list[FreshIdentifier] = []
+    for at, (kind, texts, is_company) in enumerate(columns):
+        found += [(id_, at, kind, text, is_company) for id_, text in zip(ids.values(), texts, strict=True) if text is not None]
+    return found
