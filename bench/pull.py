@@ -6,6 +6,10 @@ All against one loopback server in one run, each in a process of its own, in tur
     python bench/pull.py --records 50000 --page-size 100 --rounds 3
     python bench/pull.py --companies 5000
     python bench/pull.py --kind events --only tagalong bare
+
+Or the requests, seconds and memory that it takes to read one vendor's sandbox:
+
+    python bench/pull.py --connector mailchimp --records 100000
 """
 
 from __future__ import annotations
@@ -42,9 +46,15 @@ def main() -> None:
     parser.add_argument("--companies", type=int, default=0, help="let each contact be of one of so many companies")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="*", choices=CONTESTANTS, default=CONTESTANTS)
+    parser.add_argument("--connector", help="read this vendor's sandbox instead; 100,000 records unless told otherwise")
     parser.add_argument("--contestant", help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.connector:
+        from reading import read
+
+        print(json.dumps(read(options.connector, options.records or 100_000), indent=2))
+        return
     records, page_size = SIZES[options.kind]
     options.records = options.records or records
     options.page_size = options.page_size or page_size

@@ -20,7 +20,7 @@ from core.errors import ConfigError, HubError, Problem
 
 if TYPE_CHECKING:
     from core.config.model import Config
-    from core.hub import Hub
+    from core.hub import Hub, Opener
 
 CONFIG_VARIABLE = "TAGALONG_CONFIG"
 DEFAULT_CONFIG = Path("tagalong.toml")
@@ -37,6 +37,8 @@ class App:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     clock: Clock = utc_now
     """The demo brings its own."""
+    opener: Opener | None = None
+    """How connections are opened, if not by `core.http.open_api`; the demo brings its own."""
 
     @property
     def path(self) -> Path:
@@ -58,6 +60,8 @@ class App:
 
         config = self.config(level=level)
         definitions_of(config)  # a wrong expression is told before a database is made or anybody is asked
+        if self.opener is not None:
+            options.setdefault("opener", self.opener)
         return Hub(config, clock=self.clock, environ=self.environ, **options)
 
     def say(self, message: str) -> None:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from core.clock import utc_now
-from core.contract import Sandbox
+from core.contract import Sandbox, Settings
 from core.demo.people import rows
 from core.demo.people.model import World
+from core.http import HttpApi, open_api
 from core.registry import Connector
 
 
@@ -56,6 +57,16 @@ def _tellable(name: str, world: World) -> Iterator[tuple[str, rows.Rows]]:
             raise ValueError(f"there is no part called {name}")
 
 
+HASTE: Final = 20.0
+"""How many times the vendors' rates the sandboxes allow: some would have everybody wait for minutes."""
+
+
+def open_hastily(connector: Connector, settings: Settings, **options: Any) -> HttpApi:
+    """Open a connection that asks as fast as the sandboxes allow."""
+    limits = [replace(limit, amount=limit.amount * HASTE) for limit in connector.manifest.limits]
+    return open_api(connector, settings, limits=limits, **options)
+
+
 @dataclass(slots=True)
 class Stage:
     """The sandboxes by the name of their connection, and what each was last told of the world."""
@@ -66,7 +77,7 @@ class Stage:
     @classmethod
     def build(cls, connectors: Mapping[str, Connector], now: Callable[[], datetime]) -> Stage:
         """Return fresh sandboxes for *connectors*, by the name of their connection."""
-        return cls({name: connector.sandbox(now=now) for name, connector in connectors.items()})
+        return cls({name: connector.sandbox(now=now, rate_factor=HASTE) for name, connector in connectors.items()})
 
     def tell(self, world: World, merged: Mapping[str, str] | None = None) -> None:
         """Bring every tool up to date with *world*: only what changed is told; *merged* maps losing CRM ids to winners."""

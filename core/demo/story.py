@@ -28,7 +28,7 @@ from core.demo.people.model import World
 from core.demo.people.week import WEEK, live_a_week
 from core.demo.product import write_exports
 from core.demo.said import evaluated_at, held_streams, held_syncs, skipped
-from core.demo.stage import DemoClock, Stage
+from core.demo.stage import HASTE, DemoClock, Stage, open_hastily
 from core.registry import Connector
 from core.sandbox import Served, as_settings, serve
 
@@ -88,6 +88,7 @@ class Story:
         heading(f"{self.people:,} made-up people of a Nordic shop platform")
         for name, connector in self.connectors.items():
             note(f"{name:9} a sandbox of {connector.manifest.title}, {self.served[name].base_url}")
+        note(f"          (they allow {HASTE:.0f} times the vendors' rates, so that nobody waits)")
         note(f"product   the product's own exports, {self.folder / 'data'}")
         note(f"config    {self.config}")
 
@@ -154,7 +155,9 @@ class Story:
     def run(self, *arguments: str, allow: tuple[int, ...] = (0,)) -> None:
         """Run one command as if it were typed."""
         click.secho(f"\n$ tagalong {' '.join(arguments)}", bold=True)
-        code = tagalong.main(list(arguments), standalone_mode=False, obj=App(self.config, clock=self.clock))
+        code = tagalong.main(
+            list(arguments), standalone_mode=False, obj=App(self.config, clock=self.clock, opener=open_hastily)
+        )
         if code not in allow:
             raise Wrong(f"`tagalong {' '.join(arguments)}` ended with {code}")
 
