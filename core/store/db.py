@@ -47,7 +47,7 @@ class Store:
             # temporary tables stay in memory up to their cache and spill to a file beyond it
             self.conn.execute("PRAGMA temp_store = FILE")
             self.conn.execute("PRAGMA temp.cache_size = -65536")
-            self.conn.execute("PRAGMA mmap_size = 268435456")
+            self.conn.execute("PRAGMA mmap_size = 134217728")
             self.db = Database(self.conn)
             if not read_only:
                 self._enter_wal()
