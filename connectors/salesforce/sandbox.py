@@ -88,6 +88,10 @@ class SalesforceSandbox(Sandbox):
         secret = self.desk.client_secret
         return {"domain": "acme--demo.sandbox", "client_id": self.desk.client_id, "client_secret": secret}
 
+    def oauth_settings(self) -> Mapping[str, object]:
+        """Return what `settings` does, for a connection that signs in."""
+        return {**self.settings(), "sign_in": "browser"}
+
     def load(self, what: str, rows: Iterable[Mapping[str, Any]]) -> None:
         with self._lock:
             self.state.load(what, rows)

@@ -73,6 +73,10 @@ class TypeformSandbox(Sandbox):
     def settings(self) -> Mapping[str, object]:
         return {"token": TOKEN}
 
+    def oauth_settings(self) -> Mapping[str, object]:
+        """Return what `settings` does, for a connection that signs in."""
+        return {"client_id": self.desk.client_id, "client_secret": self.desk.client_secret}
+
     def load(self, what: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Insert or change `surveys` and `responses`; a `responses` row is sent now unless it says when (None: never)."""
         load = {"surveys": self.state.load_form, "responses": self.state.load_response}[what]

@@ -62,6 +62,10 @@ class Sandbox:
         """Return the keys of a `[connections.NAME]` table that reach this sandbox, but for `base_url`."""
         raise NotImplementedError
 
+    def oauth_settings(self) -> Mapping[str, object] | None:
+        """Return what `settings` does, for a connection that signs in by browser; None where the vendor has no page for it."""
+        return None
+
     def params(self, kind: str) -> Mapping[str, object]:
         """Return what a sync must say of an audience of *kind* here, besides its name."""
         return {}
