@@ -11,6 +11,7 @@ It is the connector in `tools/scaffold`, called by its new name. docs/write-a-co
 from __future__ import annotations
 
 import argparse
+import keyword
 import re
 import sys
 from collections.abc import Iterator
@@ -29,9 +30,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--package", type=Path, metavar="FOLDER", help="write an installable package there instead")
     parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    if not NAME.fullmatch(options.name) or "__" in options.name:
-        parser.error(f"{options.name!r}: a connector's name is small letters, digits and single underscores")
+    if not NAME.fullmatch(options.name) or "__" in options.name or keyword.iskeyword(options.name):
+        parser.error(
+            f"{options.name!r}: a connector's name is small letters, digits and single underscores, no word of Python's"
+        )
     title = options.title or options.name.replace("_", " ").title()
+    if not title.isprintable() or set(title) & set('"\\{}'):
+        parser.error(f"{title!r}: a title is one line without quotation marks, backslashes and braces")
     package: Path | None = options.package
     written = _package(package, options.name, title) if package else _folder(options.root, options.name, title)
     files = dict(written)

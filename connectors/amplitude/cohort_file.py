@@ -46,13 +46,14 @@ def _rows(text: IO[str]) -> Iterator[dict[str, Any]]:
 def _objects(text: IO[str]) -> Iterator[dict[str, Any]]:
     """Yield the objects of an array, or one after another."""
     decoder = json.JSONDecoder()
-    rest = ""
+    rest, opened = "", 0
     while True:
         piece = text.read(PIECE)
         rest += piece
         at = 0
         while True:
             while at < len(rest) and rest[at] in "[], \t\r\n":
+                opened += (rest[at] == "[") - (rest[at] == "]")
                 at += 1
             try:
                 found, at = decoder.raw_decode(rest, at) if at < len(rest) else (None, at)
@@ -68,5 +69,5 @@ def _objects(text: IO[str]) -> Iterator[dict[str, Any]]:
             break
         if len(rest) > MAX_OBJECT:
             raise ProtocolError("the cohort's file holds a member without end")
-    if rest:
+    if rest or opened:
         raise ProtocolError("the cohort's file is not JSON, or only the beginning of it")

@@ -6,6 +6,7 @@ from datetime import datetime, time, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from connectors.google_analytics.vendor import SCOPE
 from core.contract import ResponseView
 from core.errors import AuthError, ConnectorError, QuotaExhausted, RateLimited, RejectedError
 
@@ -30,6 +31,8 @@ def classify(response: ResponseView) -> ConnectorError | None:
             return _too_much(said, response.now)
         case 403, "PERMISSION_DENIED" if "has not been used" in said or "disabled" in said:
             return AuthError("the Google Analytics Data API is not enabled in the key's Cloud project", code="API_DISABLED")
+        case 403, "PERMISSION_DENIED" if "scope" in said:
+            return AuthError(f"the sign-in does not permit {SCOPE}: sign in again and leave it ticked", code="missing scope")
         case 403, "PERMISSION_DENIED":
             return AuthError("the account that signs in is no Viewer of the property", code=status)
         case 400, _:

@@ -83,8 +83,8 @@ def _pull_span(api: Api, span: _Span) -> Iterator[Page]:
     while offset < count:
         body = api.post(_report(settings), json=_question(settings, span, offset), repeat=True)
         found, count = body.get("rows") or [], int(body.get("rowCount") or 0)  # Quirk 2: no rows, no key
-        if not found and offset < count:
-            raise ProtocolError("the report ends before its last row")
+        if (not found and offset < count) or offset + len(found) > count:
+            raise ProtocolError("the report's rows are not as many as it says")
         records = [_record(row, body) for row in found]
         offset += len(found)
         pages = list(chunks([one for one in records if str(one[dimension(settings)]) not in NOBODY], PAGE)) or [()]

@@ -70,19 +70,31 @@ def pages(
     Raises:
         RejectedError: the session is over; a query begins anew from its first page.
     """
+    short = False
     while True:
-        body = ask(api, names, place, **query)
-        results, session = body["results"], str(body["session_id"])
         page = place.page if place else 0
-        if place is not None and session != place.session:  # Quirk 10: its pages are of another snapshot
-            raise RejectedError("the query's session is over", code="session")
+        try:
+            body = _within(place, ask(api, names, place, **query))
+        except RejectedError:
+            if not short:
+                raise
+            yield (), None  # what the short page said already
+            return
         if int(body.get("page", page)) != page:
             raise ProtocolError(f"page {page} of the profiles was answered with another")
-        # Quirk 10: `total` counts what is in the page; only a short page tells that it is the last
-        place = Place(session, page + 1) if len(results) >= int(body["page_size"]) else None
+        # Quirk 10: `total` counts what is in the page; a page is short, too, where a profile of the snapshot was deleted since
+        results, short = body["results"], len(body["results"]) < int(body["page_size"])
+        place = None if not results or (short and page == 0) else Place(str(body["session_id"]), page + 1)
         yield results, place
         if place is None:
             return
+
+
+def _within(place: Place | None, body: Json) -> Json:
+    """Return *body*; RejectedError where its page is of another snapshot (Quirk 10)."""
+    if place is not None and str(body["session_id"]) != place.session:
+        raise RejectedError("the query's session is over", code="session")
+    return body
 
 
 def ask(api: Api, names: Sequence[str], place: Place | None = None, **query: object) -> Json:

@@ -40,9 +40,11 @@ def account(api: Api) -> str:
 
 
 def _account_of(api: Api) -> str | None:
-    spaces = api.get("/workspaces", page=1, page_size=WORKSPACES_PER_PAGE)["items"]
-    own = sorted(spaces, key=lambda space: not space.get("default"))  # others share theirs with us
-    return next((str(space["account_id"]) for space in own if space.get("account_id")), None)
+    body = api.get("/workspaces", page=1, page_size=WORKSPACES_PER_PAGE)
+    spaces = [space for space in body["items"] if space.get("account_id")]
+    own = {str(space["account_id"]) for space in spaces if space.get("default")}  # others share theirs with us
+    found = own or {str(space["account_id"]) for space in spaces}
+    return found.pop() if len(found) == 1 else None  # of several nobody knows which is ours
 
 
 def check(api: Api) -> Iterator[CheckStep]:

@@ -96,7 +96,8 @@ def _window(place: Place, since: datetime | None) -> dict[str, object]:
 
 def _following(place: Place, items: Sequence[Any], total: int, since: datetime | None) -> Place | None:
     left = (total if place.by_time else place.left) - len(items)  # Quirk 3: `page_count` counts otherwise with a token
-    if not items or left <= 0 or any(_older(item, since) for item in items):
+    counted_out = left <= 0 and len(items) < RESPONSES_PER_PAGE  # Quirk 2: the count may say too little
+    if not items or counted_out or any(_older(item, since) for item in items):
         return None
     last = sent_at(items[-1])
     at = stamp(last) if last else place.at

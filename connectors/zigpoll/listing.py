@@ -73,4 +73,7 @@ def accounts(api: Api) -> Sequence[str]:
     me = api.get("/me")
     if not isinstance(me, dict) or not me.get("_id"):
         raise ProtocolError("/me does not say whose key it is")
-    return [str(account["_id"] if isinstance(account, Mapping) else account) for account in me.get("accounts") or ()]
+    found = me.get("accounts")
+    if not isinstance(found, list):  # taken for none, it would be all answers gone
+        raise ProtocolError("/me does not say which accounts the key sees")
+    return [str(account["_id"] if isinstance(account, Mapping) else account) for account in found]

@@ -6,16 +6,19 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from connectors.zoho_crm.mapping import ACCOUNTS, CONTACTS, DEALS, LEADS
 from connectors.zoho_crm.objects import known_fields, organisation
 from connectors.zoho_crm.people import refs_by_address
 from connectors.zoho_crm.vendor import API, ask
-from core.contract import Api, CheckStep, ResponseView, Result, Step, check_steps
+from core.contract import Api, CheckStep, Json, ResponseView, Result, Step, check_steps
 from core.errors import (
     AuthError,
+    ConfigError,
     ConnectorError,
     NotFoundError,
+    Problem,
     ProtocolError,
     QuotaExhausted,
     RateLimited,
@@ -90,11 +93,26 @@ def scope_of(path: str) -> str:
 
 
 def account(api: Api) -> str:
-    """Return the organisation's id; that of a sandbox or developer organisation says so, whatever id it has."""
-    id_ = organisation(api).get("id")
+    """
+    Return the organisation's id; that of a sandbox or developer organisation says so, whatever id it has.
+
+    Raises:
+        ConfigError: requests go to a sandbox or developer organisation, and the settings say production.
+    """
+    return _account_of(api, organisation(api))
+
+
+def _account_of(api: Api, found: Json) -> str:
+    id_ = found.get("id")
     if not id_:
         raise ProtocolError("the answer holds no organisation id")
     environment = api.settings.environment
+    world = str(urlsplit(api.base_url).hostname).partition(".")[0]
+    if environment == "production" and world in ("sandbox", "developer"):  # Quirk 24
+        told = f"the token is for the organisation's {world}, and environment says production"
+        raise ConfigError(
+            Problem(told, remedy=f'set environment = "{world}", or use a refresh token made in the live organisation')
+        )
     return str(id_) if environment == "production" else f"{id_}/{environment}"
 
 
@@ -141,7 +159,8 @@ def _reach(api: Api) -> str:
 
 def _sign_in(api: Api) -> str:
     found = organisation(api)
-    return f"organisation {account(api)}" if not found.get("company_name") else f"{found['company_name']} ({found['id']})"
+    id_ = _account_of(api, found)
+    return f"{found['company_name']} ({id_})" if found.get("company_name") else f"organisation {id_}"
 
 
 def _read(api: Api, module: str) -> str:

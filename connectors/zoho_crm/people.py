@@ -13,6 +13,7 @@ from connectors.zoho_crm.vendor import (
     LEADS,
     MAX_UPSERT,
     ask,
+    code_of,
     details_of,
     rows_of,
 )
@@ -112,7 +113,7 @@ def _outcome(person: Person, row: Json) -> Outcome:
         return Outcome(Ref(str(id_)), Verdict.DONE if made else Verdict.NOOP, reason="" if made else "there already")
     if row.get("code") == "SUCCESS":
         return Outcome(Ref(person.key), Verdict.RETRY, reason="no id in the answer")
-    return Outcome(Ref(person.key), Verdict.REJECTED, reason=str(row.get("code") or "refused"))
+    return Outcome(Ref(person.key), Verdict.REJECTED, reason=code_of(row) or "refused")
 
 
 def _contact(person: Person) -> dict[str, object]:

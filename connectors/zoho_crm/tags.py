@@ -14,7 +14,7 @@ from typing import Any
 from connectors.zoho_crm import people
 from connectors.zoho_crm.mapping import CONTACTS, LEADS
 from connectors.zoho_crm.objects import walk
-from connectors.zoho_crm.vendor import API, MAX_TAGGED, ask, details_of, rows_of
+from connectors.zoho_crm.vendor import API, MAX_TAGGED, ask, code_of, details_of, rows_of
 from core.contract import Api, Audience, AudienceSet, Change, Json, Op, Outcome, Person, Ref, Verdict
 from core.errors import NotFoundError, ProtocolError, RejectedError
 
@@ -171,13 +171,13 @@ def _create(api: Api, module: str, name: str) -> str:
     if row.get("code") == "DUPLICATE_DATA" and (found := _named(_tags(api, module), name)):
         return str(found["id"])
     said = "its tags are used up: delete some, or take one that is there" if row.get("code") == "LIMIT_EXCEEDED" else "refused"
-    raise RejectedError(f"the tag was not made for {module}: {said}", code=str(row.get("code") or "") or None)
+    raise RejectedError(f"the tag was not made for {module}: {said}", code=code_of(row) or None)
 
 
 def _change(api: Api, op: Op, module: str, tag: TagIds, refs: Sequence[Ref]) -> dict[str, Json]:
     """Send one call and return its rows by record id."""
     if op is Op.ADD and not tag.of(module):  # only the other module had it when it was found
-        tag = replace(tag, leads=_create(api, module, tag.name))
+        tag = replace(tag, **{"leads" if module == LEADS.name else "contacts": _create(api, module, tag.name)})
     ids = list(dict.fromkeys(ref.remote_id for ref in refs))
     body: dict[str, Any] = {"tags": [tag.reference(module)], "ids": ids}
     if op is Op.ADD:
@@ -206,7 +206,7 @@ def _outcome(op: Op, ref: Ref, rows: Mapping[str, Json], tag: TagIds, module: st
     row = rows.get(ref.remote_id)
     if row is None:
         return Outcome(ref, Verdict.RETRY, reason="not in the answer")
-    code = str(row.get("code") or "")
+    code = code_of(row)
     if code == "SUCCESS":
         return _confirmed(op, ref, details_of(row), tag, module)
     if not code:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
@@ -21,6 +22,8 @@ COQL_ROWS: Final = 200  # rows of a query that costs one credit; COQL-Limitation
 COQL_VALUES: Final = 100  # values of `in (...)`; COQL-Limitations.html
 MAX_UPSERT: Final = 100  # records; upsert-records.html
 MAX_TAGGED: Final = 500  # ids; add-tags.html
+
+_CODE = re.compile(r"[A-Z][A-Z_]{0,59}")
 
 CONTACTS: Final = "Contacts"
 LEADS: Final = "Leads"
@@ -74,6 +77,12 @@ def details_of(row: Json) -> Json:
     """Return what a row of a batch answer tells about its record."""
     details = row.get("details")
     return details if isinstance(details, dict) else {}
+
+
+def code_of(row: Json) -> str:
+    """Return a row's code in words that may be shown: one that is not spelled like Zoho's may be an echo of what we sent."""
+    code = str(row.get("code") or "")
+    return code if not code or _CODE.fullmatch(code) else "UNKNOWN"
 
 
 def header_time(at: datetime) -> str:

@@ -19,7 +19,7 @@ import httpx
 
 from core.contract import OAuth2
 from core.errors import AuthError, ConfigError, ConnectorError, ProtocolError, RateLimited, TransientError
-from core.log import hide
+from core.log import hide, redact
 from core.tokens.token import Token, fingerprint, secret
 
 Hooks = dict[str, Any]
@@ -170,7 +170,7 @@ class Exchange:
 
     def _refused(self, code: object, seen: list[httpx.Response]) -> ConnectorError:
         status = seen[-1].status_code if seen else None
-        short = code if isinstance(code, str) and _CODE.fullmatch(code) else None
+        short = redact(code) if isinstance(code, str) and _CODE.fullmatch(code) else None  # it may be an echo of what we sent
         facts = {"code": short, "status": status if status != httpx.codes.OK else None, "connection": self.connection}
         wait_s = self.auth.busy_errors.get(str(code))
         if wait_s is not None or status == httpx.codes.TOO_MANY_REQUESTS:

@@ -94,7 +94,7 @@ def test_a_token_that_nothing_renews_is_used_until_it_is_refused(server: TokenSe
     """Whoever keeps it does not let it end by a clock; once it is refused a person is asked to sign in."""
     server.says = (200, '{"access_token": "for-ever", "scope": null, "refresh_token": null}')
     one = exchange(grant="refresh", authorize_url="https://acme.test/authorize")
-    token = one.by_code("code", redirect_uri="http://127.0.0.1/callback")
+    token = one.by_code("once-only", redirect_uri="http://127.0.0.1/callback")
     assert (None, None) == (token.expires_at, token.refresh_token)
     keeper = TokenKeeper(one, Vault(tmp_path / "token"), now=lambda: NOW + 10**9)
     keeper.keep(token)
@@ -137,6 +137,17 @@ def test_how_a_token_is_refused(
         exchange(busy_errors={"Access Denied": 600.0}).anew(None)
     assert code == caught.value.code
     assert "secretperson" not in f"{caught.value!r}{caught.value}{caught.value.__cause__}"
+
+
+@pytest.mark.parametrize("status", [200, 400, 429])
+def test_a_refusal_that_repeats_what_we_sent_is_not_repeated(server: TokenServer, exchange: Any, status: int) -> None:
+    """A short code may be spelled like a token; ours are known, and blotted out wherever they come back."""
+    made = exchange()
+    held = made.auth.refresh_token.get_secret_value()
+    server.says = (status, f'{{"error": "{held}"}}')
+    with pytest.raises((AuthError, RateLimited)) as caught:
+        made.anew(None)
+    assert held not in f"{caught.value!r}{caught.value}{caught.value.code}"
 
 
 def test_a_token_server_that_is_asked_too_often_is_left_alone(
@@ -198,10 +209,10 @@ def test_the_base_url_may_be_asked_for_with_the_token(
     asked = respx_mock.get("https://login.acme.test/metadata").mock(return_value=answer)
     one = exchange(base_url_key="api", base_url_path="/3.0", metadata_url="https://login.acme.test/metadata", scheme="OAuth")
     if kind is None:
-        assert "https://eu7.acme.test/3.0" == one.by_code("code", redirect_uri="x").base_url
+        assert "https://eu7.acme.test/3.0" == one.by_code("once-only", redirect_uri="x").base_url
     else:
         with pytest.raises(kind):
-            one.by_code("code", redirect_uri="x")
+            one.by_code("once-only", redirect_uri="x")
     assert server.access_token == asked.calls.last.request.headers["authorization"].removeprefix("OAuth ")
 
 
@@ -225,10 +236,10 @@ def test_a_rotated_token_is_kept_before_anything_else_can_fail(server: TokenServ
 def test_a_token_is_renewed_where_it_came_from(server: TokenServer, exchange: Any) -> None:
     """An account of another region has its token server there; none that is not the vendor's."""
     one = exchange()
-    token = one.by_code("code", token_url=f"{server.url}?eu", redirect_uri="x")
+    token = one.by_code("once-only", token_url=f"{server.url}?eu", redirect_uri="x")
     assert f"{server.url}?eu" == token.token_url == one.anew(token).token_url
     with pytest.raises(ProtocolError, match="not one of the vendor's hosts"):
-        one.by_code("code", token_url="https://evil.test/token", redirect_uri="x")
+        one.by_code("once-only", token_url="https://evil.test/token", redirect_uri="x")
 
 
 def test_a_file_of_an_earlier_release_is_read(exchange: Any, tmp_path: Any) -> None:

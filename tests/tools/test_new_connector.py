@@ -89,12 +89,21 @@ def test_what_is_there_is_not_overwritten(tmp_path: Path) -> None:
     assert ["README.md"] == [path.name for path in (tmp_path / "connectors/orbit").iterdir()]
 
 
-@pytest.mark.parametrize("name", ["Orbit", "2orbit", "or__bit", "or-bit"])
+@pytest.mark.parametrize("name", ["Orbit", "2orbit", "or__bit", "or-bit", "class"])
 def test_a_name_that_no_config_could_say_is_refused(name: str, tmp_path: Path) -> None:
     said = _new(name, "--root", tmp_path, at=tmp_path)
 
     assert 2 == said.returncode
     assert "small letters" in said.stderr
+
+
+@pytest.mark.parametrize("title", ['The "Orbit"', "Or\\bit", "Or\nbit"])
+def test_a_title_that_no_text_could_hold_is_refused(title: str, tmp_path: Path) -> None:
+    said = _new("orbit", "--title", title, "--root", tmp_path, at=tmp_path)
+
+    assert 2 == said.returncode
+    assert "a title is one line" in said.stderr
+    assert not (tmp_path / "connectors").exists()
 
 
 def test_an_outside_package_is_installed_and_used(tmp_path: Path) -> None:

@@ -116,8 +116,17 @@ def test_layouts_of_a_file(content: bytes, ids: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"id,name\n1,a\n", b'{"id": 1}', b'[{"user_id": "a"}, {"user', b'[{"user_id": "a"}, 7]', b"user_id\n\xff\xfe\n"],
-    ids=["no-user-id", "no-user-id-json", "cut-short", "no-object", "not-text"],
+    [
+        b"id,name\n1,a\n",
+        b'{"id": 1}',
+        b'[{"user_id": "a"}, {"user',
+        b'[{"user_id": "a"}, {"user_id": "b"}',
+        b'[{"user_id": "a"},',
+        b"[",
+        b'[{"user_id": "a"}, 7]',
+        b"user_id\n\xff\xfe\n",
+    ],
+    ids=["no-user-id", "no-user-id-json", "cut-short", "cut-between", "cut-after-a-comma", "begun", "no-object", "not-text"],
 )
 def test_files_of_no_cohort(content: bytes) -> None:
     """Quirk 20: refused, never taken for an empty cohort."""

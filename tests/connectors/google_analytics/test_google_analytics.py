@@ -16,12 +16,12 @@ import pytest
 import respx
 from pydantic import ValidationError
 
-from connectors.google_analytics import Settings, account, auth, check, reports, streams
+from connectors.google_analytics import MANIFEST, Settings, account, auth, check, reports
 from connectors.google_analytics.answers import classify, rest_until
 from connectors.google_analytics.sandbox import GoogleAnalyticsSandbox
 from core.config.model import Config, ConnectionConfig, Place, Workspace
 from core.contract import ResponseView, Result
-from core.errors import AuthError, QuotaExhausted, RateLimited, TransientError
+from core.errors import AuthError, ProtocolError, QuotaExhausted, RateLimited, TransientError
 from core.pull import pull_connection
 from core.registry import load_connector
 from core.sandbox import serve
@@ -226,6 +226,31 @@ def test_check_tells_the_two_refusals_apart(switch: dict[str, bool], said: str, 
     assert "http" not in first.detail
 
 
+def test_a_scope_that_was_not_granted_is_named() -> None:
+    """Quirk 8: a box that was unticked at the sign-in is no lack of a role at the property."""
+    body = {"code": 403, "message": "Request had insufficient authentication scopes.", "status": "PERMISSION_DENIED"}
+    error = classify(_view(403, {"error": body}))
+
+    assert isinstance(error, AuthError)
+    assert "analytics.readonly" in error.message
+
+
+@pytest.mark.parametrize("count", [0, None, 1])
+def test_more_rows_than_the_count_says_are_not_the_end(count: int | None, respx_mock: respx.MockRouter, fake_api: Make) -> None:
+    """A count that is missing must not end the report after its first page."""
+    respx_mock.post("https://oauth2.googleapis.com/token").respond(json={"access_token": "t", "expires_in": 3599})
+    body = {**REPORT, "rows": REPORT["rows"] * 2, "rowCount": count}
+    respx_mock.post("https://analyticsdata.googleapis.com/v1beta/properties/1:runReport").respond(json=body)
+    api = fake_api("google_analytics", {**GIVEN, "start": "2026-02-10", "refresh_token": "r"})
+    with pytest.raises(ProtocolError, match="not as many"):
+        records(api)
+
+
+def test_credentials_go_to_two_hosts_of_googles_and_no_other() -> None:
+    """Not to whatever else is under googleapis.com, a bucket of somebody's among it."""
+    assert ("analyticsdata.googleapis.com", "oauth2.googleapis.com") == MANIFEST.hosts
+
+
 def test_another_property_is_refused(property_api: Make) -> None:
     """A number that the credentials do not see."""
     with pytest.raises(AuthError):
@@ -299,4 +324,4 @@ def test_a_report_cut_short_is_asked_for_again(respx_mock: respx.MockRouter, fak
     with pytest.raises(TransientError):
         records(fake_api("google_analytics", {**GIVEN, "start": "2026-02-10", "refresh_token": "r"}))
 
-    assert 1 == len(list(streams(Settings.model_validate(GIVEN))))
+    assert 1 + 5 == route.call_count

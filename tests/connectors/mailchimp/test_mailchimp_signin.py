@@ -75,7 +75,9 @@ def _login(respx_mock: Any, metadata: dict[str, Any]) -> Any:
     token = {"access_token": "access-token-1", "expires_in": 0, "scope": None}
     respx_mock.post("https://login.mailchimp.com/oauth2/token").respond(json=token)
     asked = respx_mock.get("https://login.mailchimp.com/oauth2/metadata").respond(json=metadata)
-    token = open_exchange(CONNECTOR, Settings.model_validate(APP), connection="mailchimp").by_code("code", redirect_uri="x")
+    token = open_exchange(CONNECTOR, Settings.model_validate(APP), connection="mailchimp").by_code(
+        "once-only", redirect_uri="x"
+    )
     assert "OAuth access-token-1" == asked.calls.last.request.headers["authorization"]
     return token
 

@@ -264,3 +264,25 @@ def test_every_request_is_in_the_published_document(survey: Any, clock: Any) -> 
 
     assert {"/forms", "/forms/nps", "/forms/nps/responses", "/workspaces"} == {path for _, path, _ in api.recorder.seen}
     assert [] == [problem for request in api.recorder.seen for problem in validate_request(document, *request)]
+
+
+@pytest.mark.parametrize(
+    ("spaces", "told"),
+    [
+        ([("a", False), ("b", True)], "b"),
+        ([("a", False), ("a", False)], "a"),
+        ([("a", False), ("b", False)], None),
+        ([("a", True), ("b", True)], None),
+    ],
+)
+def test_the_account_is_never_that_of_somebody_who_shares(
+    spaces: list[tuple[str, bool]], told: str | None, respx_mock: Any, fake_api: Any
+) -> None:
+    """The default workspace is one's own; where none of several is, nobody guesses."""
+    items = [{"id": str(n), "account_id": id_, "default": default} for n, (id_, default) in enumerate(spaces)]
+    respx_mock.get(f"{BASE}/workspaces").respond(json={"items": items})
+    if told is not None:
+        assert told == account(fake_api("typeform", SETTINGS))
+        return
+    with pytest.raises(ConfigError, match="does not tell"):
+        account(fake_api("typeform", SETTINGS))

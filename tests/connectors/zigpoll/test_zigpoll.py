@@ -12,10 +12,10 @@ from pydantic import ValidationError
 from zigpoll_rows import ADDRESS, BASE, SETTINGS, kwargs, payload, poll, responses, schema, sent
 
 from connectors.zigpoll import MANIFEST, Settings, account, auth, check, classify
-from connectors.zigpoll.listing import asked
+from connectors.zigpoll.listing import accounts, asked
 from connectors.zigpoll.sandbox import KEY, USER, ZigpollSandbox
 from core.contract import HeaderKey, ResponseView, Result
-from core.errors import AuthError, ConfigError, RejectedError
+from core.errors import AuthError, ConfigError, ProtocolError, RejectedError
 
 # The key
 
@@ -105,6 +105,14 @@ def test_check_says_what_to_do(survey: Any) -> None:
     lonely = survey()
     lonely.sandbox.accounts.clear()
     assert Result.FAILED == _steps(lonely)["accounts visible"].result
+
+
+@pytest.mark.parametrize("body", [{"_id": "u"}, {"_id": "u", "accounts": None}, {"_id": "u", "accounts": {"id": "acc1"}}])
+def test_accounts_that_are_not_told_are_not_none(respx_mock: Any, fake_api: Any, body: Any) -> None:
+    """Taken for no account, it would be all answers gone."""
+    respx_mock.get(f"{BASE}/me").respond(json=body)
+    with pytest.raises(ProtocolError):
+        accounts(fake_api("zigpoll", SETTINGS))
 
 
 # Limits, and the sandbox itself

@@ -15,10 +15,11 @@ from zoho_rows import contact
 
 from connectors.zoho_crm import MANIFEST, Settings, account, auth, check, classify
 from connectors.zoho_crm.answers import SCOPES, scope_of
-from connectors.zoho_crm.vendor import DATA_CENTRES
+from connectors.zoho_crm.vendor import DATA_CENTRES, code_of
 from core.contract import CheckStep, ResponseView, Result
 from core.errors import (
     AuthError,
+    ConfigError,
     ConnectorError,
     NotFoundError,
     ProtocolError,
@@ -330,6 +331,33 @@ def test_check_tells_a_wrong_environment(
     assert Result.FAILED is step.result
     assert told["body"]["code"] in step.detail
     assert "environment = 'sandbox'" in step.remedy
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [("RECORD_LOCKED", "RECORD_LOCKED"), (None, ""), ("", ""), ("1000.8cb9access", "UNKNOWN"), ("ann@example.com", "UNKNOWN")],
+)
+def test_a_code_that_is_none_is_not_repeated(code: str | None, told: str) -> None:
+    """Reasons are kept in the store: what is not spelled like a code may be an echo of a token or an address."""
+    assert told == code_of({"code": code})
+
+
+@pytest.mark.parametrize("world", ["sandbox", "developer"])
+def test_a_token_of_a_sandbox_is_not_taken_for_the_live_one(
+    fake_api: Callable[..., Any], respx_mock: Any, payload: Callable[[str], Any], world: str
+) -> None:
+    """Quirk 24: where the token comes with that world's host, it never inherits the live organisation's ledger."""
+    token = payload("token")["response"]["body"] | {"api_domain": f"https://{world}.zohoapis.eu"}
+    respx_mock.post("https://accounts.zoho.eu/oauth/v2/token").respond(json=token)
+    org = {"id": "77", "company_name": "Example AB"}
+    respx_mock.get(f"https://{world}.zohoapis.eu/crm/v8/org").respond(json={"org": [org]})
+    api = fake_api("zoho_crm", _settings())
+
+    with pytest.raises(ConfigError, match=f"the organisation's {world}"):
+        account(api)
+    step = _steps(api)["authenticate"]
+    assert Result.FAILED is step.result
+    assert f'environment = "{world}"' in step.detail
 
 
 def test_check_tells_a_host_that_is_away(fake_api: Callable[..., Any], respx_mock: Any) -> None:

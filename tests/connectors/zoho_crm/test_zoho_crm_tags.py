@@ -112,6 +112,19 @@ def test_a_tag_that_one_module_has_is_there_already(people: Callable[..., Any], 
     assert {Ref(c(1)), Ref(c(2)), _lead(12)} == {ref for page in tag.members(api, id_) for ref in page}
 
 
+def test_a_tag_that_only_leads_have_is_made_for_contacts_too(people: Callable[..., Any], tag: Any) -> None:
+    """Quirk 19: the call goes by the id of the contacts' tag, not by one of the leads'."""
+    api = people()
+    api.sandbox.state.tags["Leads"]["61"] = "VIP"
+    id_ = tag.lookup(api, "VIP")
+
+    assert "/61/VIP" == id_
+    assert ["done"] == _said(tag.apply(api, id_, _adds(Ref(c(1))), []))
+    (made,) = api.sandbox.state.tags["Contacts"]
+    assert [[{"name": "VIP", "id": made}]] == [one["body"]["tags"] for one in api.recorder.of("/Contacts/actions/add_tags")]
+    assert {"61": "VIP"} == api.sandbox.state.tags["Leads"]
+
+
 def test_a_name_with_slashes_is_a_name(people: Callable[..., Any], tag: Any) -> None:
     api = people()
     id_ = tag.create(api, "a/b/c", ())

@@ -13,7 +13,7 @@ STREAMS = StreamSet()
 PAGE_SIZE: Final = 100  # docs_url/contacts#list
 LOOKBACK: Final = timedelta(minutes=10)
 """Their servers have clocks of their own; what is asked for twice falls on the same row."""
-CONSENT: Final = {"subscribed": "granted", "unsubscribed": "denied"}
+CONSENT: Final = {"subscribed": "granted", "unsubscribed": "denied", "cleaned": "denied"}
 """Status to state; any other says neither yes nor no."""
 
 

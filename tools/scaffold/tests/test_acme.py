@@ -27,6 +27,14 @@ def test_acme_contact_is_a_profile_and_a_consent() -> None:
     assert (consent.kind, consent.values["state"]) == (Kind.CONSENT, "denied")
 
 
+def test_acme_bounced_addresses_get_no_mail() -> None:
+    """The made-up people of the demo are subscribed, unsubscribed, cleaned (bounced) or transactional."""
+    states = {"subscribed": "granted", "unsubscribed": "denied", "cleaned": "denied", "transactional": "unknown"}
+    told = {status: list(rows({"id": "c1", "status": status}))[1].values["state"] for status in states}
+
+    assert states == told
+
+
 def test_acme_pages_until_there_is_no_next(respx_mock: respx.MockRouter, fake_api: Any) -> None:
     """Quirk 1: an empty page is not the last one."""
     page = json.loads((PAYLOADS / "contacts.json").read_text())["response"]["body"]
