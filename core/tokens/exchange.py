@@ -119,7 +119,7 @@ class Exchange:
 
         token_url = kept.token_url if kept else None
         answer = self._asked(token_url or self.auth.token_url, refresh)
-        return self._token({"refresh_token": held, **answer}, kept=kept, token_url=token_url)
+        return self._token({**answer, "refresh_token": answer.get("refresh_token") or held}, kept=kept, token_url=token_url)
 
     def _as_client(self, url: str, hooks: Hooks) -> Any:
         extra = {"audience": self.auth.audience} if self.auth.audience else {}

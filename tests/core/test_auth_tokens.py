@@ -83,6 +83,16 @@ def test_it_is_renewed_a_little_before_it_ends(server, keeper):
     assert not server.stolen
 
 
+@pytest.mark.parametrize("said", ["", None])
+def test_an_empty_refresh_token_is_none_and_the_old_one_stays(server, keeper, store_path, said):
+    """It would be the end of a sign-in that is still good."""
+    server.extra = {"refresh_token": said}
+    keeper().token()
+    path = store_path.with_name("tagalong.db.mail.token")
+
+    assert "refresh-token-0" == json.loads(path.read_text())["refresh_token"]
+
+
 def test_a_refused_token_is_renewed_by_whoever_comes_first(server, keeper):
     """The second finds the first one's on disk."""
     one, two = keeper(), keeper()
