@@ -17,6 +17,13 @@ MAX_USER_IDS: Final = 2
 """More distinct ones than these, joined by one value within one connection, and the value is blocked."""
 _LATER: Final = 1 << 60
 """An identifier's claim to an old id comes after every subject's."""
+_LINK: Final = """INSERT INTO r_link
+            SELECT i.is_company, i.id, s.id, CASE s.trust WHEN 'key' THEN 1 + (s.live = 1 AND a.stream_id IS NOT NULL) ELSE 0 END
+            FROM"""
+"""All that dirty subjects name, read once. *standing*: 0 a claim, 1 a key that joins nobody now, 2 one that does."""
+_OF_SUBJECT: Final = """
+            CROSS JOIN subjects s ON s.id = d.id LEFT JOIN r_active a ON a.stream_id = s.stream_id
+            CROSS JOIN subject_identifiers l ON l.subject_id = s.id CROSS JOIN identifiers i ON i.id = l.identifier_id"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +73,15 @@ def block(conn: sqlite3.Connection, now: int) -> int:
     """
     script(
         conn,
-        """
+        f"""
+        CREATE TEMP TABLE r_link (is_company INTEGER, identifier_id INTEGER, subject_id INTEGER, standing INTEGER);
+        {_LINK} r_dirty d {_OF_SUBJECT};
         CREATE TEMP TABLE r_candidate (id INTEGER PRIMARY KEY);
-        INSERT OR IGNORE INTO r_candidate SELECT l.identifier_id FROM r_dirty d
-            CROSS JOIN subject_identifiers l ON l.subject_id = d.id;
+        INSERT OR IGNORE INTO r_candidate SELECT identifier_id FROM r_link WHERE is_company = 0;
         INSERT OR IGNORE INTO r_candidate SELECT id FROM identifiers WHERE blocked_at IS NOT NULL;
         CREATE TEMP TABLE r_hub (id INTEGER PRIMARY KEY);
         INSERT INTO r_hub SELECT c.id FROM r_candidate c CROSS JOIN subject_identifiers l ON l.identifier_id = c.id
             GROUP BY c.id HAVING count(*) > 2;
-        DELETE FROM r_hub WHERE (SELECT i.is_company FROM identifiers i WHERE i.id = r_hub.id);
         CREATE TEMP TABLE r_blocked (id INTEGER PRIMARY KEY);
         """,
     )
@@ -101,10 +108,11 @@ def block(conn: sqlite3.Connection, now: int) -> int:
         """
         CREATE TEMP TABLE r_turned AS SELECT i.id FROM r_candidate c CROSS JOIN identifiers i ON i.id = c.id
             WHERE (i.blocked_at IS NOT NULL) <> (i.id IN (SELECT id FROM r_blocked));
-        INSERT OR IGNORE INTO r_dirty SELECT l.subject_id FROM r_turned t
-            CROSS JOIN subject_identifiers l ON l.identifier_id = t.id;
         """,
     )
+    more = "SELECT l.subject_id AS id FROM r_turned t CROSS JOIN subject_identifiers l ON l.identifier_id = t.id"
+    conn.execute(f"{_LINK} (SELECT DISTINCT id FROM ({more}) WHERE id NOT IN (SELECT id FROM r_dirty)) d {_OF_SUBJECT}")
+    conn.execute(f"INSERT OR IGNORE INTO r_dirty {more}")
     blocked = conn.execute(
         "UPDATE identifiers SET blocked_at = ? WHERE blocked_at IS NULL AND id IN (SELECT id FROM r_turned) "
         "AND id IN (SELECT id FROM r_blocked)",
@@ -134,16 +142,14 @@ def regroup(conn: sqlite3.Connection, graph: Graph) -> int:
 
 
 def _company_dirty(conn: sqlite3.Connection) -> None:
-    """`r_company_dirty`: the dirty subjects that have or had a company, or are one. The plus keeps it driven by identifier."""
+    """`r_company_dirty`: the dirty subjects that name or had a company, or are one."""
     script(
         conn,
         """
         CREATE TEMP TABLE r_company_dirty (id INTEGER PRIMARY KEY);
         INSERT INTO r_company_dirty SELECT d.id FROM r_dirty d CROSS JOIN subjects s ON s.id = d.id
             LEFT JOIN r_active a ON a.stream_id = s.stream_id WHERE s.company_id IS NOT NULL OR a.kind = 'company';
-        INSERT OR IGNORE INTO r_company_dirty SELECT l.subject_id FROM r_candidate c
-            CROSS JOIN identifiers i ON i.id = c.id AND i.is_company = 1
-            CROSS JOIN subject_identifiers l ON l.identifier_id = i.id AND +l.subject_id IN (SELECT id FROM r_dirty);
+        INSERT OR IGNORE INTO r_company_dirty SELECT subject_id FROM r_link WHERE is_company = 1;
         """,
     )
 
@@ -156,9 +162,7 @@ def _affected(conn: sqlite3.Connection, graph: Graph) -> None:
         f"""
         CREATE TEMP TABLE r_node (id INTEGER PRIMARY KEY);
         CREATE TEMP TABLE r_ident (id INTEGER PRIMARY KEY);
-        INSERT OR IGNORE INTO r_ident SELECT i.id FROM {dirty} d CROSS JOIN subjects s ON s.id = d.id AND s.trust = 'key'
-            CROSS JOIN subject_identifiers l ON l.subject_id = d.id
-            CROSS JOIN identifiers i ON i.id = l.identifier_id AND i.is_company = {company};
+        INSERT OR IGNORE INTO r_ident SELECT identifier_id FROM r_link WHERE is_company = {company} AND standing > 0;
         INSERT OR IGNORE INTO r_node SELECT s.{node} FROM {dirty} d CROSS JOIN subjects s ON s.id = d.id
             WHERE s.{node} IS NOT NULL;
         INSERT OR IGNORE INTO r_node SELECT i.{node} FROM r_ident r CROSS JOIN identifiers i ON i.id = r.id
@@ -172,9 +176,12 @@ def _affected(conn: sqlite3.Connection, graph: Graph) -> None:
             CROSS JOIN r_active a ON a.stream_id = s.stream_id WHERE s.trust = 'key' AND s.live = 1;
         CREATE TEMP TABLE r_edge (identifier_id INTEGER, subject_id INTEGER,
             PRIMARY KEY (identifier_id, subject_id)) WITHOUT ROWID;
+        INSERT INTO r_edge SELECT identifier_id, subject_id FROM r_link WHERE is_company = {company} AND standing = 2
+            AND identifier_id NOT IN (SELECT id FROM identifiers WHERE blocked_at IS NOT NULL);
         INSERT INTO r_edge SELECT l.identifier_id, l.subject_id FROM r_subject s
             CROSS JOIN subject_identifiers l ON l.subject_id = s.id
-            CROSS JOIN identifiers i ON i.id = l.identifier_id AND i.is_company = {company} AND i.blocked_at IS NULL;
+            CROSS JOIN identifiers i ON i.id = l.identifier_id AND i.is_company = {company} AND i.blocked_at IS NULL
+            WHERE s.id NOT IN (SELECT id FROM r_dirty);
         INSERT OR IGNORE INTO r_edge SELECT l.identifier_id, w.id FROM merges m
             CROSS JOIN subjects w ON w.stream_id = m.stream_id AND w.ref = m.winner
             CROSS JOIN r_subject s ON s.id = w.id
@@ -186,36 +193,54 @@ def _affected(conn: sqlite3.Connection, graph: Graph) -> None:
 
 
 def _label(conn: sqlite3.Connection) -> None:
-    """`r_label`: each subject's component, named by its smallest subject. Only shared identifiers can join anything."""
+    """
+    `r_label`: each subject's component, named by its smallest subject.
+
+    Only shared identifiers can join anything, and only subjects with two of them join more than those who share one.
+    """
+    script(
+        conn,
+        """
+        CREATE TEMP TABLE r_least (identifier_id INTEGER PRIMARY KEY, label INTEGER NOT NULL);
+        INSERT INTO r_least SELECT identifier_id, min(subject_id) FROM r_edge GROUP BY identifier_id HAVING count(*) > 1;
+        CREATE TEMP TABLE r_shared (subject_id INTEGER, identifier_id INTEGER,
+            PRIMARY KEY (subject_id, identifier_id)) WITHOUT ROWID;
+        INSERT INTO r_shared SELECT e.subject_id, e.identifier_id FROM r_least t
+            CROSS JOIN r_edge e ON e.identifier_id = t.identifier_id;
+        CREATE TEMP TABLE r_bridge (subject_id INTEGER, identifier_id INTEGER,
+            PRIMARY KEY (subject_id, identifier_id)) WITHOUT ROWID;
+        INSERT INTO r_bridge SELECT h.subject_id, e.identifier_id FROM
+            (SELECT subject_id FROM r_shared GROUP BY subject_id HAVING count(*) > 1) h
+            CROSS JOIN r_shared e ON e.subject_id = h.subject_id;
+        CREATE TEMP TABLE r_lowest (subject_id INTEGER PRIMARY KEY, label INTEGER NOT NULL);
+        """,
+    )
+    changed = conn.execute("SELECT EXISTS (SELECT 1 FROM r_bridge)").fetchone()[0]
+    while changed:
+        conn.execute("DELETE FROM r_lowest")
+        conn.execute(
+            "INSERT INTO r_lowest SELECT b.subject_id, min(t.label) FROM r_bridge b "
+            "CROSS JOIN r_least t ON t.identifier_id = b.identifier_id GROUP BY b.subject_id"
+        )
+        changed = conn.execute(
+            "UPDATE r_least SET label = n.label FROM (SELECT b.identifier_id, min(w.label) AS label FROM r_bridge b "
+            "CROSS JOIN r_lowest w ON w.subject_id = b.subject_id GROUP BY b.identifier_id) n "
+            "WHERE n.identifier_id = r_least.identifier_id AND n.label < r_least.label"
+        ).rowcount
+        # a label is a subject, and that has a label: a chain of n takes log n rounds
+        conn.execute(
+            "UPDATE r_least SET label = w.label FROM r_lowest w WHERE w.subject_id = r_least.label AND w.label < r_least.label"
+        )
     script(
         conn,
         """
         CREATE TEMP TABLE r_label (subject_id INTEGER PRIMARY KEY, label INTEGER NOT NULL);
-        INSERT INTO r_label SELECT id, id FROM r_subject WHERE entity OR id IN (SELECT subject_id FROM r_edge);
-        CREATE TEMP TABLE r_shared (subject_id INTEGER, identifier_id INTEGER,
-            PRIMARY KEY (subject_id, identifier_id)) WITHOUT ROWID;
-        INSERT INTO r_shared SELECT e.subject_id, e.identifier_id FROM
-            (SELECT identifier_id FROM r_edge GROUP BY identifier_id HAVING count(*) > 1) h
-            CROSS JOIN r_edge e ON e.identifier_id = h.identifier_id;
-        CREATE TEMP TABLE r_least (identifier_id INTEGER PRIMARY KEY, label INTEGER NOT NULL);
+        INSERT INTO r_label SELECT e.subject_id, min(t.label) FROM r_shared e
+            CROSS JOIN r_least t ON t.identifier_id = e.identifier_id GROUP BY e.subject_id;
+        INSERT OR IGNORE INTO r_label SELECT id, id FROM r_subject WHERE id NOT IN (SELECT subject_id FROM r_label)
+            AND (entity OR id IN (SELECT subject_id FROM r_edge));
         """,
     )
-    changed = 1
-    while changed:
-        conn.execute("DELETE FROM r_least")
-        conn.execute(
-            "INSERT INTO r_least SELECT e.identifier_id, min(l.label) FROM r_shared e "
-            "CROSS JOIN r_label l ON l.subject_id = e.subject_id GROUP BY e.identifier_id"
-        )
-        changed = conn.execute(
-            "UPDATE r_label SET label = t.label FROM (SELECT e.subject_id, min(m.label) AS label FROM r_shared e "
-            "CROSS JOIN r_least m ON m.identifier_id = e.identifier_id GROUP BY e.subject_id) t "
-            "WHERE t.subject_id = r_label.subject_id AND t.label < r_label.label"
-        ).rowcount
-        # a label is a subject, and that has a label: a chain of n takes log n rounds
-        conn.execute(
-            "UPDATE r_label SET label = j.label FROM r_label j WHERE j.subject_id = r_label.label AND j.label < r_label.label"
-        )
 
 
 def _claims(conn: sqlite3.Connection, graph: Graph) -> None:
@@ -319,7 +344,7 @@ def _write(conn: sqlite3.Connection, graph: Graph) -> None:
             AND (n.subject_id IN (SELECT id FROM r_moved_{name}) OR n.subject_id IN (SELECT id FROM {graph.dirty}));
         INSERT OR IGNORE INTO r_touch_{name} SELECT node FROM r_component;
         DELETE FROM r_touch_{name} WHERE id IN (SELECT old FROM r_alias_{name});
-        UPDATE subjects SET {node} = n.node FROM r_now n WHERE n.subject_id = subjects.id
+        UPDATE subjects SET {node} = n.node, dirty = 0 FROM r_now n WHERE n.subject_id = subjects.id
             AND subjects.id IN (SELECT id FROM r_moved_{name});
         """,
     )

@@ -53,7 +53,7 @@ def rewrite_rows(conn: sqlite3.Connection) -> None:
             LEFT JOIN r_employer e ON e.id = t.id CROSS JOIN subjects s ON s.profile_id = t.id
             WHERE p.company_id IS NOT e.company_id;
         CREATE TEMP TABLE r_row (subject_id INTEGER PRIMARY KEY, stream_id INTEGER, ref TEXT, profile_id INTEGER, own INTEGER,
-            company_id INTEGER, UNIQUE (stream_id, ref));
+            company_id INTEGER);
         INSERT INTO r_row SELECT s.id, s.stream_id, s.ref, s.profile_id, s.company_id,
             coalesce(s.company_id, e.company_id, CASE WHEN t.id IS NULL THEN p.company_id END)
             FROM r_target r CROSS JOIN subjects s ON s.id = r.subject_id LEFT JOIN r_employer e ON e.id = s.profile_id
@@ -105,7 +105,7 @@ def merge_fields(conn: sqlite3.Connection, graph: Graph, now: int) -> int:
     columns = list(CANONICAL[_ROWS[graph]])
     _collect(conn, graph, columns)
     if graph is PEOPLE:
-        _add_people_fields(conn)
+        _add_user_ids(conn)
         columns += ["user_id", "company_id"]
     note_merged(conn, graph.name, columns, old=graph.table, new="r_merged", now=now)
     columns.append("live")
@@ -135,24 +135,31 @@ def _collect(conn: sqlite3.Connection, graph: Graph, columns: list[str]) -> None
         for c in columns
     )
     field, identifier = _FALLBACK[graph]
-    extra = ", user_id, company_id INTEGER" if graph is PEOPLE else ""
+    extra, employer, join = "", "", ""
+    if graph is PEOPLE:
+        extra, employer = ", user_id, company_id INTEGER", ", company_id"
+        join = "LEFT JOIN r_employer e ON e.id = t.id"
+    its = ", e.company_id" if join else ""
+    live = (
+        "EXISTS (SELECT 1 FROM subjects s CROSS JOIN r_active v ON v.stream_id = s.stream_id "
+        f"WHERE s.{node} = t.id AND s.live = 1)"
+    )
     script(
         conn,
         f"""
         CREATE TEMP TABLE r_merged (id INTEGER PRIMARY KEY, live INTEGER NOT NULL DEFAULT 0, {names}{extra});
-        INSERT INTO r_merged (id, {names}) SELECT t.id, {own} FROM {touch} t CROSS JOIN {rows} r ON r.{node} = t.id
-            AND r.deleted_at IS NULL CROSS JOIN r_active a ON a.stream_id = r.stream_id GROUP BY t.id HAVING count(*) = 1;
+        INSERT INTO r_merged (id, live, {names}{employer}) SELECT t.id, {live}, {own}{its}
+            FROM {touch} t CROSS JOIN {rows} r ON r.{node} = t.id AND r.deleted_at IS NULL
+            CROSS JOIN r_active a ON a.stream_id = r.stream_id {join} GROUP BY t.id HAVING count(*) = 1;
         CREATE TEMP TABLE r_several (id INTEGER PRIMARY KEY);
         INSERT INTO r_several SELECT id FROM {touch} WHERE id NOT IN (SELECT id FROM r_merged);
-        INSERT INTO r_merged (id) SELECT id FROM r_several;
+        INSERT INTO r_merged (id, live{employer}) SELECT t.id, {live}{its} FROM r_several t {join};
         CREATE TEMP TABLE r_ranked (id INTEGER, n INTEGER, {names}, PRIMARY KEY (id, n)) WITHOUT ROWID;
         INSERT INTO r_ranked SELECT r.{node}, row_number() OVER (PARTITION BY r.{node} ORDER BY a.rank,
                 a.kind <> '{kind.value}', r.changed_at DESC, a.name, r.record_key, r.key), {own}
             FROM r_several t CROSS JOIN {rows} r ON r.{node} = t.id AND r.deleted_at IS NULL
             CROSS JOIN r_active a ON a.stream_id = r.stream_id;
         UPDATE r_merged SET {best} WHERE id IN (SELECT id FROM r_ranked);
-        UPDATE r_merged SET live = 1 WHERE EXISTS (SELECT 1 FROM subjects s CROSS JOIN r_active a ON a.stream_id = s.stream_id
-            WHERE s.{node} = r_merged.id AND s.live = 1);
         UPDATE r_merged SET {field} = (SELECT min(i.value) FROM identifiers i WHERE i.{node} = r_merged.id
             AND +i.kind = '{identifier}' AND i.known = 1) WHERE {field} IS NULL;
         UPDATE r_merged SET {kept} WHERE live = 0;
@@ -160,8 +167,8 @@ def _collect(conn: sqlite3.Connection, graph: Graph, columns: list[str]) -> None
     )
 
 
-def _add_people_fields(conn: sqlite3.Connection) -> None:
-    """The user id of the best source that gives one, and the company."""
+def _add_user_ids(conn: sqlite3.Connection) -> None:
+    """The user id of the best source that gives one."""
     script(
         conn,
         """
@@ -174,7 +181,6 @@ def _add_people_fields(conn: sqlite3.Connection) -> None:
                 WHERE i.profile_id = r_user.id AND +i.kind = 'user_id' AND i.known = 1 AND s.trust = 'key' AND s.live = 1
                 ORDER BY a.rank, s.changed_at DESC, i.value LIMIT 1) WHERE n > 1;
         UPDATE r_merged SET user_id = u.value FROM r_user u WHERE u.id = r_merged.id;
-        UPDATE r_merged SET company_id = e.company_id FROM r_employer e WHERE e.id = r_merged.id;
         UPDATE r_merged SET user_id = p.user_id, company_id = p.company_id FROM profiles p
             WHERE p.id = r_merged.id AND r_merged.live = 0;
         """,
