@@ -106,8 +106,9 @@ def block(conn: sqlite3.Connection, now: int) -> int:
     script(
         conn,
         """
-        CREATE TEMP TABLE r_turned AS SELECT i.id FROM r_candidate c CROSS JOIN identifiers i ON i.id = c.id
-            WHERE (i.blocked_at IS NOT NULL) <> (i.id IN (SELECT id FROM r_blocked));
+        CREATE TEMP TABLE r_turned AS SELECT id FROM r_blocked UNION SELECT id FROM identifiers WHERE blocked_at IS NOT NULL;
+        DELETE FROM r_turned WHERE (id IN (SELECT id FROM r_blocked)) =
+            (id IN (SELECT id FROM identifiers WHERE blocked_at IS NOT NULL));
         """,
     )
     more = "SELECT l.subject_id AS id FROM r_turned t CROSS JOIN subject_identifiers l ON l.identifier_id = t.id"
@@ -319,7 +320,7 @@ def _write(conn: sqlite3.Connection, graph: Graph) -> None:
             CROSS JOIN r_component c ON c.component = f.component;
         INSERT OR IGNORE INTO r_ident_now SELECT i.id,
             CASE WHEN i.blocked_at IS NULL AND i.{node} NOT IN (SELECT node FROM r_won) THEN i.{node} END, 0
-            FROM r_ident r CROSS JOIN identifiers i ON i.id = r.id;
+            FROM r_ident r CROSS JOIN identifiers i ON i.id = r.id WHERE r.id NOT IN (SELECT id FROM r_ident_now);
         UPDATE identifiers SET {node} = n.node, known = n.known FROM r_ident_now n
             WHERE n.id = identifiers.id AND identifiers.id IN (SELECT id FROM r_ident_now)
             AND (identifiers.{node} IS NOT n.node OR identifiers.known <> n.known);
@@ -344,7 +345,7 @@ def _write(conn: sqlite3.Connection, graph: Graph) -> None:
             AND (n.subject_id IN (SELECT id FROM r_moved_{name}) OR n.subject_id IN (SELECT id FROM {graph.dirty}));
         INSERT OR IGNORE INTO r_touch_{name} SELECT node FROM r_component;
         DELETE FROM r_touch_{name} WHERE id IN (SELECT old FROM r_alias_{name});
-        UPDATE subjects SET {node} = n.node, dirty = 0 FROM r_now n WHERE n.subject_id = subjects.id
-            AND subjects.id IN (SELECT id FROM r_moved_{name});
+        UPDATE subjects SET {node} = (SELECT n.node FROM r_now n WHERE n.subject_id = subjects.id), dirty = 0
+            WHERE id IN (SELECT id FROM r_moved_{name});
         """,
     )
