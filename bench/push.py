@@ -37,7 +37,7 @@ A_REQUEST = {
     ("hubspot", "list"): 100_000,
     ("mailchimp", "tag"): 500,
     ("mixpanel", "field"): 2000,
-    ("salesforce", "campaign"): 200,
+    ("salesforce", "campaign"): 100_000,
     ("segment", "field"): 2500,
     ("zoho_crm", "tag"): 500,
 }  # fmt: skip

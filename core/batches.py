@@ -61,7 +61,7 @@ class Batches:
             if ref is None:
                 continue
             carried = values.get(profile_id, {})
-            member = Member(Op.ADD, key, profile_id=profile_id, ref=ref, value_hash=reach.value_hash(carried))
+            member = Member(Op.ADD, key, profile_id=profile_id, ref=ref, value_hash=reach.hash_of(self.audience, carried))
             yield Item(member, Change(ref, carried))
 
     def _refs(self, keys: dict[int, str]) -> dict[int, Ref]:

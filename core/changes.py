@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from pyroaring import BitMap
 
 from core import reach
-from core.contract import Ref
+from core.contract import Audience, Ref, fields_of
 from core.plan import Move, Rekey, Skip
 from core.store import ledger
 from core.store.ledger import Entry, State
@@ -48,7 +48,9 @@ class Changes:
 
     def _valued(self) -> BitMap:
         """Return everybody where the audience carries other fields than when it was last written."""
-        fields = json.dumps(list(self.d.audience.wanted_fields()))
+        fields = fields_text(self.d.audience)
+        if any(reach.is_trait(name) for name in self.d.audience.wanted_fields()):
+            return self.d.standing.owned  # a trait changes by itself: nothing of the person's need have
         row = self.d.conn.execute("SELECT value FROM settings WHERE key = ?", (fields_setting(self.d.id),)).fetchone()
         return self.d.standing.owned if fields != (row[0] if row else "[]") else BitMap()
 
@@ -69,7 +71,7 @@ class Changes:
                 now = self.d.as_merged([current])[0] if current else None
                 gone[profile_id] = (now, self.d.as_merged(others))
             if current is not None:
-                other = current.value_hash != reach.value_hash(values.get(profile_id, {})) and bool(
+                other = current.value_hash != reach.hash_of(self.d.audience, values.get(profile_id, {})) and bool(
                     self.d.audience.wanted_fields()
                 )
                 if current.remote_id in merged:
@@ -120,6 +122,12 @@ class Changes:
             self.d.rekeys += [Rekey(e.member_key, None) for e in others if e.member_key not in held]
             old[:] = [e for e in old if e not in same]
             refs.pop(profile_id, None)
+
+
+def fields_text(audience: Audience) -> str:
+    """Return which fields an audience is written with, and under which names."""
+    named, wanted = fields_of(audience), list(audience.wanted_fields())
+    return json.dumps(wanted if list(named) == wanted else dict(named))
 
 
 def fields_setting(audience_id: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from core.evaluated import Evaluations
 from core.fill import pull
 from core.hub import Hub
 from core.run import connections_under, sync
@@ -27,6 +28,7 @@ class HubWork:
     def __init__(self, hub: Hub, timetable: Timetable) -> None:
         self.hub = hub
         self.timetable = timetable
+        self.evaluations = Evaluations()
 
     def pull(self, connection: str) -> Ended:
         (run,) = pull(self.hub, names=[connection], trigger="schedule")
@@ -35,7 +37,7 @@ class HubWork:
         return Ended(str(run.status), run.error)
 
     def sync(self, name: str) -> Ended:
-        report = sync(self.hub, names=[name], pull=False, attended=False, trigger="schedule")
+        report = sync(self.hub, names=[name], pull=False, attended=False, trigger="schedule", evaluations=self.evaluations)
         (run,) = report.syncs
         return Ended(str(run.status), run.error)
 

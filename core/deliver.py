@@ -14,7 +14,7 @@ from datetime import datetime
 
 from pyroaring import BitMap
 
-from core import bind, freshness, guards, holding, reach, targets
+from core import bind, freshness, guards, holding, reach, targets, trait_values
 from core.bind import Bound
 from core.clock import to_us
 from core.config.model import SyncConfig
@@ -229,12 +229,17 @@ def _held(delivery: Delivery, target: Target) -> list[Held]:
     reason = delivery.evaluation.failed.get(target.set_name)
     if reason is not None:
         found.append(Held(HeldKind.SOURCE, f"{target.set_name} cannot be told: {reason}"))
-    names = definition.rests_on | freshness.everyones_streams(conn)
+    fields = target.audience.wanted_fields()
+    for name, reason in trait_values.keep(delivery.store, delivery.definitions, fields, delivery.as_of).items():
+        found.append(Held(HeldKind.SOURCE, f"the trait {name} cannot be told: {reason}"))
+    traits = [delivery.definitions.traits[name] for name in fields if name in delivery.definitions.traits]
+    names = definition.rests_on.union(*(trait.rests_on for trait in traits)) | freshness.everyones_streams(conn)
     states = freshness.source_states(conn, names, config=config, now=delivery.as_of)
     found += guards.sources_held(states, delivery.as_of, guards=delivery.source_guards)
     if delivery.source_guards:
         approved = holds.approved_text(conn, target.label, HeldKind.UNSEEN, definition.definition)
-        unseen = guards.unseen(sorted(definition.unseen), sync=target.sync.name, approved=approved)
+        words = definition.unseen.union(*(trait.unseen for trait in traits))
+        unseen = guards.unseen(sorted(words), sync=target.sync.name, approved=approved)
         found += [unseen] if unseen is not None else []
     return found
 

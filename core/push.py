@@ -7,7 +7,6 @@ open at most, which `core.recover` reads at the next start. What may be sent was
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import threading
 from collections import Counter
@@ -21,7 +20,7 @@ from pyroaring import BitMap
 
 from core import bind, reach
 from core.batches import Batches
-from core.changes import fields_setting
+from core.changes import fields_setting, fields_text
 from core.clock import Clock, to_us
 from core.contract import Api, Op, Outcome, Person, Ref, Unsupported, Verdict
 from core.errors import NotFoundError, Stopped, TransientError
@@ -302,5 +301,5 @@ def finish(conn: sqlite3.Connection, plan: Plan, report: PushReport) -> None:
         return
     audiences.set_planned(conn, row.id, to_us(plan.as_of))
     forget_followed(conn, row.id)
-    fields = json.dumps(list(plan.target.audience.wanted_fields()))
+    fields = fields_text(plan.target.audience)
     conn.execute("INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", (fields_setting(row.id), fields))

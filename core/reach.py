@@ -16,10 +16,12 @@ from typing import Final
 
 from pyroaring import BitMap
 
+from core import trait_values
 from core.clock import from_us
-from core.contract import Api, Audience, Ref
+from core.contract import Api, Audience, Kind, Ref, fields_of
 from core.store.audiences import chunks
 from core.store.ledger import Entry
+from core.store.schema import CANONICAL
 
 Memory = dict[str, tuple[Ref, ...]]
 """Who a destination said it knows under each key."""
@@ -221,7 +223,7 @@ def _find(audience: Audience, api: Callable[[], Api], keys: Sequence[str]) -> di
 
 
 def values_of(conn: sqlite3.Connection, profiles: Iterable[int], fields: Sequence[str]) -> dict[int, dict[str, object]]:
-    """Return the values of canonical fields (and `profile_id`, `company.NAME`) for each profile."""
+    """Return the values of canonical fields (and `profile_id`, `company.NAME`), and of kept traits, for each profile."""
     if not fields:
         return {}
     columns = ", ".join(_column(name) for name in fields)
@@ -238,6 +240,8 @@ def values_of(conn: sqlite3.Connection, profiles: Iterable[int], fields: Sequenc
 
 
 def _column(name: str) -> str:
+    if is_trait(name):
+        return f"(SELECT t.value FROM {trait_values.KEPT} t WHERE t.trait = '{name}' AND t.profile_id = p.id)"
     table, _, column = name.rpartition(".")
     alias = {"": "p", "company": "c"}[table]
     if name == PROFILE_ID:
@@ -247,7 +251,16 @@ def _column(name: str) -> str:
     return f'{alias}."{column}"'
 
 
+def is_trait(name: str) -> bool:
+    """Return whether *name* is no canonical field; then it is a trait, for the config is checked."""
+    if not name.isidentifier():
+        return False
+    return name not in CANONICAL[Kind.PROFILE] and name not in {"user_id", PROFILE_ID}
+
+
 def _plain(name: str, value: object) -> object:
+    if is_trait(name):
+        return trait_values.spoken(value)
     return from_us(value) if isinstance(value, int) and name.rpartition(".")[2] in TIMES else value
 
 
@@ -256,6 +269,11 @@ def value_hash(values: Mapping[str, object]) -> str | None:
     if not values:
         return None
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def hash_of(audience: Audience, values: Mapping[str, object]) -> str | None:
+    """Return what tells what an audience carries of these values, under its names for them, from anything else."""
+    return value_hash({name: values.get(source) for name, source in fields_of(audience).items()} if values else {})
 
 
 def _text_chunks(texts: Iterable[str], size: int = 5_000) -> Iterable[str]:

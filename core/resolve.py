@@ -15,6 +15,7 @@ from typing import Final
 
 from core.clock import to_us
 from core.config.model import Config
+from core.store.changes import note_resolved
 from core.store.components import COMPANIES, PEOPLE, block, regroup, script
 from core.store.db import Store
 from core.store.identity import settle
@@ -62,6 +63,7 @@ def resolve(store: Store, config: Config, *, at: datetime) -> ResolveReport:
         merge_fields(conn, COMPANIES, now)
         changed = merge_fields(conn, PEOPLE, now)
         _keep_aliases(conn, now)
+        note_resolved(conn)
         conn.execute("UPDATE subjects SET dirty = 0 WHERE dirty = 1")
     return ResolveReport(changed, merged, blocked)
 

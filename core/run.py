@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from core.clock import to_us
 from core.config.model import SyncConfig
 from core.deliver import Delivery, SyncRun, deliver, plans_of
 from core.errors import ConfigError, Problem
+from core.evaluated import Evaluations
 from core.fill import OnEvent, PullRun, pull_stale, refuse_disabled, resolve_now, tell
 from core.guards import SOURCE_GUARDS, SourceGuard
 from core.hub import Hub
@@ -22,6 +24,7 @@ from core.plan import Plan
 from core.segments.definitions import Definitions
 from core.segments.evaluate import Evaluation, evaluate
 from core.segments.indexes import ensure_indexes
+from core.segments.traits_syncs import fields_named
 from core.sizes import SIZE_GUARDS, SizeGuard
 from core.store import Store, memberships, runs
 from core.store.runs import Status
@@ -64,12 +67,13 @@ def sync(
     on_event: OnEvent | None = None,
     source_guards: tuple[SourceGuard, ...] = SOURCE_GUARDS,
     size_guards: tuple[SizeGuard, ...] = SIZE_GUARDS,
+    evaluations: Evaluations | None = None,
 ) -> SyncReport:
     """
     Pull what is stale, find out who is in which segment, and bring every audience of the chosen syncs there.
 
     *names* are syncs, all enabled ones if empty. *attended*: a person looks on. The guards are parameters for the tests that
-    show what happens without them.
+    show what happens without them. *evaluations* are shared by the syncs of one process that come due together.
     """
     with hub.session() as session, hub.store() as store:
         hub.register(store)
@@ -79,13 +83,9 @@ def sync(
         pulls = pull_stale(
             hub, store, fresh=fresh, no_pull=not pull, names=needed, full=full, session=session, on_event=on_event
         )
-        as_of = resolve_now(hub, store)
-        definitions = hub.definitions(store)
-        ensure_indexes(store, definitions)
-        evaluation = evaluate(store, definitions, as_of=as_of)
-        sets = record(hub, store, definitions, evaluation, trigger=trigger)
+        evaluated = (evaluations or Evaluations()).get(hub, store, partial(record, trigger=trigger))
         delivery = Delivery(
-            session, store, definitions, evaluation,
+            session, store, evaluated.definitions, evaluated.evaluation,
             attended=attended, trigger=trigger, limit=limit, source_guards=source_guards, size_guards=size_guards,
             on_batch=lambda label, n: tell(on_event, "batch_pushed", label, members=n),
         )  # fmt: skip
@@ -96,7 +96,8 @@ def sync(
             tell(on_event, "sync_ended", one.name, status=results[-1].status)
             if hub.stop.is_set():
                 break
-        return SyncReport(as_of, pulls, results, sets=sets, evaluation=evaluation)
+        evaluation = evaluated.evaluation
+        return SyncReport(evaluation.as_of, pulls, results, sets=evaluated.changed, evaluation=evaluation)
 
 
 def plan(
@@ -164,4 +165,10 @@ def connections_under(hub: Hub, definitions: Definitions, syncs: Iterable[SyncCo
         for name, definition in definitions.sets.items():
             if name == prefix or (one.partition is not None and name.startswith(prefix)):
                 found |= {stream.partition(".")[0] for stream in definition.rests_on}
+        found |= {
+            stream.partition(".")[0]
+            for name in fields_named(one)
+            if name in definitions.traits
+            for stream in definitions.traits[name].rests_on
+        }
     return frozenset(found)

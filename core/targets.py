@@ -16,6 +16,7 @@ from core.contract import Audience
 from core.registry import Connector
 from core.segments.definitions import Definitions
 from core.segments.tree import Ago, And, Condition, InGroup, InSegment, Not, Or
+from core.segments.tree_sets import CompanyIn, Quantifier, Users
 
 GROUP: Final = "{group}"
 TITLED: Final = "\x1ftitle"
@@ -109,7 +110,9 @@ def _moves(node: Condition, definitions: Definitions, negated: bool = False) -> 
         case And() | Or():
             parts = [_moves(item, definitions, negated) for item in node.items]
             every_way = isinstance(node, Or) is not negated
-        case InSegment():
+        case Users():
+            return _moves(node.item, definitions, negated is not (node.quantifier is Quantifier.NO))
+        case InSegment() | CompanyIn():
             return _moves(definitions.sets[f"segment.{node.name}"].condition, definitions, negated)
         case InGroup():
             groups = [definitions.sets[f"partition.{node.partition}.{group}"] for group in node.groups]

@@ -7,12 +7,12 @@ It applies to events that come afterwards, and nobody can ask whether it was tak
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from connectors.amplitude.cohorts import AUDIENCES
 from connectors.amplitude.vendor import ingestion
-from core.contract import Api, Audience, Change, Outcome, Ref, Verdict, chunks
+from core.contract import Api, Carrying, Change, Outcome, Ref, Verdict, chunks
 from core.errors import ProtocolError
 
 MAX_USERS: Final = 1000
@@ -26,8 +26,8 @@ NOBODY: Final = frozenset({"", "anonymous", "nil", "none", "null", "n/a", "undef
 
 
 @AUDIENCES.add("field")
-class Field(Audience):
-    """A user property; its id is its name."""
+class Field(Carrying):
+    """A user property; its id is its name. Other properties may be written with it."""
 
     key_kind = "user_id"
     max_batch = MAX_USERS
@@ -54,13 +54,12 @@ class Field(Audience):
 
     def apply(self, api: Api, audience_id: str, adds: Sequence[Change], removes: Sequence[Ref]) -> Sequence[Outcome]:
         """Set the property; SENT is the most that is known of anybody. Ids that Amplitude drops in silence are refused here."""
-        values = [(change.ref, True) for change in adds] + [(ref, False) for ref in removes]
+        values = [(change.ref, operations({audience_id: True, **self.carried(change)})) for change in adds]
+        values += [(ref, operations({audience_id: False, **self.cleared()})) for ref in removes]
         shortest: int = api.settings.min_id_length
         reasons = {ref.remote_id: wrong_with(ref.remote_id, shortest) for ref, _ in values}
         for some in chunks([(ref, value) for ref, value in values if not reasons[ref.remote_id]], MAX_USERS):
-            _identify(
-                api, [{"user_id": ref.remote_id, "user_properties": {"$set": {audience_id: value}}} for ref, value in some]
-            )
+            _identify(api, [{"user_id": ref.remote_id, "user_properties": value} for ref, value in some])
         return [
             Outcome(ref, Verdict.REJECTED, reason=reason) if (reason := reasons[ref.remote_id]) else Outcome(ref, Verdict.SENT)
             for ref, _ in values
@@ -71,6 +70,13 @@ class Field(Audience):
         size = MAX_USERS
         batches = range(0, max(adds, removes), size)
         return sum(-(-(max(0, min(size, adds - i)) + max(0, min(size, removes - i))) // size) for i in batches)
+
+
+def operations(values: Mapping[str, object]) -> dict[str, dict[str, object]]:
+    """Return what is set and what is taken away: a value of `$unset` counts for nothing. DOCS/identify"""
+    missing = {name: "-" for name, value in values.items() if value is None}
+    present = {name: value for name, value in values.items() if value is not None}
+    return {"$set": present, **({"$unset": dict(missing)} if missing else {})}
 
 
 def wrong_with(user_id: str, shortest: int) -> str:

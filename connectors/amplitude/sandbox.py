@@ -281,6 +281,8 @@ class AmplitudeSandbox(Sandbox):
                 continue  # dropped, and nobody is told
             for name, value in user["user_properties"]["$set"].items():
                 self.state.set_property(user["user_id"], name, value)
+            for name in user["user_properties"].get("$unset", {}):
+                self.state.user(user["user_id"]).properties.pop(name, None)
         return Reply(content=b"success", content_type="text/html;charset=utf-8")
 
 

@@ -14,19 +14,22 @@ from typing import Any, Final
 
 from connectors.mixpanel.profiles import ask, distinct_id, pages
 from connectors.mixpanel.vendor import UPDATES, Plane, Settings, at
-from core.contract import Answer, Api, Audience, AudienceSet, Change, Json, Outcome, Ref, Verdict, chunks
+from core.contract import Answer, Api, AudienceSet, Carrying, Change, Json, Outcome, Ref, Verdict, chunks
 from core.errors import ConfigError, Problem, ProtocolError, RejectedError
 
 AUDIENCES = AudienceSet()
 
 MAX_UPDATES: Final = 2000  # a call. https://docs.mixpanel.com/reference/profile-batch-update
 MAX_NAME: Final = 255  # characters of a property's name; a bound of ours (QUIRKS.md, not settled)
+_BAD: Final = {Verdict.SENT: 1, Verdict.RETRY: 2, Verdict.REJECTED: 3}
 PLAIN: Final = {"1": 1, "0": 0}
+FIELDS: Final = ("$", "properties")
+"""What the name of a field at fault begins with."""
 
 
 @AUDIENCES.add("field")
-class Property(Audience):
-    """A property of the project's profiles."""
+class Property(Carrying):
+    """A property of the project's profiles; other properties may be written with it."""
 
     key_kind = "user_id"
     max_batch = MAX_UPDATES
@@ -63,7 +66,7 @@ class Property(Audience):
     def create(self, api: Api, name: str, seed: Sequence[Ref]) -> str:
         """Give the property to *seed*; without anybody there is nothing to make."""
         with suppress(RejectedError):  # they are added again with the others, and a refusal is theirs alone
-            self._send(api, [(ref, {name: True}) for ref in seed])
+            self._send(api, [(ref, {"$set": {name: True}}) for ref in seed])
         return name
 
     def find(self, api: Api, keys: Sequence[str]) -> Mapping[str, Sequence[Ref]]:
@@ -83,10 +86,16 @@ class Property(Audience):
         Raises:
             RejectedError: the batch was refused and nobody is named.
         """
-        updates = [(change.ref, {audience_id: True}) for change in adds] + [(ref, {audience_id: False}) for ref in removes]
-        return [outcome for part in chunks(updates, MAX_UPDATES) for outcome in self._send(api, part)]
+        members = [(change.ref, {audience_id: True, **self.carried(change)}) for change in adds]
+        members += [(ref, {audience_id: False, **self.cleared()}) for ref in removes]
+        updates = [(at_, ref, some) for at_, (ref, values) in enumerate(members) for some in operations(values)]
+        found: dict[int, Outcome] = {}
+        for part in chunks(updates, MAX_UPDATES):
+            for (at_, _, _), outcome in zip(part, self._send(api, [(ref, some) for _, ref, some in part]), strict=True):
+                found[at_] = _worse(found.get(at_, outcome), outcome)
+        return [found[at_] for at_ in range(len(members))]
 
-    def _send(self, api: Api, updates: Sequence[tuple[Ref, Mapping[str, bool]]]) -> Sequence[Outcome]:
+    def _send(self, api: Api, updates: Sequence[tuple[Ref, Mapping[str, object]]]) -> Sequence[Outcome]:
         settings: Settings = api.settings
         if settings.token is None:
             raise ConfigError(Problem("a sync writes profile properties, and the connection has no `token`"))
@@ -95,8 +104,8 @@ class Property(Audience):
         token = settings.token.get_secret_value()
         # Quirk 14: our server is not where they are, and a $last_seen that moved would make the next pull read our own writes
         body = [
-            {"$token": token, "$distinct_id": ref.remote_id, "$ip": "0", "$ignore_time": True, "$set": dict(values)}
-            for ref, values in updates
+            {"$token": token, "$distinct_id": ref.remote_id, "$ip": "0", "$ignore_time": True, **operation}
+            for ref, operation in updates
         ]
         answer = api.request(
             "POST",
@@ -114,13 +123,27 @@ class Property(Audience):
             yield [Ref(id_) for result in results if (id_ := distinct_id(result)) is not None]
 
     def cost(self, adds: int, removes: int) -> int:
-        """As many updates as fit into each call, adds and removes together."""
+        """As many updates as fit into each call, adds and removes together; a second update clears who leaves."""
         requests = 0
+        each = 2 if self.cleared() else 1
         while adds or removes:
             some = min(adds, MAX_UPDATES), min(removes, MAX_UPDATES)  # of a batch
-            requests += -(-sum(some) // MAX_UPDATES)
+            requests += -(-(some[0] + each * some[1]) // MAX_UPDATES)
             adds, removes = adds - some[0], removes - some[1]
         return requests
+
+
+def operations(values: Mapping[str, object]) -> list[dict[str, object]]:
+    """Return the updates of one profile: one that sets, and one that takes away what has no value (Quirk 19)."""
+    missing = [name for name, value in values.items() if value is None]
+    present = {name: value for name, value in values.items() if value is not None}
+    taken: list[dict[str, object]] = [{"$unset": missing}] if missing else []
+    return [{"$set": present}, *taken]
+
+
+def _worse(one: Outcome, other: Outcome) -> Outcome:
+    """Return what is to be said of a member whose updates came out differently: the worst of it."""
+    return max(one, other, key=lambda outcome: _BAD.get(outcome.verdict, 0))
 
 
 def read_answer(answer: Answer, refs: Sequence[Ref]) -> Sequence[Outcome]:
@@ -158,7 +181,8 @@ def _failed(body: Json, asked: int) -> dict[int, str]:
         index = record.get("index") if isinstance(record, dict) else None
         if type(index) is not int or not 0 <= index < asked:
             raise RejectedError("an error of the batch names nobody", code="refused")
-        failed[index] = f"refused: {str(record.get('field') or 'update')[:60]}"
+        field = str(record.get("field"))
+        failed[index] = f"refused: {field[:60] if field.startswith(FIELDS) else 'update'}"  # else it may be an echo of a value
     return failed
 
 

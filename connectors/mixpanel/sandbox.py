@@ -233,10 +233,13 @@ class MixpanelSandbox(Sandbox):
 
     def _fault(self, update: Mapping[str, Any]) -> bool:
         operations = update.keys() - {"$token", "$distinct_id", "$ip", "$ignore_time", "$time"}
-        return not update.get("$distinct_id") or operations != {"$set"} or update["$distinct_id"] in self.refused
+        return (
+            not update.get("$distinct_id") or operations not in ({"$set"}, {"$unset"}) or update["$distinct_id"] in self.refused
+        )
 
     def _apply(self, update: Mapping[str, Any], *, located: bool) -> None:
-        values = dict(update["$set"])
+        values = dict(update.get("$set", {}))
+        self.project.forget_properties(update["$distinct_id"], update.get("$unset", ()))
         if located and update.get("$ip") not in ("0", 0):
             values |= {"$city": "Frankfurt", "$country_code": "DE"}  # where the request came from
         self.project.update(update["$distinct_id"], values, silent=update.get("$ignore_time") is True)

@@ -112,6 +112,12 @@ class Project:
             {key: value for key, value in self.profiles.pop(loser, {}).items() if key not in self.profiles.get(winner, {})}
         )
 
+    def forget_properties(self, id_: str, names: Iterable[str]) -> None:
+        """Take properties away, as an update with `$unset` does."""
+        profile = self.profiles.get(self.called.get(id_, id_), {})
+        for name in names:
+            profile.pop(name, None)
+
     def update(self, id_: str, values: Mapping[str, Any], *, silent: bool) -> None:
         """Set properties, as an update does: whoever was not there is there now."""
         profile = self.profiles.setdefault(self.called.get(id_, id_), {})

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import uuid4
 
-from core.contract import Api, Audience, AudienceSet, Change, Outcome, Ref, Verdict
+from core.contract import Api, AudienceSet, Carrying, Change, Outcome, Ref, Verdict
 from core.errors import RejectedError
 
 AUDIENCES = AudienceSet()
@@ -33,8 +33,8 @@ RESERVED: Final = frozenset(
 
 
 @AUDIENCES.add("field")
-class Trait(Audience):
-    """A trait of users, known by the product's own user id."""
+class Trait(Carrying):
+    """A trait of users, known by the product's own user id; other traits may be written with it."""
 
     key_kind = "user_id"
     max_batch = MAX_ITEMS
@@ -63,8 +63,9 @@ class Trait(Audience):
         Returns:
             One outcome per member, adds first, in the order given: SENT, or REJECTED for an id that no call can hold.
         """
-        asked = [(change.ref, True) for change in adds] + [(ref, False) for ref in removes]  # Quirk 3
-        calls = [_identify(audience_id, ref.remote_id, value, api.now) for ref, value in asked]
+        asked: list[tuple[Ref, dict[str, Any]]] = [(c.ref, {audience_id: True, **self.carried(c)}) for c in adds]
+        asked += [(ref, {audience_id: False, **self.cleared()}) for ref in removes]  # Quirk 3
+        calls = [_identify(traits, ref.remote_id, api.now) for ref, traits in asked]
         fits = [len(call) <= MAX_ITEM_BYTES for call in calls]
         for batch in pack(call for call, right in zip(calls, fits, strict=True) if right):
             # Quirk 5: sent again, the calls keep their ids, so that none is counted twice
@@ -77,6 +78,7 @@ class Trait(Audience):
         ]
 
     def cost(self, adds: int, removes: int) -> int:
+        """As many calls as fit into each batch by count; long user ids or a long name make it a few requests more (Quirk 7)."""
         return -(-(adds + removes) // MAX_ITEMS)
 
 
@@ -95,12 +97,12 @@ def pack(calls: Iterable[bytes]) -> Iterator[bytes]:
         yield head + b",".join(batch) + tail
 
 
-def _identify(trait: str, user_id: str, value: bool, at: datetime) -> bytes:
+def _identify(traits: Mapping[str, Any], user_id: str, at: datetime) -> bytes:
     stamp = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     call: dict[str, Any] = {
         "type": "identify",
         "userId": user_id,
-        "traits": {trait: value},
+        "traits": dict(traits),
         "messageId": uuid4().hex,  # Quirk 5: true, false and true again within a day are three calls, and not one seen before
         "timestamp": stamp,
     }

@@ -25,6 +25,8 @@ COMMANDS = {
     "fields": "fill",
     "person": "fill",
     "segments": "groups",
+    "explain": "explain",
+    "recipes": "recipes",
     "plan": "deliver",
     "sync": "deliver",
     "run": "deliver",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from core.cli.app import FAILED, HELD, NEWS, App, as_of_option, known_names, moment, verb
+from core.cli.traits import put_traits, show_traits, trait_words
 
 if TYPE_CHECKING:
     from core.config.model import Config
@@ -20,6 +21,7 @@ BOOKKEEPING = ("id", "live", "changed_at")
 CHAPTERS = {
     "field": "people and companies", "company": "people and companies", "source": "as the sources have it",
     "billing": "billing", "survey": "surveys", "question": "surveys", "event": "events", "property": "events",
+    "trait": "traits",
 }  # fmt: skip
 """The table in which `fields` shows each kind of word."""
 
@@ -81,6 +83,9 @@ def person_command(app: App, who: str, as_of: datetime | None) -> int:
         people = [describe_person(store, profile_id, then) for profile_id in find_profiles(store, who)]
         if then is not None and people:
             _put_segments(config, store, people, then)
+        put_traits(config, store, people, at)
+    for person in people:  # a company's id says nothing of the person who has the same number
+        person["segments"] = [name for name in person["segments"] if not _of_companies(config, name)]
     if app.as_json:
         return app.answer({"as_of": at, "people": people}, 0 if people else FAILED)
     if not people:
@@ -89,6 +94,11 @@ def person_command(app: App, who: str, as_of: datetime | None) -> int:
     for person in people:
         _show_person(person, then)
     return 0
+
+
+def _of_companies(config: Config, name: str) -> bool:
+    segment = config.segments.get(name.removeprefix("segment."))
+    return segment is not None and segment.of == "company"
 
 
 def _put_segments(config: Config, store: Store, people: Iterable[dict[str, Any]], at: datetime) -> None:
@@ -131,6 +141,7 @@ def _show_person(person: Mapping[str, Any], then: datetime | None) -> None:
     if person["events"]["counts"]:
         click.echo()
         table(("event", "count"), list(person["events"]["counts"].items()))
+    show_traits(person["traits"])
     none = "no segment as of the last run" if then is None else "no segment then"
     click.echo(clean(f"\nin: {', '.join(person['segments']) or none}"))
     for one in person["audiences"]:
@@ -187,7 +198,7 @@ def fields_command(app: App, text: str) -> int:
 
     config = app.config()
     with Store(config.workspace.database) as store:
-        words = describe(store, vocabulary_of(config, store), text)
+        words = [*describe(store, vocabulary_of(config, store), text), *trait_words(config, store, text, app.clock())]
     if app.as_json:
         return app.answer({"fields": [word.as_json() for word in words]})
     if not words:

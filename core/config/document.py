@@ -20,7 +20,7 @@ from core.config.model import Place
 from core.config.names import suggest
 from core.errors import ConfigError, Problem
 
-NAMED = ("connections", "segments", "partitions")
+NAMED = ("connections", "segments", "partitions", "traits")
 TOP = ("include", "workspace", *NAMED, "syncs")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _SECRET = re.compile(r"(?i)[^=]*(?:token|key|secret|pass|pwd|auth|cred)[^=]*=")
@@ -66,10 +66,10 @@ class Document:
     problems: list[Problem]
 
 
-def read_document(path: Path, environ: Mapping[str, str]) -> Document:
-    """Read *path* and what it includes; ConfigError for text that is not TOML."""
+def read_document(path: Path, environ: Mapping[str, str], *, text: str | None = None) -> Document:
+    """Read *path* (as if it held *text*, if that is given) and what it includes; ConfigError for text that is not TOML."""
     problems: list[Problem] = []
-    main, lines = _read(path)
+    main, lines = _read(path) if text is None else _parsed(text, path)
     places = Places(str(path), {at: (str(path), line) for at, line in lines.items()})
     merged: dict[str, Any] = {key: value for key, value in main.items() if key != "include"}
     broken: list[Problem] = []
@@ -99,6 +99,10 @@ def _read(path: Path) -> tuple[dict[str, Any], Mapping[KeyPath, int]]:
         raise ConfigError(Problem(f"cannot be read ({error.strerror})", file=str(path))) from error
     except UnicodeDecodeError as error:
         raise ConfigError(Problem("is not UTF-8 text", file=str(path))) from error
+    return _parsed(text, path)
+
+
+def _parsed(text: str, path: Path) -> tuple[dict[str, Any], Mapping[KeyPath, int]]:
     text = text.replace("\r\n", "\n")
     try:
         return tomllib.loads(text), find_lines(text)

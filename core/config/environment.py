@@ -18,7 +18,7 @@ from core.errors import ConfigError, Problem
 
 PREFIX = "TAGALONG_"
 DELIMITER = "__"
-TABLES = ("workspace", "connections", "segments", "partitions")
+TABLES = ("workspace", "connections", "segments", "partitions", "traits")
 
 
 class EnvText(str):
@@ -34,6 +34,7 @@ class _Tables(BaseSettings):
     connections: dict[str, Any] = {}
     segments: dict[str, Any] = {}
     partitions: dict[str, Any] = {}
+    traits: dict[str, Any] = {}
 
     @classmethod
     def settings_customise_sources(

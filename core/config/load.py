@@ -20,20 +20,26 @@ from core.config.names import name_problem, suggest
 from core.config.problems import Problems
 from core.config.syncs import Known, read_syncs
 from core.config.tables import PartitionTable, SegmentTable, WorkspaceTable
+from core.config.traits import read_traits
 from core.contract import Category
 
 MAX_GROUP_NAME = 100
 
 
-def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
-    """Return the config at *path*; ConfigError with all problems, each with file, line, key and the nearest valid name."""
-    document = read_document(path, environ)
+def load_config(path: Path, environ: Mapping[str, str] = os.environ, *, text: str | None = None) -> Config:
+    """
+    Return the config at *path*; ConfigError with all problems, each with file, line, key and the nearest valid name.
+
+    With *text* it is the config that would be there if the file held that.
+    """
+    document = read_document(path, environ, text=text)
     data, problems = document.data, Problems(document.places, document.problems)
     for key in data.keys() - set(TOP):
         problems.say((key,), "unknown table or key", suggest(key, TOP))
     connections, connectors = read_connections(data.get("connections", {}), problems)
     segments = _segments(data.get("segments", {}), problems)
     partitions = _partitions(data.get("partitions", {}), problems)
+    traits = read_traits(data.get("traits", {}), problems)
     workspace = _workspace(data.get("workspace", {}), path, data, problems)
     known = Known(connections, connectors, segments, partitions, {name: _names(data.get(name)) for name in NAMED})
     syncs = read_syncs(data.get("syncs", []), known, problems)
@@ -41,7 +47,8 @@ def load_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     if workspace is None:
         raise AssertionError("a workspace without problems is there")
     return Config(
-        path.absolute(), workspace, connections=connections, segments=segments, partitions=partitions, syncs=syncs
+        path.absolute(), workspace, connections=connections, segments=segments, partitions=partitions, traits=traits,
+        syncs=syncs,
     )  # fmt: skip
 
 
@@ -81,6 +88,7 @@ def _workspace(table: object, path: Path, data: Mapping[str, Any], problems: Pro
         billing_of=read.billing_of,
         priority=_priority(read.priority, data.get("connections"), problems),
         rates=read.rates,
+        week_start=read.week_start,
         stale_after=read.stale_after,
         tokens=read.tokens,
     )
@@ -103,12 +111,15 @@ def _segments(tables: object, problems: Problems) -> dict[str, Segment]:
     segments = {}
     for name, table in _named(tables, "segments", problems):
         read = problems.validate(SegmentTable, table, ("segments", name))
+        if read is not None and read.of == "company" and read.tz == "person":
+            problems.say(("segments", name, "tz"), "companies have no clock of their own", "name a zone, or leave it out")
         if read is not None and _expression(read.where, ("segments", name, "where"), problems):
             segments[name] = Segment(
                 name,
                 read.where,
                 place=replace(problems.places.find(("segments", name, "where")), key=f"segments.{name}"),
                 title=read.title or _titled(name),
+                of=read.of,
                 anonymous=read.anonymous,
                 timezone=read.tz,
             )

@@ -23,6 +23,7 @@ DEFAULT_PRIORITY = (
 
 
 DEFAULT_CURRENCY: Final = "EUR"
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,8 @@ class Workspace:
     """Which source wins for a canonical field, best first; connection names may stand among categories."""
     rates: Mapping[date, Mapping[str, Decimal]] = field(default_factory=dict)
     """From each date on, what one unit of a currency is worth in the workspace's."""
+    week_start: Weekday = "monday"
+    """The day that `this("week")` and `previous("week")` begin with."""
     stale_after: timedelta = timedelta(hours=24)
     tokens: Literal["auto", "keyring", "file"] = "auto"
     """Where OAuth 2 tokens are kept: `core.tokens.vault`."""
@@ -100,8 +103,11 @@ class Segment:
     place: Place
     title: str = ""
     """Defaults to the name with spaces and a capital."""
+    of: Literal["person", "company"] = "person"
+    """What its members are."""
     anonymous: bool = False
-    timezone: ZoneInfo | None = None
+    timezone: ZoneInfo | Literal["person"] | None = None
+    """None is the workspace's; person is each one's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +123,39 @@ class Partition:
     otherwise: str | None = None
     """`else`: the group of those whom no expression matches."""
     anonymous: bool = False
-    timezone: ZoneInfo | None = None
+    timezone: ZoneInfo | Literal["person"] | None = None
+    """None is the workspace's; person is each one's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of a score: *points* where *when* holds, or times the number *each*."""
+
+    points: float
+    when: str | None = None
+    each: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trait:
+    """One `[traits.NAME]` table: a number or a text that everybody has, by *value*, *rules* or *built_in*."""
+
+    name: str
+    value: str | None = None
+    _: KW_ONLY
+    place: Place
+    title: str = ""
+    rules: tuple[Rule, ...] = ()
+    built_in: str | None = None
+    timezone: ZoneInfo | Literal["person"] | None = None
+    least: float | None = None
+    most: float | None = None
+    event: str | None = None
+    amount: str | None = None
+    window: str | None = None
+    revenue: str | None = None
+    expected_months: float | None = None
+    gross_margin: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +202,7 @@ class Config:
     connections: Mapping[str, ConnectionConfig] = field(default_factory=dict)
     segments: Mapping[str, Segment] = field(default_factory=dict)
     partitions: Mapping[str, Partition] = field(default_factory=dict)
+    traits: Mapping[str, Trait] = field(default_factory=dict)
     syncs: Mapping[str, SyncConfig] = field(default_factory=dict)
 
     @property

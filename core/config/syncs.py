@@ -11,7 +11,7 @@ from core.config.model import ConnectionConfig, Guard, Partition, Segment, SyncC
 from core.config.names import name_problem, suggest
 from core.config.problems import Problems
 from core.config.tables import SyncTable
-from core.contract import Audience
+from core.contract import Audience, Carrying
 from core.registry import Connector
 
 COMMON = tuple(SyncTable.model_fields)
@@ -119,6 +119,13 @@ def _audience(
     if kind is None:
         return None
     made = kinds[kind]
+    if (members := of.of if isinstance(of, Segment) else "person") != made.of:
+        plural = {"person": "people", "company": "companies"}
+        message = f"{of.name} is a segment of {plural[members]}, and a {kind} at {basics.to} holds {plural[made.of]}"
+        remedy = f'name it in a segment of people: segment("{of.name}") is true of whose company is in it'
+        problems.say((*at, "segment"), message, remedy if members == "company" else 'give the segment of = "company"')
+    elif made.of == "company":
+        problems.say((*at, "to"), "companies cannot be pushed in this version", "push a segment of their people")
     params = problems.validate(made.Params, own, at, also=COMMON)
     if basics.create_missing and made.create_people is None:
         problems.say((*at, "create_missing"), f"{connector.name} cannot create people for a {kind}", "leave it out")
@@ -128,6 +135,7 @@ def _audience(
         problems.say((*at, "audience"), f"{GROUP} stands for the groups of a partition, and {of.name} is a segment")
     elif params is not None:
         _check_names(made(params), name, of, at, problems)
+        _check_fields(made(params), name, of, at, problems)
     return kind, name
 
 
@@ -163,6 +171,23 @@ def _check_names(audience: Audience, name: str, of: Segment | Partition, at: Pat
             problems.say((*at, "audience"), f"{real!r} cannot be its name: {wrong}")
 
 
+def _check_fields(audience: Audience, name: str, of: Segment | Partition, at: Path, problems: Problems) -> None:
+    """Check the further fields that an audience carries: their names, and that no group clears another's."""
+    if not isinstance(audience, Carrying):
+        return
+    taken = {real.strip().casefold() for real in _names(name, of)}
+    for field in audience.params.fields:
+        if wrong := audience.check_name(field):
+            problems.say((*at, "fields"), f"{field!r} cannot be a field: {wrong}")
+        if field.strip().casefold() in taken:
+            problems.say((*at, "fields"), f"{field!r} is the name of the audience, or of another field")
+        taken.add(field.strip().casefold())
+    if audience.params.fields and isinstance(of, Partition) and audience.params.leavers == "clear":
+        remedy = 'write leavers = "keep"'
+        said = "who goes from one group to another would lose the values that the new one writes"
+        problems.say((*at, "leavers"), said, remedy)
+
+
 def _names(name: str, of: Segment | Partition) -> list[str]:
     if not isinstance(of, Partition):
         return [name]
@@ -179,3 +204,9 @@ def _refuse_shared_audiences(syncs: Mapping[str, SyncConfig], at: Mapping[str, P
             other = taken.setdefault((sync.to, sync.audience_kind, name.strip().casefold()), sync.name)
             if other != sync.name:
                 problems.say((*at[sync.name], "audience"), f"{name!r} at {sync.to} is the audience of the sync {other} already")
+    for sync in syncs.values():
+        fields = sync.params.get("fields")
+        for field in fields if isinstance(fields, Mapping) else ():
+            other = taken.setdefault((sync.to, sync.audience_kind, str(field).strip().casefold()), sync.name)
+            if other != sync.name:
+                problems.say((*at[sync.name], "fields"), f"{field!r} at {sync.to} is written by the sync {other} already")

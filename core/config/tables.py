@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 from pydantic_core import PydanticCustomError
 
 from core.config.environment import EnvText
-from core.config.model import DEFAULT_CURRENCY, Cron, Every, Guard, Schedule
+from core.config.model import DEFAULT_CURRENCY, Cron, Every, Guard, Schedule, Weekday
 from core.config.names import suggest
 from core.durations import parse_duration
 from core.schedule import check_cron
@@ -63,6 +63,16 @@ def _zone(value: object) -> ZoneInfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise problem(f"{name!r} is no time zone", suggest(name, available_timezones())) from error
+
+
+def _segment_zone(value: object) -> ZoneInfo | Literal["person"]:
+    if value == "person":
+        return "person"
+    try:
+        return _zone(value)
+    except PydanticCustomError as error:
+        name = str(value)
+        raise problem(f"{name!r} is no time zone", suggest(name, ["person", *available_timezones()])) from error
 
 
 def _currency(value: object) -> str:
@@ -151,6 +161,11 @@ ScheduleText = Annotated[
     Schedule, PlainValidator(_schedule), WithJsonSchema({"type": "string", "examples": ["15m", "*/15 * * * *"]})
 ]
 Zone = Annotated[ZoneInfo, PlainValidator(_zone), WithJsonSchema({"type": "string", "examples": ["Europe/Stockholm"]})]
+SegmentZone = Annotated[
+    ZoneInfo | Literal["person"],
+    PlainValidator(_segment_zone),
+    WithJsonSchema({"type": "string", "examples": ["Europe/Stockholm", "person"]}),
+]
 Currency = Annotated[str, PlainValidator(_currency), WithJsonSchema({"type": "string", "pattern": "^[A-Za-z]{3}$"})]
 Flag = Annotated[bool, PlainValidator(_flag_type), BeforeValidator(_flag), WithJsonSchema({"type": "boolean"})]
 Rates = Annotated[
@@ -192,6 +207,8 @@ class WorkspaceTable(Table):
     """How old the last complete pull of a connection without a schedule may be before syncs that rest on it are held."""
     tokens: Literal["auto", "keyring", "file"] = "auto"
     """Where OAuth 2 tokens are kept: the system keyring, a file beside the database, or (auto) a keyring where there is one."""
+    week_start: Weekday = "monday"
+    """The day that weeks of the calendar begin with, in `this("week")` and `previous("week")`."""
     rates: Rates = {}
     """From each date on, what one unit of a currency is worth in the workspace's."""
 
@@ -218,12 +235,14 @@ class SegmentTable(Table):
 
     where: str
     """The expression."""
+    of: Literal["person", "company"] = "person"
+    """Whether its members are people, or companies, for destinations that can hold those."""
     title: str | None = None
     """For people; the name with spaces and a capital, if left out."""
     anonymous: Flag = False
     """true: people without an e-mail or a user id may be members."""
-    tz: Zone | None = None
-    """The zone of its calendar words, if not the workspace's."""
+    tz: SegmentZone | None = None
+    """The zone of its calendar words, if not the workspace's; `person` is each person's own."""
 
 
 class PartitionTable(Table):
@@ -237,8 +256,8 @@ class PartitionTable(Table):
     """The group of those whom no expression matches; without it they are in none."""
     anonymous: Flag = False
     """true: people without an e-mail or a user id may be members."""
-    tz: Zone | None = None
-    """The zone of its calendar words, if not the workspace's."""
+    tz: SegmentZone | None = None
+    """The zone of its calendar words, if not the workspace's; `person` is each person's own."""
 
 
 class SyncTable(Table):

@@ -19,6 +19,7 @@ from core.contract.audiences import (
     Unsupported,
     Verdict,
 )
+from core.contract.carried import Carrying, FieldParams, fields_of
 from core.contract.checking import Step, check_steps
 from core.contract.desk import Desk, Unwelcome
 from core.contract.endpoints import Ask, Endpoint, Refused, Reply, Window, make_app
@@ -69,6 +70,7 @@ __all__ = [
     "BadRecord",
     "Basic",
     "Bearer",
+    "Carrying",
     "Category",
     "Change",
     "CheckStep",
@@ -77,6 +79,7 @@ __all__ = [
     "Endpoint",
     "Fault",
     "Fetched",
+    "FieldParams",
     "HeaderKey",
     "Json",
     "Kind",
@@ -113,6 +116,7 @@ __all__ = [
     "Window",
     "check_steps",
     "chunks",
+    "fields_of",
     "make_app",
     "midnight",
     "minor_digits",

@@ -112,6 +112,8 @@ class Audience:
     kind: ClassVar[str]
     """`tag`, `list`, `field`, `file`: set by `AudienceSet.add`."""
     Params: ClassVar[type[Params]] = Params
+    of: ClassVar[Literal["person", "company"]] = "person"
+    """What its members are: a segment of the same can be pushed to it, and no other."""
     key_kind: ClassVar[str] = "email"
     """The identifier kind by which people are known there: what `find` is asked with and the ledger is keyed by."""
     max_batch: ClassVar[int] = 100
@@ -135,7 +137,7 @@ class Audience:
         self.params = params
 
     def wanted_fields(self) -> Sequence[str]:
-        """Canonical fields (and `profile_id`, `email`, `user_id`) whose values each Change must carry; none for a tag."""
+        """Traits and canonical fields (and `profile_id`, `email`, `user_id`) that each Change carries; none for a tag."""
         return ()
 
     def check_name(self, name: str) -> str | None:

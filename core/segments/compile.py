@@ -12,8 +12,14 @@ from dataclasses import KW_ONLY, dataclass
 
 from core.segments import dialect
 from core.segments.compile_billing import billing
-from core.segments.compile_events import aggregate, happened
+from core.segments.compile_calendar import own_times
+from core.segments.compile_events import aggregate, happened, last_passes
+from core.segments.compile_history import changed
+from core.segments.compile_lists import listed
+from core.segments.compile_ranks import bucket, percentile, top
+from core.segments.compile_sequence import in_sequence
 from core.segments.compile_surveys import answer, answered, score
+from core.segments.compile_traits import members, trait
 from core.segments.dialect import Sql, quoted
 from core.segments.facts import Facts, LeafFailed, StreamFacts
 from core.segments.predicate import holds, predicate
@@ -35,6 +41,9 @@ from core.segments.tree import (
     Value,
     values_of,
 )  # fmt: skip
+from core.segments.tree_events import Edge, LastEvent, OwnMoment, Sequence
+from core.segments.tree_sets import Bucket, Changed, FromSql, InList, Percentile, Top
+from core.segments.tree_traits import COMPUTED, Member
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +61,22 @@ def compile_leaf(leaf: Leaf, facts: Facts) -> Query:
     match leaf:
         case Did():
             return Query(happened(leaf.events, facts))
+        case LastEvent():
+            return Query(last_passes(leaf, facts))
+        case Sequence():
+            return Query(in_sequence(leaf, facts))
         case Answered():
             return Query(answered(leaf, facts))
+        case Top():
+            return Query(top(leaf.value, relation(leaf.value, facts), leaf.count, facts, anonymous=leaf.anonymous))
+        case InList():
+            return Query(listed(leaf, facts))
+        case Changed():
+            return Query(changed(leaf, facts))
+        case Member():
+            return Query(members(leaf, facts, relate=relation, ask=compile_leaf))
+        case FromSql():
+            raise AssertionError("a query of the user's own is run under guard")
         case _:
             values = values_of(leaf)
             return _one(leaf, values[0], facts) if len(values) == 1 else _several(leaf, values, facts)
@@ -76,13 +99,20 @@ def relation(value: Value, facts: Facts) -> Relation:
             return score(value, facts)
         case Answer():
             return answer(value, facts)
+        case Percentile():
+            return percentile(value.value, relation(value.value, facts), facts, anonymous=value.anonymous)
+        case Bucket():
+            return bucket(value, facts)
+        case _ if isinstance(value, COMPUTED):
+            return trait(value, facts, relate=relation, ask=compile_leaf)
         case _:
             raise AssertionError("a property of an event is no value of a person")
 
 
 def _one(test: Test, value: Value, facts: Facts) -> Query:
     found = relation(value, facts)
-    where = predicate(test, lambda _: Sql("v"), facts.as_of_us)
+    own = own_times("p" if not facts.of_companies else None, facts)
+    where = predicate(test, lambda at: own(at) if isinstance(at, Edge | OwnMoment) else Sql("v"), facts.as_of_us)
     complement = found.zero and holds(test, value)
     condition = f"NOT ({where.text})" if complement else where.text
     sql = Sql(f"SELECT p FROM ({found.sql.text}) WHERE {condition}", (*found.sql.params, *where.params))
@@ -94,9 +124,10 @@ def _several(test: Test, values: tuple[Value, ...], facts: Facts) -> Query:
     names = {value: f"r{n}" for n, value in enumerate(values)}
     joins = " ".join(f"LEFT JOIN ({r.sql.text}) {names[v]} ON {names[v]}.p = u.id" for v, r in found.items())
     columns: dict[Value, Sql] = {v: Sql(f"coalesce({names[v]}.v, 0)" if r.zero else f"{names[v]}.v") for v, r in found.items()}
-    where = predicate(test, columns.__getitem__, facts.as_of_us)
+    own = own_times("u.id" if not facts.of_companies else None, facts)
+    where = predicate(test, lambda at: own(at) if isinstance(at, Edge | OwnMoment) else columns[at], facts.as_of_us)
     params = tuple(p for r in found.values() for p in r.sql.params)
-    return Query(Sql(f"SELECT u.id FROM profiles u {joins} WHERE {where.text}", (*params, *where.params)))
+    return Query(Sql(f"SELECT u.id FROM {facts.table} u {joins} WHERE {where.text}", (*params, *where.params)))
 
 
 # --- fields --------------------------------------------------------------------------------------------------------
@@ -108,8 +139,10 @@ def _profile(value: ProfileField, facts: Facts) -> Relation:
 
 
 def _company(value: CompanyField, facts: Facts) -> Relation:
-    facts.today("company")
     column = historic("t", "company", value.name, facts)
+    if facts.of_companies:
+        return Relation(Sql(f"SELECT t.id AS p, {column.text} AS v FROM companies t", column.params))
+    facts.today("company")
     tables = "profiles p JOIN companies t ON t.id = p.company_id AND t.live = 1"
     return Relation(Sql(f"SELECT p.id AS p, {column.text} AS v FROM {tables}", column.params))
 

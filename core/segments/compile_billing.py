@@ -28,6 +28,12 @@ _COLUMNS: Final = (
     "cancel_requested_at",
     "ended_at",
 )
+_OF_PAYMENTS: Final = {
+    "ltv": "CASE WHEN max(worth IS NULL) THEN NULL ELSE sum(worth) / {unit} END",
+    "payments": "count(*)",
+    "first_paid_at": "min(paid_at)",
+    "last_paid_at": "max(paid_at)",
+}
 _UNPAID: Final = ("failed", "void", "open", "draft", "uncollectible", "pending", "canceled")
 
 _OF_PRINCIPAL: Final = {
@@ -52,8 +58,8 @@ _OF_ALL: Final = {
 
 def billing(value: Billing, facts: Facts) -> Relation:
     """Return who has the billing word's value."""
-    if value.word == "ltv":
-        return _per_owner(_payments(facts), "CASE WHEN max(worth IS NULL) THEN NULL ELSE sum(worth) / {unit} END", facts)
+    if value.word in _OF_PAYMENTS:
+        return _per_owner(_payments(facts), _OF_PAYMENTS[value.word], facts)
     rows = _subscriptions(facts)
     if value.word in _OF_ALL:
         return _per_owner(rows, _OF_ALL[value.word], facts)
@@ -100,7 +106,7 @@ def _payments(facts: Facts) -> Sql:
     worth = _worth("(amount - coalesce(refunded, 0))", "paid_at", facts)
     states = ", ".join(f"'{state}'" for state in _UNPAID)
     return Sql(
-        f"SELECT t.id, t.profile_id, t.company_id, t.amount, t.currency, {worth.text} AS worth FROM payments t "
+        f"SELECT t.id, t.profile_id, t.company_id, t.amount, t.currency, t.paid_at, {worth.text} AS worth FROM payments t "
         f"WHERE (t.deleted_at IS NULL OR t.deleted_at > ?) AND t.paid_at <= ? AND coalesce(t.status, '') NOT IN ({states})"
         f"{facts.seen('t.stream_id')}",
         (*worth.params, facts.as_of_us, facts.as_of_us),
@@ -141,6 +147,8 @@ def _per_owner(rows: Sql, made: str, facts: Facts) -> Relation:
 
 def _of_people(owners: Callable[[str, str], str], params: tuple[Param, ...], facts: Facts) -> Relation:
     """Return the owners' values as those of people: a company's for all of its people, else each one's own."""
+    if facts.of_companies:
+        return Relation(Sql(f"SELECT o AS p, v FROM ({owners('company_id', 'company_id IS NOT NULL')})", params))
     if facts.billing_of == "person":
         return Relation(Sql(f"SELECT o AS p, v FROM ({owners('profile_id', 'profile_id IS NOT NULL')})", params))
     facts.today("company")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from core.segments import dialect
+from core.segments.compile_calendar import Own, bounds, inside, own_times
 from core.segments.dialect import Sql
 from core.segments.facts import Facts
 from core.segments.predicate import predicate
-from core.segments.relation import Relation
+from core.segments.relation import Relation, historic
 from core.segments.tree import (
     ZERO_WHEN_NONE,
     Aggregate,
@@ -25,6 +26,7 @@ from core.segments.tree import (
     Window,
     values_of,
 )
+from core.segments.tree_events import PERSON, Edge, LastEvent, OwnMoment
 
 SMALL_PART: Final = 0.05
 """Below this share of an event's whole span its index by time is the shorter way."""
@@ -32,16 +34,43 @@ SMALL_PART: Final = 0.05
 
 def happened(events: EventSet, facts: Facts) -> Sql:
     """Return who has such an event."""
-    rows = _rows(events, facts)
-    return Sql(f"SELECT DISTINCT profile_id FROM {rows.text}", rows.params)
+    found = rows(events, facts)
+    return Sql(f"SELECT DISTINCT profile_id FROM {found.text}", found.params)
+
+
+def last_passes(leaf: LastEvent, facts: Facts) -> Sql:
+    """Return whose latest event passes the test."""
+    latest, test = latest_of(leaf.events, facts), passing(leaf.test, facts)
+    return Sql(f"SELECT profile_id FROM events WHERE id IN ({latest.text}) AND {test.text}", (*latest.params, *test.params))
+
+
+def latest_of(events: EventSet, facts: Facts) -> Sql:
+    """Return the id of each person's latest event of a set: one look into the index of each person who has any."""
+    found, own = rows(events, facts), rows(events, facts, of="w.profile_id")
+    people = f"SELECT DISTINCT profile_id FROM {found.text}"
+    latest = f"SELECT id FROM {own.text} ORDER BY time DESC, id DESC LIMIT 1"
+    return Sql(f"SELECT ({latest}) FROM ({people}) w", (*own.params, *found.params))
 
 
 def aggregate(value: Aggregate, facts: Facts) -> Relation:
     """Return who has such events and what is made of them."""
-    rows = _rows(value.events, facts)
+    found = rows(value.events, facts, reads=value.of is not None)
+    if value.function is Function.MEDIAN:
+        return Relation(_median(number(value, facts), found))
     made = _made(value, facts)
-    sql = f"SELECT profile_id AS p, {made.text} AS v FROM {rows.text} GROUP BY profile_id"
-    return Relation(Sql(sql, (*made.params, *rows.params)), zero=value.function in ZERO_WHEN_NONE)
+    sql = f"SELECT profile_id AS p, {made.text} AS v FROM {found.text} GROUP BY profile_id"
+    return Relation(Sql(sql, (*made.params, *found.params)), zero=value.function in ZERO_WHEN_NONE)
+
+
+def _median(of: Sql, found: Sql) -> Sql:
+    """Return the middle number of each person, or the mean of the middle two."""
+    numbers = f"SELECT profile_id AS p, {of.text} AS v FROM {found.text}"
+    placed = (
+        f"SELECT p, v, row_number() OVER (PARTITION BY p ORDER BY v) AS place, count(*) OVER (PARTITION BY p) AS every "
+        f"FROM ({numbers}) WHERE v IS NOT NULL"
+    )
+    text = f"SELECT p, avg(v) AS v FROM ({placed}) WHERE 2 * place BETWEEN every AND every + 2 GROUP BY p"
+    return Sql(text, (*of.params, *found.params))
 
 
 def _made(value: Aggregate, facts: Facts) -> Sql:
@@ -50,17 +79,26 @@ def _made(value: Aggregate, facts: Facts) -> Sql:
             return Sql("count(*)")
         case Function.FIRST_TIME:
             return Sql("min(time)")
+        case Function.LAST_TIME:
+            return Sql("max(time)")
+        case Function.PERIODS:
+            return Sql(f"count(DISTINCT {dialect.whole_parts('time')})", (facts.as_of_us, value.every_us))
+        case Function.DAYS_ACTIVE if value.zone == PERSON:
+            zone = historic("z", "profile", "timezone", facts)
+            said = Sql(f"(SELECT {zone.text} FROM profiles z WHERE z.id = profile_id)", zone.params)
+            day = dialect.own_day("time", said, facts.zone)
+            return Sql(f"count(DISTINCT {day.text})", day.params)
         case Function.DAYS_ACTIVE:
             start, end = bounds(value.events.window, facts.as_of_us)
-            day = dialect.local_day("time", value.zone or "UTC", -(2**62) if start is None else start, end)
-            return Sql(f"count(DISTINCT {day})")
+            days = dialect.local_day("time", value.zone or "UTC", -(2**62) if start is None else start, end)
+            return Sql(f"count(DISTINCT {days})")
         case Function.DISTINCT:
-            of = dialect.property_of(value.of or "", Type.ANY)
+            of = _property(Property(value.of or "", Type.ANY), facts)
             return Sql(f"count(DISTINCT {of.text})", of.params)
         case Function.SUM:
             of = number(value, facts)
             return Sql(f"coalesce(sum({of.text}), 0)", of.params)
-        case Function.AVG | Function.MIN | Function.MAX:
+        case Function.AVG | Function.MIN | Function.MAX | Function.MEDIAN:
             of = number(value, facts)
             return Sql(f"{value.function.value}({of.text})", of.params)
 
@@ -68,6 +106,16 @@ def _made(value: Aggregate, facts: Facts) -> Sql:
 def number(value: Aggregate, facts: Facts) -> Sql:
     """Return the property that is added up."""
     return _property(Property(value.of or "", Type.NUMBER), facts)
+
+
+def passing(filter_: Condition, facts: Facts) -> Sql:
+    """Return the condition that the event at hand passes a filter."""
+    own = own_times("profile_id", facts)
+    return predicate(filter_, lambda value: _in_event(value, own, facts), facts.as_of_us)
+
+
+def _in_event(value: Value | Edge | OwnMoment, own: Own, facts: Facts) -> Sql:
+    return own(value) if isinstance(value, Edge | OwnMoment) else _property(value, facts)
 
 
 def _property(value: Value, facts: Facts) -> Sql:
@@ -78,47 +126,41 @@ def _property(value: Value, facts: Facts) -> Sql:
     return dialect.property_of(value.name, value.type)
 
 
-def bounds(window: Window, as_of_us: int) -> tuple[int | None, int]:
-    """Return (start, end) of a window in microseconds, for choosing a plan: exact to the microsecond at most."""
-    starts = [as_of_us - window.after.us] if window.after else []
-    starts += [window.since.at_us] if window.since else []
-    ends = [as_of_us - window.upto.us] if window.upto else [as_of_us]
-    ends += [window.until.at_us] if window.until else []
-    return max(starts, default=None), min(ends)
+def rows(
+    events: EventSet, facts: Facts, alias: str = "", *, of: str | None = None, bounded: bool = False, reads: bool = False
+) -> Sql:
+    """
+    Return `events WHERE ...`: those of the set that belong to somebody, or (*of*) to the one whose id an outer query has.
 
-
-def inside(window: Window, column: str, as_of_us: int) -> Sql:
-    """Return the condition that a time lies in the window; nothing after the run's clock does."""
-    upto = as_of_us - window.upto.us if window.upto else as_of_us
-    parts, params = [f"{column} <= ?"], [upto]
-    if window.after:
-        parts.append(f"{column} > ?")
-        params.append(as_of_us - window.after.us)
-    if window.since:
-        parts.append(f"{column} >= ?")
-        params.append(window.since.at_us)
-    if window.until:
-        parts.append(f"{column} < ?")
-        params.append(window.until.at_us)
-    return Sql(" AND ".join(parts), tuple(params))
-
-
-def _rows(events: EventSet, facts: Facts) -> Sql:
-    """Return `events WHERE ...`: those of the set that belong to somebody."""
+    Names of columns stand alone: in a subquery they mean its own events. An outer query is seen through its *alias*.
+    *bounded*: whoever asks bounds the time as well, and more closely than the run's clock does. *reads*: and reads a property.
+    """
     name_id = facts.event_id(events.name)
     streams = _streams(events.source, facts)
     if name_id is None or streams is None:
-        return Sql("events WHERE 0")  # alone: beside an index that must be used SQLite finds no plan for it
-    small = _small(events.window, name_id, facts)
-    window = inside(events.window, "time" if small else dialect.not_led_by("time"), facts.as_of_us)
-    where = [f"name_id = {name_id}", f"{dialect.not_led_by('profile_id')} IS NOT NULL", window.text]
+        return Sql(f"events {alias} WHERE 0")  # alone: beside an index that must be used SQLite finds no plan for it
+    small = of is None and _small(events.window, name_id, facts)
+    few = facts.among and of is None
+    led = small or few or (of is not None and not bounded)
+    column = "time" if led else dialect.not_led_by("time")
+    window = inside(events.window, column, facts.as_of_us, own_times("profile_id", facts))
+    of = dialect.PERSON if few else of
+    whose = f"{dialect.not_led_by('profile_id')} IS NOT NULL" if of is None else f"profile_id = {of}"
+    where = [f"name_id = {name_id}", whose, window.text]
     params = list(window.params)
     if events.filter is not None:
-        filter_ = predicate(events.filter, lambda value: _property(value, facts), facts.as_of_us)
+        filter_ = passing(events.filter, facts)
         where.append(filter_.text)
         params += filter_.params
-    index = "events_window" if small else _side_index(events.filter, name_id, facts)
-    table = dialect.led_by("events", index) if index is not None else "events"
+    index = _side_index(events.filter, name_id, facts)
+    if index is None and (reads or events.filter is not None) and dialect.cover_index(name_id) in facts.side_indexes:
+        index = dialect.cover_index(name_id)
+    by = "events_person" if index is None or (small and index != dialect.cover_index(name_id)) else index
+    index = "events_window" if small else index
+    named = f"events {alias}".strip()
+    table = dialect.led_by(named, index) if index is not None else named
+    if few:  # what each of them did is looked up, in the order in which it would be read of all
+        table = f"{dialect.AMONG} CROSS JOIN {dialect.led_by(named, by)}"
     where.append(streams)
     return Sql(f"{table} WHERE {' AND '.join(part for part in where if part)}", tuple(params))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from core.segments import dialect
-from core.segments.compile_events import inside
+from core.segments.compile_calendar import inside, own_times
 from core.segments.dialect import Sql
 from core.segments.facts import Facts
 from core.segments.relation import Relation
@@ -25,7 +25,7 @@ SIGNS: Final = {
 
 def answered(leaf: Answered, facts: Facts) -> Sql:
     """Return who answered the survey in the window."""
-    window = inside(leaf.window, "coalesce(a.answered_at, 0)", facts.as_of_us)
+    window = inside(leaf.window, "coalesce(a.answered_at, 0)", facts.as_of_us, own_times("a.profile_id", facts))
     return Sql(
         f"SELECT a.profile_id FROM answers a WHERE {_live(facts)} AND a.survey = ? AND {window.text}",
         (leaf.survey, *window.params),

@@ -10,16 +10,36 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
 from core.config.names import nearest, suggest
 from core.errors import ConfigError, Problem
+from core.segments.calendar import WEEKDAYS
 from core.segments.language import ExpressionError
 from core.segments.reader import Scope, read
-from core.segments.rests import event_sets, names_in, rests_on, values_in
-from core.segments.tree import And, Answer, Answered, Condition, InGroup, InSegment, Not, Or, Property, SourceField, walk
+from core.segments.rests import deep, digests_in, event_sets, names_in, rests_on, rests_on_zones, values_in
+from core.segments.traits import Book, TraitDefinition, trait_problems
+from core.segments.traits_errors import BrokenTrait
+from core.segments.traits_syncs import sync_problems
+from core.segments.tree import (
+    And,
+    Answer,
+    Answered,
+    Condition,
+    Exists,
+    InGroup,
+    InSegment,
+    Not,
+    Or,
+    Property,
+    SourceField,
+    walk,
+)
+from core.segments.tree_sets import CompanyIn
 from core.segments.vocabulary import Seen, Vocabulary
+
+Zone = ZoneInfo | Literal["person"]
 
 if TYPE_CHECKING:
     from core.config.model import Config, Partition, Place
@@ -35,6 +55,8 @@ class SetDefinition:
     title: str
     place: Place
     anonymous: bool = False
+    of: Literal["person", "company"] = "person"
+    """What its members are."""
     definition: str = ""
     """Hash of the text with everything that it names."""
     refers: frozenset[str] = frozenset()
@@ -58,6 +80,7 @@ class Definitions:
     """The set that is kept out of all others."""
     config: Config
     vocabulary: Vocabulary
+    traits: Mapping[str, TraitDefinition] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +91,11 @@ class _Text:
     text: str
     key: str
     place: Place
-    zone: ZoneInfo
+    zone: Zone
+    of: str = "person"
+    anonymous: bool = False
+    calendar: str = ""
+    """What of the workspace's calendar the text may hang on, for its hash."""
 
 
 def define(config: Config, vocabulary: Vocabulary) -> Definitions:
@@ -76,15 +103,24 @@ def define(config: Config, vocabulary: Vocabulary) -> Definitions:
     problems: list[Problem] = []
     read_: dict[str, Condition] = {}
     texts = {text.set_name: text for text in _texts(config)}
+    book = _scope(config, vocabulary, config.workspace.timezone).book
+    assert book is not None
+    problems += [*trait_problems(book, vocabulary), *sync_problems(config, book)]
     for text in texts.values():
         try:
-            read_[text.set_name] = read(text.text, _scope(config, vocabulary, text.zone))
+            read_[text.set_name] = read(text.text, _scope(config, vocabulary, text.zone, text.of, text.anonymous, book))
+        except BrokenTrait:
+            continue  # told where the trait stands
         except ExpressionError as error:
             problems.append(error.problem(text.text, file=text.place.file, line=text.place.line, key=text.key))
     exclude = config.workspace.exclude
     if exclude is not None and exclude not in config.segments:
         remedy = suggest(exclude, config.segments)
         problems.append(Problem(f"there is no segment {exclude}", str(config.path), key="workspace.exclude", remedy=remedy))
+    elif exclude is not None and config.segments[exclude].of == "company":
+        remedy = "exclude a segment of people"
+        said = f"{exclude} is a segment of companies"
+        problems.append(Problem(said, str(config.path), key="workspace.exclude", remedy=remedy))
     order = _order(texts, read_, problems)
     if problems:
         raise ConfigError(*problems)
@@ -104,12 +140,56 @@ def define(config: Config, vocabulary: Vocabulary) -> Definitions:
         exclude=f"segment.{exclude}" if exclude is not None else None,
         config=config,
         vocabulary=vocabulary,
+        traits={name: _trait(book, name, vocabulary) for name in book},
     )
 
 
-def _scope(config: Config, vocabulary: Vocabulary, zone: ZoneInfo) -> Scope:
+def _trait(book: Book, name: str, vocabulary: Vocabulary) -> TraitDefinition:
+    value, config = book.read(name), book.config.traits[name]
+    unseen, warnings = _doubts(Exists(value), vocabulary)
+    rests = rests_on(Exists(value), vocabulary) | vocabulary.always
+    return TraitDefinition(
+        name,
+        value,
+        title=_title(name, config.title),
+        place=config.place,
+        rests_on=rests,
+        unseen=unseen,
+        warnings=tuple(warnings),
+    )
+
+
+def _scope(
+    config: Config, vocabulary: Vocabulary, zone: Zone, of: str = "person", anonymous: bool = False, book: Book | None = None
+) -> Scope:
     groups = {p.name: _group_names(p) for p in config.partitions.values()}
-    return Scope(vocabulary, zone, segments=frozenset(config.segments), partitions=groups)
+    workspace = config.workspace
+
+    def scopes(zone: Zone | None, of: str, anonymous: bool) -> Scope:
+        return _scope(config, vocabulary, zone or workspace.timezone, of, anonymous)
+
+    return Scope(
+        vocabulary,
+        zone if isinstance(zone, ZoneInfo) else workspace.timezone,
+        personal=zone == "person" and of == "person",
+        first_day=WEEKDAYS.index(workspace.week_start),
+        segments=frozenset(config.segments),
+        partitions=groups,
+        of=of,
+        anonymous=anonymous,
+        company_segments=frozenset(s.name for s in config.segments.values() if s.of == "company"),
+        folder=config.folder,
+        book=book or Book(config, scopes),
+    )
+
+
+def scope_of(definitions: Definitions, name: str) -> Scope:
+    """Return where the expression of the set *name* stands, to read it once more."""
+    kind, short = name.split(".")[:2]
+    config = definitions.config
+    of = config.segments[short] if kind == "segment" else config.partitions[short]
+    members = getattr(of, "of", "person")
+    return _scope(config, definitions.vocabulary, of.timezone or config.workspace.timezone, members, of.anonymous)
 
 
 def _group_names(partition: Partition) -> tuple[str, ...]:
@@ -120,10 +200,19 @@ def _group_names(partition: Partition) -> tuple[str, ...]:
 def _texts(config: Config) -> Iterator[_Text]:
     workspace = config.workspace.timezone
     for s in config.segments.values():
-        yield _Text(f"segment.{s.name}", s.where, f"{s.place.key}.where", s.place, s.timezone or workspace)
+        key, zone = f"{s.place.key}.where", s.timezone or workspace
+        yield _Text(f"segment.{s.name}", s.where, key, s.place, zone, s.of, s.anonymous, _calendar(config, zone))
     for p in config.partitions.values():
         for group, text in p.groups.items():
-            yield _Text(f"partition.{p.name}.{group}", text, f"{p.place.key}.groups.{group}", p.place, p.timezone or workspace)
+            key, zone = f"{p.place.key}.groups.{group}", p.timezone or workspace
+            yield _Text(f"partition.{p.name}.{group}", text, key, p.place, zone, "person", p.anonymous, _calendar(config, zone))
+
+
+def _calendar(config: Config, zone: Zone) -> str:
+    """Return what the calendar words of a text hang on besides its zone, where that is not the usual."""
+    workspace = config.workspace
+    weeks = f" {workspace.week_start}" if workspace.week_start != "monday" else ""
+    return weeks if isinstance(zone, ZoneInfo) else f"{weeks} {workspace.timezone}"
 
 
 def _order(texts: Mapping[str, _Text], read_: Mapping[str, Condition], problems: list[Problem]) -> list[str]:
@@ -165,7 +254,7 @@ def _segments(config: Config, read_: Mapping[str, Condition]) -> Iterator[SetDef
     for s in config.segments.values():
         condition = read_[f"segment.{s.name}"]
         title = _title(s.name, s.title)
-        yield SetDefinition(f"segment.{s.name}", condition, title=title, place=s.place, anonymous=s.anonymous)
+        yield SetDefinition(f"segment.{s.name}", condition, title=title, place=s.place, anonymous=s.anonymous, of=s.of)
 
 
 def _groups(config: Config, read_: Mapping[str, Condition]) -> Iterator[SetDefinition]:
@@ -188,9 +277,13 @@ def _completed(
     whole = _whole(made.name)
     refers = frozenset(name for node in walk(made.condition) for name in _referred(node))
     under = [done[name] for name in sorted(refers)]
-    own = sorted(f"{name}\x1f{t.text.strip()}\x1f{t.zone}" for name, t in texts.items() if _whole(name) == whole)
+    personal = any(t.zone == "person" for name, t in texts.items() if _whole(name) == whole)
+    zones = rests_on_zones(made.condition, vocabulary) if personal else frozenset[str]()
+    own = sorted(f"{name}\x1f{t.text.strip()}\x1f{t.zone}{t.calendar}" for name, t in texts.items() if _whole(name) == whole)
     order = [name for name in texts if _whole(name) == whole]  # the first group that matches wins
-    parts = [made.name, str(made.anonymous), *own, *order, *(s.definition for s in under)]
+    files = digests_in(made.condition)
+    kind = [made.of] if made.of != "person" else []
+    parts = [made.name, str(made.anonymous), *kind, *own, *files, *order, *(s.definition for s in under)]
     unseen, warnings = _doubts(made.condition, vocabulary)
     return SetDefinition(
         made.name,
@@ -198,9 +291,10 @@ def _completed(
         title=made.title,
         place=made.place,
         anonymous=made.anonymous,
+        of=made.of,
         definition=hashlib.sha256("\x1e".join(parts).encode()).hexdigest()[:16],
         refers=refers,
-        rests_on=rests_on(made.condition, vocabulary) | vocabulary.always | {s for u in under for s in u.rests_on},
+        rests_on=rests_on(made.condition, vocabulary) | zones | vocabulary.always | {s for u in under for s in u.rests_on},
         unseen=unseen | {name for u in under for name in u.unseen},
         warnings=tuple(dict.fromkeys((*warnings, *(w for u in under for w in u.warnings)))),
     )
@@ -208,7 +302,7 @@ def _completed(
 
 def _referred(node: Condition) -> Iterator[str]:
     match node:
-        case InSegment():
+        case InSegment() | CompanyIn():
             yield f"segment.{node.name}"
         case InGroup():
             yield from (f"partition.{node.partition}.{group}" for group in node.groups)
@@ -235,7 +329,7 @@ def _doubts(condition: Condition, vocabulary: Vocabulary) -> tuple[frozenset[str
                 warnings.append(
                     f'"{events.name}" was never seen with {value.name}' + (f"; did you mean {like}?" if like else "")
                 )
-    for node in walk(condition):
+    for node in deep(condition):
         if isinstance(node, Answered):
             doubt("survey", node.survey, vocabulary.surveys.get(node.survey), vocabulary.surveys)
     for value in values_in(condition):

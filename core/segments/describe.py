@@ -180,12 +180,12 @@ def _shown(value: object, name: str, type_: str) -> str:
         except OverflowError:
             return "?"
     text = str(bool(value)).lower() if type_ == Type.BOOLEAN and isinstance(value, int) else str(value)
-    if "@" in text or (isinstance(value, str) and _personal(name)):
+    if "@" in text or (isinstance(value, str) and personal(name)):
         return mask(text)
     return text if len(text) <= 40 else text[:39] + "…"
 
 
-def _personal(name: str) -> bool:
+def personal(name: str) -> bool:
     last = name.rpartition(".")[2]  # the country of an address is no address
     words = {word.casefold() for word in _WORDS.findall(last)}
     return last in _PERSONAL or bool(words & _PERSONAL_WORDS) or any(part in last.casefold() for part in _PERSONAL_PARTS)

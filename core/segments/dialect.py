@@ -17,10 +17,15 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from core.clock import from_us, to_us
+from core.segments import calendar
 from core.segments.tree import How, Type
+from core.segments.tree_events import Edge, OwnMoment
 from core.segments.types import compiled
 
 Param = str | int | float | None
+AMONG: Final = "temp.among"
+PERSON: Final = "among.person"
+"""The few people that a query is restricted to, where it is (`core.segments.few`)."""
 DAY_US: Final = 86_400_000_000
 SIDE_INDEX: Final = "events_side_"
 """How the names of the indexes on side columns begin."""
@@ -40,6 +45,10 @@ def register(conn: sqlite3.Connection) -> None:
     conn.create_function("tagalong_fold", 1, _fold, deterministic=True)
     conn.create_function("tagalong_matches", 3, _matches, deterministic=True)
     conn.create_function("tagalong_time", 1, read_time, deterministic=True)
+    conn.create_function("tagalong_own_edge", 6, calendar.own_edge_us, deterministic=True)
+    conn.create_function("tagalong_own_moment", 3, calendar.own_moment_us, deterministic=True)
+    conn.create_function("tagalong_own_day", 3, calendar.own_day, deterministic=True)
+    conn.create_function("tagalong_drawn", 2, drawn_number, deterministic=True)
 
 
 def _fold(value: object) -> str | None:
@@ -59,6 +68,18 @@ def read_time(value: object) -> int | None:
         return to_us(at if at.tzinfo is not None else at.replace(tzinfo=UTC))
     except (ValueError, OverflowError):
         return None
+
+
+def drawn_number(salt: str, id_: int) -> float:
+    """Return a number from 0 up to 1, uniform over ids, that hangs on the salt and the id alone: the same for ever."""
+    drawn = _salted(salt).copy()
+    drawn.update(b"%d" % id_)
+    return (int.from_bytes(drawn.digest(), "big") >> 11) * 2.0**-53
+
+
+@lru_cache(maxsize=64)
+def _salted(salt: str) -> hashlib.blake2b:
+    return hashlib.blake2b(salt.encode() + b"\0", digest_size=8)
 
 
 def quoted(name: str) -> str:
@@ -100,6 +121,11 @@ def items(column: str) -> str:
     return f"json_each(CASE WHEN json_valid({column}) THEN {column} ELSE json_quote({column}) END)"
 
 
+def given_items() -> str:
+    """Return a table (value) of the items of a JSON list that is a parameter."""
+    return "json_each(?)"
+
+
 def item_of(type_: Type) -> str:
     """Return the condition that an item has the type."""
     match type_:
@@ -115,7 +141,7 @@ def item_of(type_: Type) -> str:
 
 def side_column(name: str, type_: Type) -> str | None:
     """Return the name of the typed side column of a property, None where it cannot have one."""
-    if _PLAIN_PATH.fullmatch(name) is None or type_ not in (Type.TEXT, Type.NUMBER, Type.BOOLEAN):
+    if _PLAIN_PATH.fullmatch(name) is None or type_ not in (Type.TEXT, Type.NUMBER, Type.BOOLEAN, Type.ANY):
         return None
     # SQLite's column names ignore case, properties do not
     return f"{type_.value}_{hashlib.sha256(name.encode()).hexdigest()[:12]}"
@@ -124,6 +150,11 @@ def side_column(name: str, type_: Type) -> str | None:
 def side_index(name_id: int, column: str) -> str:
     """Return the name of the index of one event's rows by a side column."""
     return f"{SIDE_INDEX}{name_id}_{hashlib.sha256(column.encode()).hexdigest()[:8]}"
+
+
+def cover_index(name_id: int) -> str:
+    """Return the name of the index of one event's rows that holds all of its side columns."""
+    return f"{SIDE_INDEX}{name_id}_all"
 
 
 def property_of(name: str, type_: Type, properties: str = "properties") -> Sql:
@@ -142,6 +173,11 @@ def property_of(name: str, type_: Type, properties: str = "properties") -> Sql:
     )
 
 
+def drawn(column: str) -> str:
+    """Return a number from 0 up to 1 that hangs on a salt (a parameter) and the id in a column alone."""
+    return f"tagalong_drawn(?, {column})"
+
+
 # --- plans ---------------------------------------------------------------------------------------------------------
 
 
@@ -155,7 +191,35 @@ def not_led_by(column: str) -> str:
     return f"+{column}"
 
 
-# --- local days ----------------------------------------------------------------------------------------------------
+def whole_parts(column: str) -> str:
+    """Return how many whole times a length (a parameter) lies between a time and a moment (a parameter before it)."""
+    return f"(? - {column}) / ?"  # of whole numbers SQLite's quotient is whole
+
+
+# --- numbers -------------------------------------------------------------------------------------------------------
+
+SMALLEST: Final = "min"
+"""Of several values in one row; missing where one is."""
+LARGEST: Final = "max"
+
+
+def as_number(value: str) -> str:
+    """Return a number that divides as numbers do, not as whole ones."""
+    return f"CAST({value} AS REAL)"
+
+
+def rounded(value: str, digits: int) -> str:
+    """Return a number with so many digits after the point; halves go away from zero."""
+    return f"round({value}, {digits})"
+
+
+def whole_days(passed: Sql) -> Sql:
+    """Return the whole days in so many microseconds, rounded down, also below zero."""
+    ahead = 10_000_000  # a quotient of whole numbers is cut towards zero, so all are made larger than that first
+    return Sql(f"((({passed.text}) + {ahead * DAY_US}) / {DAY_US} - {ahead})", passed.params)
+
+
+# --- local times and days ----------------------------------------------------------------------------------------------------
 
 
 def local_day(column: str, zone: str, start_us: int, end_us: int) -> str:
@@ -170,6 +234,19 @@ def local_day(column: str, zone: str, start_us: int, end_us: int) -> str:
         text = f"CASE {whens} ELSE {first[1]} END"
     # floor division also for times before 1970
     return f"(({column} + {text}) - ((({column} + {text}) % {DAY_US}) + {DAY_US}) % {DAY_US}) / {DAY_US}"
+
+
+def own_time(zone: Sql, at: Edge | OwnMoment, fallback: str, now_us: int) -> Sql:
+    """Return a calendar time on the clock of somebody whose zone is said by a column; an unknown one is *fallback*."""
+    if isinstance(at, OwnMoment):
+        return Sql(f"tagalong_own_moment({zone.text}, ?, ?)", (*zone.params, fallback, at.local))
+    params = (fallback, at.unit.value, at.step, at.first_day, now_us)
+    return Sql(f"tagalong_own_edge({zone.text}, ?, ?, ?, ?, ?)", (*zone.params, *params))
+
+
+def own_day(column: str, zone: Sql, fallback: str) -> Sql:
+    """Return the number of the calendar day in the zone that a column says."""
+    return Sql(f"tagalong_own_day({column}, {zone.text}, ?)", (*zone.params, fallback))
 
 
 @lru_cache(maxsize=64)

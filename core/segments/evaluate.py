@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from array import array
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
 from functools import reduce
@@ -20,14 +20,20 @@ from pyroaring import BitMap
 from core.clock import to_us
 from core.errors import StoreError
 from core.segments import dialect
+from core.segments.companies import Companies
 from core.segments.compile import compile_leaf
 from core.segments.compile_billing import missing_rates
+from core.segments.compile_sql import people
 from core.segments.definitions import Definitions, SetDefinition
 from core.segments.facts import Facts, LeafFailed, Money, StreamFacts
+from core.segments.incremental import EVERYONE, KNOWN, named_leaves, open_kept, taken_now, universe_query
 from core.segments.rests import values_in
-from core.segments.tree import And, Billing, Condition, InGroup, InSegment, Leaf, Not, Or
+from core.segments.tree import And, Billing, Condition, InGroup, InSegment, Leaf, Not, Or, walk
+from core.segments.tree_sets import CompanyIn, FromSql, Users
 from core.segments.vocabulary import read_catalogue
-from core.store import Store
+from core.store import Store, leaves
+from core.store.changes import watch
+from core.store.leaves import Taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +53,26 @@ class Evaluation:
     """What the data lacks (a currency without a rate)."""
     universe: BitMap = field(default_factory=BitMap)
     """Live profiles with an e-mail or a user id, before `exclude`."""
+    companies: BitMap = field(default_factory=BitMap)
+    """Live companies, if any set is of companies."""
+    brought_up: int = 0
+    """Leaves that were brought up to date from an earlier evaluation; all others were evaluated whole."""
 
 
-def evaluate(store: Store, definitions: Definitions, *, as_of: datetime, names: Iterable[str] | None = None) -> Evaluation:
+def evaluate(
+    store: Store,
+    definitions: Definitions,
+    *,
+    as_of: datetime,
+    names: Iterable[str] | None = None,
+    keep: bool = False,
+    reuse: bool = True,
+) -> Evaluation:
     """
     Return the members of the sets called *names* (all, if None) as they were at *as_of*.
+
+    What an earlier evaluation kept is brought up to date where that gives the same; *reuse* switches that off. *keep* leaves
+    the leaves of this one for the next, and is for whoever evaluates all sets.
 
     A set that names a source field which vanished or changed its type fails, and so does whatever names that set; if it is
     under the workspace's `exclude`, everything fails: rather nobody than staff.
@@ -59,10 +80,17 @@ def evaluate(store: Store, definitions: Definitions, *, as_of: datetime, names: 
     wanted = list(definitions.sets) if names is None else [name for name in names if name in definitions.sets]
     dialect.register(store.conn)
     try:
+        if keep:
+            watch(store)
         with _snapshot(store.conn):
-            return _Run(store, definitions, as_of).evaluation(wanted)
+            run = _Run(store, definitions, as_of, wanted, reuse=reuse)
+            evaluation = run.evaluation(wanted)
+            taken = taken_now(store.conn, run.facts)
+        if keep and not run.facts.past:
+            run.keep(store, taken)
     except sqlite3.Error as error:
         raise StoreError(f"{store.path}: segments cannot be evaluated: {error}") from error
+    return evaluation
 
 
 @contextmanager
@@ -109,21 +137,47 @@ def read_facts(store: Store, definitions: Definitions, as_of_us: int) -> Facts:
 class _Run:
     """One evaluation under way."""
 
-    def __init__(self, store: Store, definitions: Definitions, as_of: datetime) -> None:
+    def __init__(self, store: Store, definitions: Definitions, as_of: datetime, wanted: list[str], *, reuse: bool) -> None:
         self.conn = store.conn
         self.definitions = definitions
         self.as_of = as_of
         self.facts = read_facts(store, definitions, to_us(as_of))
-        self.everyone, self.known = self._universe()
+        self.facts.shared = {}
+        self.named = named_leaves(self._nodes(wanted), self.facts)
+        self.kept = open_kept(self.conn, self.facts) if reuse else None
+        found, self.same = self.kept.bring_up(self.named) if self.kept is not None else ({}, frozenset[str]())
+        self.raw = {self.named[name][0]: bits for name, bits in found.items() if name in self.named}
+        self.brought_up = len(self.raw)
+        self.everyone, self.known = (
+            found[name] if name in found else self._bits(universe_query(self.facts, known=name == KNOWN))
+            for name in (EVERYONE, KNOWN)
+        )
+        self.companies = Companies(self.facts, self.everyone, self.known)
         self.leaves: dict[Leaf, tuple[BitMap, frozenset[str]] | LeafFailed] = {}
         self.sets: dict[str, BitMap] = {}
         self.failed: dict[str, str] = {}
         self.approximate: dict[str, set[str]] = {}
 
+    def keep(self, store: Store, taken: Taken) -> None:
+        """Leave the leaves for the next evaluation; where that cannot be done it will be a full one."""
+        found = {name: self.raw[leaf] for name, (leaf, _) in self.named.items() if leaf in self.raw}
+        found |= {EVERYONE: self.everyone, KNOWN: self.known}
+        with suppress(StoreError):
+            leaves.keep(store, taken, found, base=self.kept.taken if self.kept is not None else None, same=self.same)
+
+    def _nodes(self, wanted: list[str]) -> Iterator[Condition]:
+        for name in self._under(wanted):
+            yield from walk(self.definitions.sets[name].condition)
+
+    def _under(self, wanted: list[str]) -> list[str]:
+        """Return *wanted* with all that they name and `exclude`, each after what it names."""
+        exclude = self.definitions.exclude
+        return self._needed([*wanted, *([exclude] if exclude else [])])
+
     def evaluation(self, wanted: list[str]) -> Evaluation:
         """Evaluate *wanted* and all that they name, then keep out whom `exclude` keeps out."""
         exclude = self.definitions.exclude
-        for name in self._needed([*wanted, *([exclude] if exclude else [])]):
+        for name in self._under(wanted):
             self._evaluate(self.definitions.sets[name])
         out = self.sets.get(exclude, BitMap()) if exclude else BitMap()
         if exclude in self.failed:
@@ -132,14 +186,17 @@ class _Run:
         if self.facts.past:
             self._note_universe(wanted)
         told = [name for name in wanted if name not in self.failed]
+        companies = {name for name in wanted if self.definitions.sets[name].of == "company"}
         return Evaluation(
             self.as_of,
-            {n: self.sets[n] if n == exclude else self.sets[n] - out for n in told},
-            excluded={n: self.sets[n] & out for n in told if exclude and n != exclude},
+            {n: self.sets[n] if n == exclude or n in companies else self.sets[n] - out for n in told},
+            excluded={n: BitMap() if n in companies else self.sets[n] & out for n in told if exclude and n != exclude},
             failed={n: self.failed[n] for n in wanted if n in self.failed},
             approximate={n: sorted(self.approximate[n]) for n in wanted if self.approximate.get(n)},
             warnings=self._warnings(wanted),
             universe=self.known,
+            companies=self.companies.live if companies else BitMap(),
+            brought_up=self.brought_up,
         )
 
     def _needed(self, wanted: list[str]) -> list[str]:
@@ -155,12 +212,21 @@ class _Run:
     def _evaluate(self, definition: SetDefinition) -> None:
         notes: set[str] = set()
         try:
-            found = self._condition(definition.condition, notes)
+            if definition.of == "company":
+                found = self._companies(definition.condition, notes)
+            else:
+                found = self._condition(definition.condition, notes) & (self.everyone if definition.anonymous else self.known)
         except LeafFailed as error:
             self.failed[definition.name] = str(error)
             return
-        self.sets[definition.name] = found & (self.everyone if definition.anonymous else self.known)
+        self.sets[definition.name] = found
         self.approximate[definition.name] = notes
+
+    def _companies(self, condition: Condition, notes: set[str]) -> BitMap:
+        def named(name: str) -> BitMap:
+            return self._set(name, notes)
+
+        return self.companies.members(condition, named, lambda inner: self._condition(inner, notes), notes)
 
     def _condition(self, node: Condition, notes: set[str]) -> BitMap:
         match node:
@@ -174,6 +240,10 @@ class _Run:
                 return self._set(f"segment.{node.name}", notes)
             case InGroup():
                 return BitMap.union(*[self._set(f"partition.{node.partition}.{group}", notes) for group in node.groups])
+            case Users():
+                return self.companies.people(node, self._condition(node.item, notes), notes)
+            case CompanyIn():
+                return self.companies.employed(self._set(f"segment.{node.name}", notes), notes)
             case _:
                 return self._leaf(node, notes)
 
@@ -198,24 +268,16 @@ class _Run:
 
     def _asked(self, leaf: Leaf) -> tuple[BitMap, frozenset[str]]:
         self.facts.approximate = set()
+        if isinstance(leaf, FromSql):
+            return people(leaf, self.facts) & self.everyone, frozenset(self.facts.approximate)
         query = compile_leaf(leaf, self.facts)
-        bits = self._bits(query.sql.text, query.sql.params)
+        if leaf not in self.raw:
+            self.raw[leaf] = self._bits(query.sql)
+        bits = self.raw[leaf]
         return self.everyone - bits if query.complement else bits & self.everyone, frozenset(self.facts.approximate)
 
-    def _bits(self, sql: str, params: tuple[dialect.Param, ...] = ()) -> BitMap:
-        return BitMap(array("I", [row[0] for row in self.conn.execute(sql, params)]))
-
-    def _universe(self) -> tuple[BitMap, BitMap]:
-        """Return all live profiles, and those with an e-mail or a user id."""
-        live = "live = 1"
-        params: tuple[dialect.Param, ...] = ()
-        if self.facts.past:  # who is known to have been made later was not there
-            live += " AND (created_at IS NULL OR created_at <= ?)"
-            params = (self.facts.as_of_us,)
-        everyone = self._bits(f"SELECT id FROM profiles WHERE {live}", params)
-        return everyone, self._bits(
-            f"SELECT id FROM profiles WHERE {live} AND (email IS NOT NULL OR user_id IS NOT NULL)", params
-        )
+    def _bits(self, query: dialect.Sql) -> BitMap:
+        return BitMap(array("I", [row[0] for row in self.conn.execute(query.text, query.params)]))
 
     def _note_universe(self, wanted: list[str]) -> None:
         for name in wanted:

@@ -80,12 +80,28 @@ class Facts:
         self.money = money
         self.billing_of = billing_of
         self.past = past
+        self.among = False
+        """Whether only the people in `dialect.AMONG` are asked for (`core.segments.few`)."""
+        self.shared: dict[tuple[object, bool], tuple[str, frozenset[str]]] | None = None
+        """Traits computed once for all who ask (and whether of companies): table, and what is approximate; None: do not."""
+        self.of_companies = False
+        """Whether the ids asked for are companies', not people's."""
         """Whether the store has learnt anything since the run's clock."""
         self.approximate: set[str] = set()
         """What the compiled leaf could only answer from today's value."""
         self._events: dict[str, int | None] = {}
         self._spans: dict[int, tuple[int, int]] = {}
         self._changed: dict[tuple[str, str], bool] = {}
+
+    @property
+    def zone(self) -> str:
+        """The workspace's zone: whoever has none of their own is taken to live in it."""
+        return str(self.money.zone)
+
+    @property
+    def table(self) -> str:
+        """The table of those who are asked for."""
+        return "companies" if self.of_companies else "profiles"
 
     def today(self, what: str) -> None:
         """Note that *what* is answered from today's value, where that matters."""

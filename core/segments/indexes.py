@@ -1,8 +1,10 @@
 """
-Typed side columns of `events`, one for each property that the config filters by, and an index on each with its event.
+Typed side columns of `events`, one for each property that the config filters by or adds up, and indexes on them.
 
 The columns are generated and virtual: they take no room, and whoever writes events need not know of them. An index holds
-one event's rows only. Made when the definitions change, before anything is evaluated; what is no longer asked is dropped.
+one event's rows only: one for each property that must equal something, and one by person with all properties that are read
+otherwise, so that no event itself is looked at. Made when the definitions change, before anything is evaluated; what is no
+longer asked is dropped.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections.abc import Iterator
 from core.segments import dialect
 from core.segments.definitions import Definitions
 from core.segments.rests import event_sets, values_in
-from core.segments.tree import Property
+from core.segments.tree import Aggregate, Compare, Function, In, Op, Property, Type, values_of, walk
 from core.store import Store
 
 
@@ -40,23 +42,49 @@ def ensure_indexes(store: Store, definitions: Definitions) -> list[str]:
 
 
 def _asked(definitions: Definitions) -> Iterator[tuple[str, Property, str]]:
-    """Yield (event, property, column) for each filter that a side column can serve."""
+    """Yield (event, property, column) for each property that a side column can serve."""
     for definition in definitions.sets.values():
         for events in event_sets(definition.condition):
             for value in values_in(events.filter) if events.filter is not None else ():
                 if isinstance(value, Property) and (column := dialect.side_column(value.name, value.type)):
                     yield events.name, value, column
+        for value in values_in(definition.condition):
+            if isinstance(value, Aggregate) and value.of is not None:
+                read = Property(value.of, Type.ANY if value.function is Function.DISTINCT else Type.NUMBER)
+                if column := dialect.side_column(read.name, read.type):
+                    yield value.events.name, read, column
 
 
 def _columns(definitions: Definitions) -> Iterator[tuple[str, tuple[str, str]]]:
-    types = {"text": "TEXT", "number": "REAL", "boolean": "INTEGER"}
+    types = {"text": "TEXT", "number": "REAL", "boolean": "INTEGER", "any": ""}
     for _, value, column in _asked(definitions):
         yield column, (types[value.type.value], dialect.property_of(value.name, value.type).text)
 
 
 def _wanted(store: Store, definitions: Definitions) -> Iterator[tuple[str, str]]:
     ids = dict(store.conn.execute("SELECT name, id FROM event_names").fetchall())
+    equal = set(_compared(definitions))
+    covered: dict[str, None] = {}
     for event, _, column in _asked(definitions):
-        if event in ids:
+        if event not in ids:
+            continue
+        if (event, column) in equal:
             name = dialect.side_index(ids[event], column)
             yield name, f"CREATE INDEX {name} ON events ({column}, profile_id, time) WHERE name_id = {ids[event]}"
+        else:
+            covered[event] = None
+    for event in covered:
+        name = dialect.cover_index(ids[event])
+        every = ", ".join(sorted({column for of, _, column in _asked(definitions) if of == event}))
+        yield name, f"CREATE INDEX {name} ON events (profile_id, time, {every}) WHERE name_id = {ids[event]}"
+
+
+def _compared(definitions: Definitions) -> Iterator[tuple[str, str]]:
+    """Yield (event, column) where the column must equal something."""
+    for definition in definitions.sets.values():
+        for events in event_sets(definition.condition):
+            for node in walk(events.filter) if events.filter is not None else ():
+                if isinstance(node, In) or (isinstance(node, Compare) and node.ops == (Op.EQ,)):
+                    for value in values_of(node):
+                        if isinstance(value, Property) and (column := dialect.side_column(value.name, value.type)):
+                            yield events.name, column

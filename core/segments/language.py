@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from core.errors import HubError, Problem
@@ -32,8 +32,6 @@ _TOKEN = re.compile(
 )
 
 _FORMS: Final[dict[type[ast.AST], str]] = {
-    ast.BinOp: "arithmetic",
-    ast.IfExp: "`a if c else b`",
     ast.Lambda: "lambda",
     ast.JoinedStr: "an f-string",
     ast.Subscript: "an index in brackets",
@@ -50,7 +48,7 @@ _FORMS: Final[dict[type[ast.AST], str]] = {
 _ALLOWED: Final = (
     ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.Compare, ast.Eq, ast.NotEq, ast.Lt,
     ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn, ast.Call, ast.keyword, ast.Name, ast.Load, ast.Attribute, ast.Constant,
-    ast.List, ast.Tuple,
+    ast.List, ast.Tuple, ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.IfExp,
 )  # fmt: skip
 
 
@@ -78,6 +76,14 @@ class Parsed:
     root: ast.expr
     flat: bytes
     offset: int
+    spent: dict[str, int] = field(default_factory=dict, compare=False)
+    """How much of what is dear to read was read already."""
+
+    def spend(self, node: ast.AST, what: str, most: int, amount: int = 1) -> None:
+        """Count *amount* of what is dear to read; ExpressionError at *node* if the text has more than *most* of it."""
+        self.spent[what] = self.spent.get(what, 0) + amount
+        if self.spent[what] > most:
+            raise ExpressionError(f"more than {most:,} {what}", self.column(node), "split it into segments and name them")
 
     def column(self, node: ast.AST) -> int:
         """Return the column of *node* in the text as it was given."""
@@ -159,7 +165,7 @@ def _check(parsed: Parsed) -> None:
             raise ExpressionError(
                 f"nested deeper than {MAX_DEPTH}", parsed.column(node), "split it into segments and name them"
             )
-        if not isinstance(node, _ALLOWED):
+        if not isinstance(node, _ALLOWED) or (isinstance(node, ast.BinOp) and not isinstance(node.op, _ALLOWED)):
             raise ExpressionError(f"{_form(node)} is not in the language", parsed.column(node))
         if isinstance(node, ast.Constant):
             _check_constant(parsed, node)
@@ -171,6 +177,8 @@ def _form(node: ast.AST) -> str:
         return "`&` or `|` for `and` or `or`"
     if isinstance(node, ast.Is | ast.IsNot):
         return "`is`; write ==, exists(x) or missing(x):"
+    if isinstance(node, ast.BinOp):
+        return "other arithmetic than + - * /"
     return _FORMS.get(type(node), f"`{type(node).__name__.lower()}`")
 
 

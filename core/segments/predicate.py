@@ -7,8 +7,10 @@ from operator import eq, ge, gt, le, lt
 from typing import Any, Final
 
 from core.segments import dialect
+from core.segments.calendar import edge_us
 from core.segments.dialect import Sql
 from core.segments.tree import (
+    CONSTANTS,
     Ago,
     And,
     Compare,
@@ -26,12 +28,13 @@ from core.segments.tree import (
     Test,
     Value,
 )  # fmt: skip
+from core.segments.tree_events import Edge, OwnMoment, personal
 
 _SQL_OPS: Final = {Op.EQ: "=", Op.LT: "<", Op.LE: "<=", Op.GT: ">", Op.GE: ">="}
 _PYTHON_OPS: Final = {Op.EQ: eq, Op.LT: lt, Op.LE: le, Op.GT: gt, Op.GE: ge}
 
-Columns = Callable[[Value], Sql]
-"""Where the value of a row is."""
+Columns = Callable[[Value | Edge | OwnMoment], Sql]
+"""Where the value of a row is; also asked for a calendar time that hangs on whose row it is."""
 
 
 def predicate(node: Condition, columns: Columns, now_us: int) -> Sql:
@@ -51,8 +54,9 @@ def predicate(node: Condition, columns: Columns, now_us: int) -> Sql:
             return Sql(f"({text})", tuple(x for a, _, b in pairs for x in (*a.params, *b.params)))
         case In():
             value = columns(node.value)
-            options = [bound(option, now_us) for option in node.options]
-            return Sql(f"({value.text} IN {dialect.marks(options)})", (*value.params, *options))
+            options = [term(option, columns, now_us) for option in node.options]
+            text = ", ".join(option.text for option in options)
+            return Sql(f"({value.text} IN ({text}))", (*value.params, *(x for option in options for x in option.params)))
         case Exists():
             value = columns(node.value)
             return Sql(f"({value.text} IS NOT NULL)", value.params)
@@ -65,7 +69,7 @@ def predicate(node: Condition, columns: Columns, now_us: int) -> Sql:
 
 def term(node: Term, columns: Columns, now_us: int) -> Sql:
     """Return a term as SQL."""
-    if isinstance(node, Literal | Moment | Ago):
+    if isinstance(node, CONSTANTS) and not (isinstance(node, Edge | OwnMoment) and personal(node)):
         return Sql("?", (bound(node, now_us),))
     return columns(node)
 
@@ -79,6 +83,10 @@ def bound(constant: Constant, now_us: int) -> str | int | float:
             return constant.at_us
         case Ago():
             return now_us - constant.us
+        case Edge():
+            return edge_us(constant, constant.zone, now_us)
+        case OwnMoment():
+            raise AssertionError("a moment of everybody's own clock is bound person by person")
 
 
 def holds(test: Test, value: Value) -> bool:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from core.config.names import suggest
@@ -37,9 +38,10 @@ from core.segments.tree import (
 from core.segments.types import Groups, Read
 from core.segments.vocabulary import Vocabulary
 
-NOT_YET: Final = frozenset({
-    "regularly", "stopped", "restarted", "sequence", "without", "last_event", "median", "percentile", "top", "bucket",
-    "in_list", "sql", "any_user", "all_users", "no_user", "during", "this", "previous", "changed", "round", "coalesce",
+if TYPE_CHECKING:
+    from core.segments.traits import Book
+
+NOT_YET: Final[frozenset[str]] = frozenset({
 })  # fmt: skip
 
 
@@ -52,8 +54,22 @@ class Scope:
     _: KW_ONLY
     segments: frozenset[str] = frozenset()
     partitions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    of: str = "person"
+    """What the expression is about: a person, or a company."""
+    anonymous: bool = False
+    """Whether people without an e-mail or a user id may be members."""
+    company_segments: frozenset[str] = frozenset()
+    """Those of *segments* whose members are companies."""
+    folder: Path | None = None
+    """Where files are read from; nothing outside it is."""
     event: str | None = None
     """Inside `where=`: the event whose properties bare names are."""
+    personal: bool = False
+    """Whether the calendar is each person's own; *zone* is then that of people without one."""
+    first_day: int = 0
+    """The weekday that weeks begin with, Monday 0."""
+    book: Book | None = None
+    """The traits of the config, and what segments ask where a computed value names them."""
 
 
 def read(text: str, scope: Scope) -> Condition:
@@ -98,8 +114,12 @@ class Reader:
     def read(self, node: ast.expr) -> Read:
         """Read *node* as whatever it is."""
         match node:
-            case ast.Constant() | ast.UnaryOp(op=ast.USub()):
+            case ast.Constant() | ast.UnaryOp(op=ast.USub(), operand=ast.Constant()):
                 return self._literal(node)
+            case ast.BinOp() | ast.IfExp() | ast.UnaryOp(op=ast.USub()):
+                from core.segments.words.traits import computed  # it reads through this module
+
+                return computed(self, node)
             case ast.Name(id=name):
                 return self._name(node, name)
             case ast.Attribute():
@@ -157,12 +177,17 @@ class Reader:
 
     def _name(self, node: ast.expr, name: str) -> Read:
         from core.segments.words import CALLS, NAMES  # they read through this module
+        from core.segments.words.company import refuse_of_person
 
         if self.scope.event is not None:
             return Property(name)
         if name in NAMES:
+            refuse_of_person(self, node, name)
             return NAMES[name](self, node, name)
         self._refuse_not_yet(node, name)
+        if self.scope.book is not None and name in self.scope.book:
+            refuse_of_person(self, node, name)
+            return self.scope.book.trait(self, node, name)
         if name in CALLS:
             raise self.error(node, f"{name} is asked with parentheses", f"write {name}(...)")
         if name in self.scope.vocabulary.connections:
@@ -171,10 +196,11 @@ class Reader:
             raise self.error(node, f"{name} is a segment", f'write segment("{name}")')
         if name in self.scope.partitions:
             raise self.error(node, f"{name} is a partition", f'write partition("{name}") == "..."')
-        known = [*NAMES, *CALLS, *self.scope.vocabulary.connections, *self.scope.segments]
+        known = [*NAMES, *CALLS, *self.scope.vocabulary.connections, *self.scope.segments, *(self.scope.book or ())]
         raise self.error(node, f"{name} is not a known word", suggest(name, known))
 
     def _path(self, node: ast.Attribute) -> Value:
+        from core.segments.words.company import refuse_of_person
         from core.segments.words.fields import company_field, source_field
 
         steps: list[str] = []
@@ -190,6 +216,7 @@ class Reader:
         if base.id == "company":
             return company_field(self, node, ".".join(steps))
         if base.id in self.scope.vocabulary.connections:
+            refuse_of_person(self, node, ".".join([base.id, *steps]))
             return source_field(self, node, base.id, steps)
         raise self.error(
             base, f"{base.id} is not a connection", suggest(base.id, ["company", *self.scope.vocabulary.connections])
@@ -198,10 +225,12 @@ class Reader:
     def _call(self, node: ast.Call) -> Read:
         from core.segments.words import CALLS
         from core.segments.words.call import Call
+        from core.segments.words.company import refuse_of_person
 
         match node.func:
             case ast.Name(id=name):
                 if name in CALLS:
+                    refuse_of_person(self, node, name)
                     return CALLS[name](Call(self, node, name))
                 self._refuse_not_yet(node.func, name)
                 raise self.error(node.func, f"{name}(...) is not a known word", suggest(name, CALLS))
@@ -224,8 +253,10 @@ class Reader:
         case = call.flag("case")
         call.end(1)
         if how is How.MATCHES:
-            if problem := types.pattern_problem(text):
-                raise self.error(call.argument(0, "the pattern"), problem)
+            pattern = call.argument(0, "the pattern")
+            if problem := types.pattern_problem(text, case):
+                raise self.error(pattern, problem)
+            self.parsed.spend(pattern, "steps of patterns", types.MAX_STEPS, types.compiled(text, case).programsize)
         elif not text:
             raise self.error(call.argument(0, "the text to look for"), "an empty text is in every text", "write exists(...)")
         return Matches(types.settled(value, Type.TEXT), how, text, case)

@@ -10,7 +10,7 @@ from core.segments.dialect import Sql, quoted
 from core.segments.facts import Facts
 from core.store.schema import CANONICAL
 
-_FIELDS: Final = {
+FIELDS: Final = {
     "profile": (*CANONICAL[Kind.PROFILE], "user_id"),
     "company": tuple(CANONICAL[Kind.COMPANY]),
     "subscription": tuple(CANONICAL[Kind.SUBSCRIPTION]),
@@ -39,7 +39,7 @@ def historic(alias: str, of: str, name: str, facts: Facts) -> Sql:
         return Sql(column)
     facts.today(f"{of} {name} before it was first pulled")
     it = f"FROM field_history h WHERE h.of = '{of}' AND h.of_id = {alias}.id AND h.field"
-    any_field = "(" + ", ".join(f"'{field}'" for field in _FIELDS[of]) + ")"
+    any_field = "(" + ", ".join(f"'{field}'" for field in FIELDS[of]) + ")"
     whens = (
         f"WHEN NOT EXISTS (SELECT 1 {it} = ? AND h.from_at > ?) THEN {column} "
         f"WHEN EXISTS (SELECT 1 {it} IN {any_field} AND h.from_at <= ?) "

@@ -11,6 +11,10 @@ from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
 from typing import Final
 
+from core.segments.tree_events import Edge, LastEvent, OwnMoment, Sequence
+from core.segments.tree_sets import Bucket, Changed, CompanyIn, FromSql, InList, Percentile, Top, Users
+from core.segments.tree_traits import Computed, Member
+
 
 class Type(StrEnum):
     """What a value is; ANY is settled by what it is compared with."""
@@ -60,7 +64,8 @@ class Ago:
         return Type.TIME
 
 
-Constant = Literal | Moment | Ago
+Constant = Literal | Moment | Ago | Edge | OwnMoment
+CONSTANTS: Final = (Literal, Moment, Ago, Edge, OwnMoment)
 
 
 # --- events --------------------------------------------------------------------------------------------------------
@@ -71,13 +76,13 @@ class Window:
     """
     The span that events are counted in; nothing after the run's clock is ever seen.
 
-    Rolling bounds are (after, upto]; calendar ones are [since, until).
+    Rolling bounds are (after, upto]; calendar ones are [since, until), `during` being two edges.
     """
 
     after: Ago | None = None
     upto: Ago | None = None
-    since: Moment | None = None
-    until: Moment | None = None
+    since: Moment | Edge | OwnMoment | None = None
+    until: Moment | Edge | OwnMoment | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +147,14 @@ class Function(StrEnum):
     AVG = "avg"
     MIN = "min"
     MAX = "max"
+    MEDIAN = "median"
     FIRST_TIME = "first_time"
+    LAST_TIME = "last_time"
+    PERIODS = "periods"
+    """In how many of the last periods of one length there is such an event: what `regularly` compares."""
 
 
-ZERO_WHEN_NONE: Final = frozenset({Function.COUNT, Function.DAYS_ACTIVE, Function.DISTINCT, Function.SUM})
+ZERO_WHEN_NONE: Final = frozenset({Function.COUNT, Function.DAYS_ACTIVE, Function.DISTINCT, Function.SUM, Function.PERIODS})
 """Of people without such events these are 0; the others are missing."""
 
 
@@ -160,10 +169,12 @@ class Aggregate:
     """The property that is looked at."""
     zone: str | None = None
     """For days_active: whose calendar."""
+    every_us: int | None = None
+    """For periods: how long each is, the first ending now. The window is all of them."""
 
     @property
     def type(self) -> Type:
-        return Type.TIME if self.function is Function.FIRST_TIME else Type.NUMBER
+        return Type.TIME if self.function in (Function.FIRST_TIME, Function.LAST_TIME) else Type.NUMBER
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +206,9 @@ class Answer:
     type: Type = Type.ANY
 
 
-Value = ProfileField | CompanyField | SourceField | Aggregate | Billing | Score | Answer | Property
+Value = (
+    ProfileField | CompanyField | SourceField | Aggregate | Billing | Score | Answer | Property | Percentile | Bucket | Computed
+)
 Term = Value | Constant
 
 
@@ -301,9 +314,9 @@ class Not:
 
 Test = Compare | In | Exists | Matches
 """A condition on values."""
-Leaf = Test | Did | Answered
+Leaf = Test | Did | LastEvent | Sequence | Answered | Top | InList | Changed | FromSql | Member
 """What compiles to one query."""
-Condition = Leaf | InSegment | InGroup | And | Or | Not
+Condition = Leaf | InSegment | InGroup | And | Or | Not | Users | CompanyIn
 
 
 def children(node: Condition) -> tuple[Condition, ...]:
@@ -311,7 +324,7 @@ def children(node: Condition) -> tuple[Condition, ...]:
     match node:
         case And() | Or():
             return node.items
-        case Not():
+        case Not() | Users():
             return (node.item,)
         case _:
             return ()
@@ -330,9 +343,9 @@ def values_of(node: Condition) -> tuple[Value, ...]:
     """Return the values that a test looks at, each once, in order."""
     match node:
         case Compare():
-            found = [term for term in node.terms if not isinstance(term, Literal | Moment | Ago)]
+            found = [term for term in node.terms if not isinstance(term, CONSTANTS)]
             return tuple(dict.fromkeys(found))
-        case In() | Exists() | Matches():
+        case In() | Exists() | Matches() | Top() | Changed():
             return (node.value,)
         case _:
             return ()

@@ -13,16 +13,15 @@ from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from core.segments.language import ExpressionError
+from core.segments.tree import CONSTANTS as CONSTANTS
 from core.segments.tree import (
     Aggregate,
-    Ago,
     Answer,
     Billing,
     CompanyField,
     Condition,
     Constant,
     Literal,
-    Moment,
     ProfileField,
     Property,
     Score,
@@ -31,10 +30,17 @@ from core.segments.tree import (
     Type,
     Value,
 )  # fmt: skip
+from core.segments.tree_sets import Bucket, Percentile
+from core.segments.tree_traits import COMPUTED
 
-VALUES: Final = (ProfileField, CompanyField, SourceField, Aggregate, Billing, Score, Answer, Property)
-CONSTANTS: Final = (Literal, Moment, Ago)
+VALUES: Final = (
+    ProfileField, CompanyField, SourceField, Aggregate, Billing, Score, Answer, Property, Percentile, Bucket, *COMPUTED,
+)  # fmt: skip
 MAX_PATTERN: Final = 1_000
+MAX_CLASSES: Final = 20
+"""Of `\\p{...}` in a pattern: each is hundreds of ranges."""
+MAX_STEPS: Final = 25_000
+"""What the patterns of one expression may come to, compiled."""
 _TEXTS: Final = frozenset({Type.TEXT, Type.COUNTRY, Type.LANGUAGE})
 
 
@@ -67,13 +73,13 @@ class CallLike(Protocol):
 
 def as_value(term: Term) -> Value:
     """Narrow a term that is known to be a value."""
-    assert not isinstance(term, Literal | Moment | Ago)  # a mistake of ours, never of the text
+    assert not isinstance(term, CONSTANTS)  # a mistake of ours, never of the text
     return term
 
 
 def as_constant(term: Term) -> Constant:
     """Narrow a term that is known to be a constant."""
-    assert isinstance(term, Literal | Moment | Ago)  # a mistake of ours, never of the text
+    assert isinstance(term, CONSTANTS)  # a mistake of ours, never of the text
     return term
 
 
@@ -86,7 +92,7 @@ def settled(value: Value, type_: Type) -> Value:
 
 def agree(reader: Points, nodes: Sequence[ast.expr], terms: Sequence[Term], *, ordered: bool) -> tuple[tuple[Term, ...], Type]:
     """Return *terms* with one type settled for all, or fail at the one that does not fit."""
-    if all(isinstance(term, Literal | Moment | Ago) for term in terms):
+    if all(isinstance(term, CONSTANTS) for term in terms):
         raise reader.error(nodes[0], "says nothing about anybody", "compare with a field")
     goal = _goal(terms, ordered)
     if ordered and goal in _TEXTS | {Type.BOOLEAN}:
@@ -102,8 +108,8 @@ def agree(reader: Points, nodes: Sequence[ast.expr], terms: Sequence[Term], *, o
 
 def _goal(terms: Sequence[Term], ordered: bool) -> Type:
     """Settle the common type: that of a value if one has one, else that of a constant."""
-    values = [t.type for t in terms if not isinstance(t, Literal | Moment | Ago)]
-    constants = [t.type for t in terms if isinstance(t, Literal | Moment | Ago)]
+    values = [t.type for t in terms if not isinstance(t, CONSTANTS)]
+    constants = [t.type for t in terms if isinstance(t, CONSTANTS)]
     if Type.TIME in constants and Type.TEXT in values:
         texts = [t for t in terms if isinstance(t, SourceField) and t.type is Type.TEXT]
         if texts and set(values) <= {Type.TEXT, Type.TIME, Type.ANY} and len(texts) == values.count(Type.TEXT):
@@ -155,6 +161,7 @@ def compiled(pattern: str, case: bool) -> Any:
     options = re2.Options()
     options.case_sensitive = case
     options.log_errors = False
+    options.max_mem = 2**20  # what is larger is refused sooner
     try:
         return re2.compile(pattern, options)
     except re2.error as error:
@@ -162,14 +169,16 @@ def compiled(pattern: str, case: bool) -> Any:
         raise ValueError(said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)) from error
 
 
-def pattern_problem(pattern: str) -> str | None:
+def pattern_problem(pattern: str, case: bool) -> str | None:
     """Return why *pattern* is too long or no regular expression of the engine, or None."""
     if not pattern:
         return "an empty pattern is in every text"
     if len(pattern) > MAX_PATTERN:
         return f"a pattern longer than {MAX_PATTERN} characters"
+    if pattern.lower().count("\\p") > MAX_CLASSES:
+        return f"a pattern with more than {MAX_CLASSES} classes such as \\p{{L}}"
     try:
-        compiled(pattern, True)
+        compiled(pattern, case)
     except ValueError as error:
         return f"not a pattern: {error}"
     return None

@@ -40,11 +40,16 @@ BILLING_WORDS: Final = {
     "mrr": Type.NUMBER,
     "arr": Type.NUMBER,
     "ltv": Type.NUMBER,
+    "payments": Type.NUMBER,
+    "first_paid_at": Type.TIME,
+    "last_paid_at": Type.TIME,
     "trial_ends_at": Type.TIME,
     "canceled_at": Type.TIME,
     "past_due": Type.BOOLEAN,
     "seats": Type.NUMBER,
 }
+PAYMENT_WORDS: Final = frozenset({"ltv", "payments", "first_paid_at", "last_paid_at"})
+"""Billing words that are made of payments; the others are of subscriptions."""
 SCORE_WORDS: Final = ("nps", "csat")
 _COMPANY_KINDS: Final = {"company_domain", "company_id", "company_name"}
 

@@ -18,7 +18,8 @@ MAX_USER_IDS: Final = 2
 _LATER: Final = 1 << 60
 """An identifier's claim to an old id comes after every subject's."""
 _LINK: Final = """INSERT INTO r_link
-            SELECT i.is_company, i.id, s.id, CASE s.trust WHEN 'key' THEN 1 + (s.live = 1 AND a.stream_id IS NOT NULL) ELSE 0 END
+            SELECT i.is_company, i.id, s.id,
+                CASE s.trust WHEN 'key' THEN 1 + (s.live = 1 AND a.stream_id IS NOT NULL) ELSE 0 END
             FROM"""
 """All that dirty subjects name, read once. *standing*: 0 a claim, 1 a key that joins nobody now, 2 one that does."""
 _OF_SUBJECT: Final = """

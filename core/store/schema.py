@@ -441,6 +441,54 @@ def m011_fresh_identifiers(db: Database) -> None:
     )
 
 
+@migrations()
+def m012_kept_leaves(db: Database) -> None:
+    """The leaves of the last evaluation, and what has changed since (core/store/changes.py, decision 0012)."""
+    _statements(
+        db,
+        """
+        CREATE TABLE kept_state (            -- one row: when the leaves were taken
+            one INTEGER PRIMARY KEY CHECK (one = 1),
+            watching INTEGER NOT NULL DEFAULT 0,     -- whether changes are noted: once somebody keeps leaves
+            epoch INTEGER NOT NULL DEFAULT 0,        -- counts how often the log was begun anew
+            as_of INTEGER,                   -- the clock of the leaves; NULL: none are kept
+            seq INTEGER NOT NULL DEFAULT 0,  -- the last of `changes` that is in them
+            mark INTEGER NOT NULL DEFAULT 0, -- the last event that is in them
+            facts TEXT NOT NULL DEFAULT ''   -- hash of what all of them rest on
+        );
+        INSERT INTO kept_state (one) VALUES (1);
+        CREATE TABLE kept_leaves (name TEXT PRIMARY KEY, bits BLOB NOT NULL);
+        CREATE TABLE changes (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT, what TEXT NOT NULL,       -- person, moved, company, event
+            id INTEGER,                      -- of the profile or company
+            name_id INTEGER,                 -- of an event that is gone or other than it was
+            mark INTEGER                     -- the last event there was when that one went: ids above may be another's now
+        );
+        CREATE TRIGGER changes_event_gone AFTER DELETE ON events WHEN (SELECT watching FROM kept_state) BEGIN
+            INSERT INTO changes (what, id, name_id, mark)
+                VALUES ('event', OLD.profile_id, OLD.name_id, (SELECT coalesce(max(id), 0) FROM events)); END;
+        CREATE TRIGGER changes_event AFTER UPDATE OF name_id, time, properties ON events
+            WHEN (SELECT watching FROM kept_state) BEGIN
+            INSERT INTO changes (what, id, name_id) SELECT 'event', OLD.profile_id, OLD.name_id WHERE OLD.profile_id IS NOT NULL;
+            INSERT INTO changes (what, id, name_id) SELECT 'event', NEW.profile_id, NEW.name_id WHERE NEW.profile_id IS NOT NULL; END;
+        CREATE TRIGGER changes_subject AFTER UPDATE OF profile_id, company_id ON subjects
+            WHEN (OLD.profile_id IS NOT NEW.profile_id OR OLD.company_id IS NOT NEW.company_id)
+            AND (SELECT watching FROM kept_state) BEGIN
+            INSERT INTO changes (what, id) SELECT 'moved', OLD.profile_id WHERE OLD.profile_id IS NOT NULL;
+            INSERT INTO changes (what, id) SELECT 'moved', NEW.profile_id WHERE NEW.profile_id IS NOT NULL;
+            INSERT INTO changes (what, id) SELECT 'company', OLD.company_id WHERE OLD.company_id IS NOT NULL;
+            INSERT INTO changes (what, id) SELECT 'company', NEW.company_id WHERE NEW.company_id IS NOT NULL; END;
+        CREATE TRIGGER changes_profile AFTER UPDATE OF company_id ON profiles
+            WHEN OLD.company_id IS NOT NEW.company_id AND (SELECT watching FROM kept_state) BEGIN
+            INSERT INTO changes (what, id) SELECT 'company', OLD.company_id WHERE OLD.company_id IS NOT NULL;
+            INSERT INTO changes (what, id) SELECT 'company', NEW.company_id WHERE NEW.company_id IS NOT NULL; END;
+        CREATE TRIGGER changes_profile_gone AFTER DELETE ON profiles WHEN (SELECT watching FROM kept_state) BEGIN
+            INSERT INTO changes (what, id) VALUES ('moved', OLD.id);
+            INSERT INTO changes (what, id) SELECT 'company', OLD.company_id WHERE OLD.company_id IS NOT NULL; END;
+    """,
+    )
+
+
 def known_migrations() -> frozenset[str]:
     """Return the names of all migrations that this version has."""
     return frozenset(name for name in globals() if name[:1] == "m" and name[1:4].isdigit())

@@ -168,7 +168,14 @@ def test_segments_in_json(type_: Type) -> None:
             {"name": "nordic", "title": "Nordic people", "of": 4, "size": 3, "entered": 3, "left": 0, "approximate": []},
             {"name": "pricing", "title": "Pricing", "of": 4, "size": 1, "entered": 1, "left": 0, "approximate": []},
         ],
-        "partitions": [{"name": "region", "groups": [{"name": "nordic", "size": 3}, {"name": "elsewhere", "size": 1}]}],
+        "partitions": [
+            {
+                "name": "region",
+                "groups": [{"name": "nordic", "size": 3}, {"name": "elsewhere", "size": 1}],
+                "of": 4,
+                "covered": 4,
+            }
+        ],
         "failed": {},
         "warnings": {},
     } == found

@@ -11,7 +11,7 @@ import core.hub
 from core.errors import StoreError
 
 READS_CONFIG = (
-    "check", "pull", "fields", "person x", "segments", "plan", "sync", "run", "status", "runs", "dead-letters",
+    "check", "pull", "fields", "person x", "segments", "explain x y", "plan", "sync", "run", "status", "runs", "dead-letters",
     "approve regions", "pause --all", "resume --all", "retire", "rebind exports --yes",
 )  # fmt: skip
 

@@ -33,6 +33,8 @@ Commands:
   fields        Show what segments can speak of.
   person        Show all that is known of one person.
   segments      Show how big segments are, what changed and who is in.
+  explain       Show why a person is in a segment, or is not.
+  recipes       List segments and partitions that fit most, or add one.
   plan          Show exactly what sync would do, and send nothing.
   sync          Pull what is stale and push what differs; once, then exit.
   run           Run every schedule in the config until told to stop.

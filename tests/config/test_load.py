@@ -274,6 +274,21 @@ WRONG = {
         "hot is a segment",
         "",
     ),
+    "companies' own clock": (
+        "[segments.firms]\nwhere = 'paying'\nof = 'company'\ntz = 'person'\n",
+        4,
+        "segments.firms.tz",
+        "companies have no clock of their own",
+        "",
+    ),
+    "companies to people": (
+        "[segments.firms]\nwhere = 'paying'\nof = 'company'\n"
+        "[[syncs]]\nsegment = 'firms'\nto = 'crm'\naudience = { tag = 'x' }\n",
+        5,
+        "syncs.1.segment",
+        "firms is a segment of companies, and a tag at crm holds people",
+        'segment("firms") is true of whose company is in it',
+    ),
     "mode": (
         "[[syncs]]\nsegment = 'hot'\nto = 'crm'\naudience = { tag = 'x' }\nmode = 'replace'\n",
         5,
@@ -377,6 +392,7 @@ WORKSPACE = {
     "zone": ("timezone = 'Stockholm'", "workspace.timezone", "no time zone", "Europe/Stockholm"),
     "currency": ("currency = 'EURO'", "workspace.currency", "'EURO' is no currency", "ISO 4217"),
     "exclude": ("exclude = 'staf'\n[segments.staff]\nwhere = 'x'", "workspace.exclude", "no segment 'staf'", "mean staff?"),
+    "week": ("week_start = 'lördag'", "workspace.week_start", "must be 'monday'", ""),
     "billing": ("billing_of = 'household'", "workspace.billing_of", "must be 'company' or 'person'", ""),
     "priority": ("priority = ['crm', 'biling']", "workspace.priority.1", "no category and no connection", "mean billing?"),
     "rate": ("rates = { '2026-01-01' = { USD = -1 } }", "workspace.rates", "USD: what one USD is worth", ""),
@@ -468,6 +484,7 @@ timezone = "Europe/Stockholm"
 currency = "sek"
 exclude = "staff"
 billing_of = "person"
+week_start = "sunday"
 priority = ["own", "billing"]
 stale_after = "12h"
 [workspace.rates."2026-01-01"]
@@ -487,6 +504,7 @@ anonymous = true
 tz = "Europe/Oslo"
 [partitions.life]
 title = "Life"
+tz = "person"
 groups = { "At risk" = "a", active = "b" }
 else = "other"
 [[syncs]]
@@ -521,6 +539,7 @@ audience = { tag = "Is {group}" }
         config.segments["staff"].anonymous,
         config.segments["staff"].timezone,
     )
+    assert ("sunday", "person") == (space.week_start, config.partitions["life"].timezone)
     assert (["At risk", "active"], "other") == (list(config.partitions["life"].groups), config.partitions["life"].otherwise)
     assert ("list", "Staff", {"campaign": 7}, "add_only") == (sync.audience_kind, sync.audience_name, sync.params, sync.mode)
     assert (True, True, Cron("0 6 * * 1-5"), False) == (sync.create_missing, sync.require_consent, sync.schedule, sync.enabled)

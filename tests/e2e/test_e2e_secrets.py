@@ -175,7 +175,7 @@ def test_a_fault_of_our_own_shows_no_values(house: Callable[..., House], monkeyp
     def broken(*_: object, **__: object) -> None:
         raise ValueError(f"bad value {CRM_TOKEN} of person3@example.com")
 
-    monkeypatch.setattr("core.run.evaluate", broken)
+    monkeypatch.setattr("core.evaluated.evaluate", broken)
     for flags in ((), ("-vv",), ("--json",), ("-vv", "--json")):
         assert "unexpected ValueError" in h.run(*flags, "sync", "--no-pull", code=1).err
 

@@ -15,11 +15,15 @@ from itertools import product
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import reference_events as slow
+import reference_sets
+import reference_traits
 from smallworld import RATES, ZONE, World
 
 from core.clock import from_us, to_us
 from core.segments import tree as t
 from core.segments.definitions import Definitions
+from core.segments.tree_events import PERSON, Edge, LastEvent, OwnMoment, Sequence
 
 MONEY_DIGITS = 2  # of EUR, SEK and USD alike
 
@@ -33,10 +37,22 @@ class Reference:
         self.now = to_us(as_of)
         self.past = past
 
+    companies = False
+    """Whether those asked about are companies."""
+
+    def everybody(self) -> list[dict[str, Any]]:
+        return self.world.profiles
+
+    def of_people(self) -> Reference:
+        return self
+
     # --- sets ------------------------------------------------------------------------------------------------------
 
     def members(self, name: str) -> set[int]:
         """Return who is in a set, `exclude` kept out."""
+        if self.definitions.sets[name].of == "company":
+            of = OfCompanies(self.world, self.definitions, from_us(self.now), past=self.past)
+            return {c["id"] for c in of.everybody() if of.is_in(c, name)}
         found = {p["id"] for p in self.world.profiles if self.is_in(p, name)}
         exclude = self.definitions.exclude
         return found if exclude in (None, name) else found - {p["id"] for p in self.world.profiles if self.is_in(p, exclude)}
@@ -63,26 +79,36 @@ class Reference:
                 return any(self.is_in(person, f"partition.{node.partition}.{group}") for group in node.groups)
             case t.Did():
                 return bool(self.events(node.events, person))
+            case LastEvent():
+                return slow.last_passes(
+                    node, lambda e: self.events(e, person), lambda test, props: self.passes(test, props, person)
+                )
+            case Sequence():
+                return slow.in_sequence(node, lambda e: self.events(e, person), self.now)
+            case _ if isinstance(node, reference_sets.CONDITIONS):
+                return reference_sets.holds(self, node, person)
+            case _ if isinstance(node, reference_traits.CONDITIONS):
+                return reference_traits.holds(self, node, person)
             case t.Answered():
                 return any(
-                    a["survey"] == node.survey and self.within(node.window, a.get("answered_at") or 0)
+                    a["survey"] == node.survey and self.within(node.window, a.get("answered_at") or 0, person)
                     for a in self.answers(person)
                 )
             case _:
-                return self.test(node, lambda value: self.values(value, person))
+                return self.test(node, lambda value: self.values(value, person), person)
 
-    def test(self, node: Any, values: Any) -> bool:
+    def test(self, node: Any, values: Any, person: dict[str, Any]) -> bool:
         """Return whether some of the values (of each value looked at, one) pass; a missing one passes nothing."""
         looked_at = t.values_of(node)
         for chosen in product(*[[v for v in values(value) if v is not None] for value in looked_at]):
             at = dict(zip(looked_at, chosen, strict=True))
             match node:
                 case t.Compare():
-                    terms = [at[term] if term in at else self.constant(term) for term in node.terms]
+                    terms = [at[term] if term in at else self.constant(term, person) for term in node.terms]
                     if all(_compare(a, op, b) for a, op, b in zip(terms, node.ops, terms[1:], strict=False)):
                         return True
                 case t.In():
-                    if any(_compare(at[node.value], t.Op.EQ, self.constant(option)) for option in node.options):
+                    if any(_compare(at[node.value], t.Op.EQ, self.constant(option, person)) for option in node.options):
                         return True
                 case t.Exists():
                     return True
@@ -91,14 +117,21 @@ class Reference:
                         return True
         return False
 
-    def constant(self, node: Any) -> Any:
+    def constant(self, node: Any, person: dict[str, Any]) -> Any:
         match node:
+            case Edge():
+                return slow.edge(node, self.zone(person) if node.zone == PERSON else node.zone, self.now)
+            case OwnMoment():
+                return slow.moment(datetime.fromisoformat(node.local), self.zone(person))
             case t.Moment():
                 return node.at_us
             case t.Ago():
                 return self.now - node.us
             case _:
                 return node.value
+
+    def zone(self, person: dict[str, Any]) -> str:
+        return slow.zone_of(self.then("profile", person, "timezone"), str(self.definitions.config.workspace.timezone))
 
     # --- values of a person ------------------------------------------------------------------------------------------
 
@@ -117,6 +150,10 @@ class Reference:
                 return [self.billing(node.word, person)]
             case t.Score():
                 return [self.score(node.word, person)]
+            case _ if isinstance(node, reference_sets.VALUES):
+                return [reference_sets.value(self, node, person)]
+            case _ if isinstance(node, reference_traits.VALUES):
+                return [reference_traits.value(self, node, person)]
             case _:
                 return list(self.answer(node, person))
 
@@ -154,29 +191,29 @@ class Reference:
             if e["profile_id"] == person["id"]
             and e["name"] == node.name
             and (node.source is None or e["stream"].startswith(node.source + "."))
-            and self.within(node.window, e["time"])
-            and (node.filter is None or self.passes(node.filter, e["properties"]))
+            and self.within(node.window, e["time"], person)
+            and (node.filter is None or self.passes(node.filter, e["properties"], person))
         ]
 
-    def within(self, window: t.Window, at: int) -> bool:
+    def within(self, window: t.Window, at: int, person: dict[str, Any]) -> bool:
         return (
             at <= self.now
             and (window.after is None or at > self.now - window.after.us)
             and (window.upto is None or at <= self.now - window.upto.us)
-            and (window.since is None or at >= window.since.at_us)
-            and (window.until is None or at < window.until.at_us)
+            and (window.since is None or at >= self.constant(window.since, person))
+            and (window.until is None or at < self.constant(window.until, person))
         )
 
-    def passes(self, node: Any, properties: dict[str, Any]) -> bool:
+    def passes(self, node: Any, properties: dict[str, Any], person: dict[str, Any]) -> bool:
         match node:
             case t.And():
-                return all(self.passes(item, properties) for item in node.items)
+                return all(self.passes(item, properties, person) for item in node.items)
             case t.Or():
-                return any(self.passes(item, properties) for item in node.items)
+                return any(self.passes(item, properties, person) for item in node.items)
             case t.Not():
-                return not self.passes(node.item, properties)
+                return not self.passes(node.item, properties, person)
             case _:
-                return self.test(node, lambda p: [_property(properties, p)])
+                return self.test(node, lambda p: [_property(properties, p)], person)
 
     def aggregate(self, node: t.Aggregate, person: dict[str, Any]) -> Any:
         events = self.events(node.events, person)
@@ -187,7 +224,14 @@ class Reference:
             case t.Function.COUNT:
                 return len(events)
             case t.Function.DAYS_ACTIVE:
-                return len({from_us(at).astimezone(ZoneInfo(node.zone or "UTC")).date() for at in times})
+                zone = self.zone(person) if node.zone == PERSON else node.zone
+                return len({from_us(at).astimezone(ZoneInfo(zone or "UTC")).date() for at in times})
+            case t.Function.PERIODS:
+                return slow.periods(times, node.every_us or 0, self.now)
+            case t.Function.MEDIAN:
+                return slow.median(numbers)
+            case t.Function.LAST_TIME:
+                return max(times, default=None)
             case t.Function.DISTINCT:
                 return len({v for v in all_ if v is not None})
             case t.Function.SUM:
@@ -213,7 +257,7 @@ class Reference:
         return [row for row in rows if row.get("profile_id") == person["id"]]
 
     def billing(self, word: str, person: dict[str, Any]) -> Any:
-        if word == "ltv":
+        if word in ("ltv", "payments", "first_paid_at", "last_paid_at"):
             paid = [
                 p
                 for p in self.owned(self.world.payments, person)
@@ -221,6 +265,10 @@ class Reference:
                 and p["paid_at"] <= self.now
                 and p.get("status") not in ("failed", "void", "open")
             ]
+            if word != "ltv":
+                days = [p["paid_at"] for p in paid]
+                of = {"payments": len, "first_paid_at": min, "last_paid_at": max}[word]
+                return of(days) if paid else None
             worth = [_worth(p["amount"] - (p.get("refunded") or 0), p.get("currency"), p["paid_at"]) for p in paid]
             return None if not paid or None in worth else sum(worth) / 100  # type: ignore[arg-type]
         names = (
@@ -296,6 +344,30 @@ class Reference:
                 case _:
                     yield a.get("text")
                     yield from json.loads(a["choice"]) if a.get("choice") is not None else ()
+
+
+class OfCompanies(Reference):
+    """The same, asked about companies."""
+
+    companies = True
+
+    def everybody(self) -> list[dict[str, Any]]:
+        return self.world.companies
+
+    def of_people(self) -> Reference:
+        return Reference(self.world, self.definitions, from_us(self.now), past=self.past)
+
+    def is_in(self, person: dict[str, Any], name: str) -> bool:
+        made_later = self.past and (person.get("created_at") or 0) > self.now
+        return bool(person.get("live", 1)) and not made_later and self.holds(self.definitions.sets[name].condition, person)
+
+    def company(self, person: dict[str, Any]) -> dict[str, Any]:
+        return person
+
+    def owned(self, rows: list[dict[str, Any]], person: dict[str, Any]) -> list[dict[str, Any]]:
+        rows = [{"id": n} | row for n, row in enumerate(rows, 1)]
+        rows = [row for row in rows if row.get("deleted_at") is None or row["deleted_at"] > self.now]
+        return [row for row in rows if row.get("company_id") == person["id"]]
 
 
 def _compare(a: Any, op: t.Op, b: Any) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from core.clock import to_us
-from core.config.model import Config, Partition, Place, Segment, Workspace
+from core.config.model import Config, Partition, Place, Segment, Trait, Workspace
 from core.contract import Category, Kind
 from core.segments.definitions import Definitions, define
 from core.segments.vocabulary import Column, Seen, StreamWords, Vocabulary
@@ -79,7 +79,7 @@ class World:
         """Make the store hold this and nothing else."""
         with store.atomic() as conn:
             tables = ("profiles", "companies", "subscriptions", "payments", "answers", "events", "event_names", "event_sources",
-                      "field_history", "connections", "streams", "catalogue")  # fmt: skip
+                      "field_history", "connections", "streams", "catalogue", "identifiers", "profile_aliases")  # fmt: skip
             for table in tables:
                 conn.execute(f"DELETE FROM {table}")
             conn.execute("DROP TABLE IF EXISTS crm__contacts")
@@ -158,17 +158,22 @@ def vocabulary(**changes: Any) -> Vocabulary:
 
 def make_config(segments: Mapping[str, str | Segment], **options: Any) -> Config:
     """Return a config with these segments; *options*: partitions, and keys of the workspace."""
-    partitions = options.pop("partitions", {})
+    partitions, traits = options.pop("partitions", {}), options.pop("traits", {})
     place = Place("tagalong.toml", 7, "segments")
+    folder: Path = options.pop("folder", Path().absolute())
     workspace = {"timezone": ZONE, "currency": "EUR", "rates": RATES} | options
     return Config(
-        Path("tagalong.toml").absolute(),
+        folder / "tagalong.toml",
         Workspace(Path("tagalong.db").absolute(), **workspace),
         segments={
             n: s if isinstance(s, Segment) else Segment(n, s, place=Place("tagalong.toml", 7, f"segments.{n}"))
             for n, s in segments.items()
         },
         partitions={n: p if isinstance(p, Partition) else Partition(n, p, place=place) for n, p in partitions.items()},
+        traits={
+            n: t if isinstance(t, Trait) else Trait(n, t, place=Place("tagalong.toml", 9, f"traits.{n}"))
+            for n, t in traits.items()
+        },
     )
 
 

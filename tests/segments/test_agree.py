@@ -7,14 +7,17 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from random_sets import FILES, company_texts, quantified, set_atoms
+from random_traits import trait_atoms, traits_of
 from reference import Reference
 from smallworld import AS_OF, World, ago, definitions
 
-from core.config.model import Partition, Place, Segment
+from core.config.model import Partition, Place, Segment, Trait
 from core.segments.evaluate import evaluate
 from core.segments.indexes import ensure_indexes
 from core.store import Store
@@ -28,6 +31,7 @@ EVENTS = st.sampled_from(("Page Viewed", "Signed Up", "Order", "Never Sent"))
 TIMES = st.integers(0, 70 * 24).map(lambda hours: ago(hours=hours)) | st.sampled_from(
     (ago(days=30), ago(days=7), ago(), ago(days=-1), ago(days=1), ago(hours=34), ago(hours=35), ago(hours=36))
 )
+UNITS = st.sampled_from(("day", "week", "month", "quarter", "year"))
 MAYBE_TIME = st.none() | TIMES
 
 
@@ -35,6 +39,8 @@ MAYBE_TIME = st.none() | TIMES
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """One store for all examples: each writes its world over the last."""
     path: Path = tmp_path_factory.mktemp("agree") / "tagalong.db"
+    for name, text in FILES.items():
+        (path.parent / name).write_text(text)
     with Store(path) as store:
         store.conn.execute("PRAGMA synchronous = OFF")
         yield store
@@ -62,6 +68,7 @@ def worlds(draw: st.DrawFn) -> World:
             language=draw(st.sampled_from(("sv", "en", None))),
             lifecycle_stage=draw(st.none() | TEXTS),
             created_at=draw(MAYBE_TIME),
+            timezone=draw(st.sampled_from((None, "Asia/Tokyo", "America/New_York", "Africa/Cairo", "nowhere"))),
         )
     people = st.integers(1, len(world.profiles))
     owner = st.fixed_dictionaries(
@@ -144,8 +151,10 @@ def worlds(draw: st.DrawFn) -> World:
         | st.sampled_from(("2026-03-29T10:00:00+02:00",)),
         max_size=4,
     )
+    busy = st.just(1) | people  # some have few events, one has many
+    recent = TIMES | st.integers(0, 12 * 24).map(lambda hours: ago(hours=hours))
     for profile_id, name, at, stream, values in draw(
-        st.lists(st.tuples(people, EVENTS, TIMES, st.sampled_from(("web.events", "app.events")), properties), max_size=14)
+        st.lists(st.tuples(busy, EVENTS, recent, st.sampled_from(("web.events", "app.events")), properties), max_size=24)
     ):
         if name != "Never Sent":
             world.event(profile_id, name, at, stream, **values)
@@ -156,6 +165,7 @@ def history(world: World) -> st.SearchStrategy[list[tuple[str, int, str, Any, in
     """Return random changes of canonical fields; the newest one is what the row says."""
     fields = (
         ("profile", "country", st.sampled_from(("SE", "NO", None))),
+        ("profile", "timezone", st.sampled_from(("Asia/Tokyo", "Africa/Cairo", None))),
         ("profile", "lifecycle_stage", st.none() | TEXTS),
         ("company", "employees", st.none() | st.integers(0, 12)),
         ("subscription", "status", st.sampled_from(("active", "canceled"))),
@@ -185,6 +195,9 @@ def _windows(draw: st.DrawFn, *, sources: bool = True) -> str:
                 ', since="2026-03-01"',
                 ', until=date("2026-03-29")',
                 f', between_ago=("{b + 1}d", "{a}d")',
+                f', during=this("{draw(UNITS)}")',
+                f', during=previous("{draw(UNITS)}")',
+                f', during=previous("month"), last="{b}d"',
             )
         )
     )
@@ -217,6 +230,18 @@ def _filters(draw: st.DrawFn) -> str:
     )
 
 
+def _sequences(draw: st.DrawFn) -> str:
+    """Return a sequence of two to five steps, some of them absent, some with a filter of their own."""
+    steps = [f'"{draw(EVENTS)}"']
+    for _ in range(draw(st.integers(1, 4))):
+        event = f'"{draw(EVENTS)}"{draw(st.sampled_from(("", "", ", ms=5", ", where=exists(path)")))}'
+        steps.append(draw(st.sampled_from((f"did({event})", f"did({event})", f"without({event})"))))
+    within = draw(st.sampled_from(("", ', within="1d"', ', within="7d"', ', within="30d"', ', within="60d"')))
+    plain = draw(st.booleans())  # with filters on all of it few are ever true
+    extra = draw(st.sampled_from(("", "", ', start="last"', ', same="path"', ', same="ms", start="last"', ", same=trial")))
+    return f"sequence({', '.join(steps)}{within}{extra}{'' if plain else _filters(draw) + _windows(draw)})"
+
+
 @st.composite
 def atoms(draw: st.DrawFn) -> str:
     n, m, days, order, equal, text, event = (draw(s) for s in (NUMBERS, NUMBERS, DAYS, ORDERS, EQUALS, TEXTS, EVENTS))
@@ -246,6 +271,7 @@ def atoms(draw: st.DrawFn) -> str:
                 f"min({of})",
                 f"max({of})",
                 f"distinct({of})",
+                f"median({of})",
                 'answer("Onboarding", "size")',
                 "crm.tags",
             )
@@ -261,6 +287,15 @@ def atoms(draw: st.DrawFn) -> str:
             (
                 f"did({events})",
                 f"did({events})",
+                f"last_event({events})",
+                f"last_event({events})",
+                _sequences(draw),
+                _sequences(draw),
+                f'regularly("{event}", {days % 3 + 1}, of={days % 3 + 2}, every="{days}d"{_filters(draw)}{_windows(draw)})',
+                f'stopped("{event}", "{days}d"{_filters(draw)}{_windows(draw)})',
+                f'restarted("{event}", "{days}d"{_filters(draw)}{_windows(draw)})',
+                f'during({times}, this("{draw(UNITS)}"))',
+                f'during({times}, previous("{draw(UNITS)}"))',
                 f"{numbers} {order} {n}",
                 f"{numbers} {order} {n}",
                 f"{n} < {numbers} <= {m}",
@@ -316,10 +351,11 @@ def _joined(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         st.builds("({} and {})".format, inner, inner),
         st.builds("({} or {})".format, inner, inner),
         inner.map("(not {})".format),
+        quantified(inner),
     )
 
 
-EXPRESSIONS = st.recursive(atoms(), _joined, max_leaves=4)
+EXPRESSIONS = st.recursive(atoms() | set_atoms(), _joined, max_leaves=4)
 
 
 # shrinking such a case takes minutes: add Phase.shrink to look closer at a failure
@@ -330,20 +366,27 @@ def test_the_engine_and_the_reference_agree(
 ) -> None:
     """Same people for every segment, now and at a past time, with side columns and without."""
     place = Place("tagalong.toml", 7, "segments")
-    segments: dict[str, str | Segment] = {f"s{n}": text for n, text in enumerate(texts)}
+    zones = st.sampled_from((None, None, ZoneInfo("America/New_York"), "person"))
+    segments: dict[str, str | Segment] = {
+        f"s{n}": Segment(f"s{n}", text, place=place, timezone=data.draw(zones)) for n, text in enumerate(texts)
+    }
     segments |= {
         "base": 'exists(country) or did("Order")',
         "hidden": Segment("hidden", 'not did("Order", last="7d")', place=place, anonymous=True),
         "staff": 'email.startswith("p0@")',
+        "accounts": Segment("accounts", data.draw(company_texts(atoms())), place=place, of="company"),
+        "big": Segment("big", "company.employees >= 5", place=place, of="company"),
     }
     world.history = data.draw(history(world))
     past = data.draw(st.booleans())
     as_of = AS_OF - timedelta(days=data.draw(st.sampled_from((1, 7, 20)))) if past else AS_OF
     defined = definitions(
         segments,
+        folder=shared.path.parent,
         partitions=_partition(place),
         exclude=data.draw(st.sampled_from((None, "staff"))),
         billing_of=data.draw(st.sampled_from(("company", "person"))),
+        week_start=data.draw(st.sampled_from(("monday", "sunday", "saturday"))),
     )
     world.write(shared)
     if indexed:
@@ -355,6 +398,50 @@ def test_the_engine_and_the_reference_agree(
     assert {} == found.failed
     for name in defined.sets:
         assert sorted(reference.members(name)) == list(found.sets[name]), (name, texts)
+
+
+COMPUTED = st.recursive(trait_atoms() | trait_atoms() | atoms(), _joined, max_leaves=3)
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.reuse, Phase.generate))
+@given(data=st.data(), world=worlds(), texts=st.lists(COMPUTED, min_size=4, max_size=8), indexed=st.booleans())
+def test_computed_values_agree_with_the_reference(
+    shared: Store, data: st.DataObject, world: World, texts: list[str], indexed: bool
+) -> None:
+    """Traits that name traits, segments and groups: same people, now and at a past time."""
+    place = Place("tagalong.toml", 7, "segments")
+    segments: dict[str, str | Segment] = {f"s{n}": text for n, text in enumerate(texts)}
+    segments |= {
+        "base": 'exists(country) or did("Order")',
+        "hidden": Segment("hidden", 'not did("Order", last="7d")', place=place, anonymous=True),
+    }
+    world.history = data.draw(history(world))
+    past = data.draw(st.booleans())
+    as_of = AS_OF - timedelta(days=data.draw(st.sampled_from((1, 7, 20)))) if past else AS_OF
+    built_in = {
+        "recency": Trait("recency", built_in="recency", place=place),
+        "quintile": Trait("quintile", built_in=data.draw(st.sampled_from(QUINTILES)), place=place),
+        "value": Trait("value", built_in="lifetime_value", gross_margin=0.8, expected_months=30, place=place),
+    }
+    defined = definitions(
+        segments,
+        partitions=_partition(place),
+        traits=data.draw(traits_of()) | built_in,
+        billing_of=data.draw(st.sampled_from(("company", "person"))),
+    )
+    world.write(shared)
+    if indexed:
+        ensure_indexes(shared, defined)
+
+    found = evaluate(shared, defined, as_of=as_of)
+
+    reference = Reference(world, defined, as_of, past=past)
+    assert {} == found.failed
+    for name in defined.sets:
+        assert sorted(reference.members(name)) == list(found.sets[name]), (name, texts, defined.traits)
+
+
+QUINTILES = ("recency_quintile", "frequency_quintile", "monetary_quintile")
 
 
 def _partition(place: Place) -> dict[str, Partition]:

@@ -19,6 +19,7 @@ from core.contract import (
     UNSUPPORTED,
     Audience,
     AudienceSet,
+    Carrying,
     Category,
     Change,
     Deletions,
@@ -59,6 +60,8 @@ class Vendor:
     writes: int = 0
     reads: int = 0
     finds: list[str] = field(default_factory=list)
+    cleared: list[tuple[str, list[str]]] = field(default_factory=list)
+    """Who left an audience that carries values, and which of them were taken away."""
     sizes: list[tuple[int, int]] = field(default_factory=list)
     """Adds and removes of each call."""
     refuse: set[str] = field(default_factory=set)
@@ -324,6 +327,16 @@ class Field(_Base):
 
     def wanted_fields(self) -> Sequence[str]:
         return self.params.carry  # type: ignore[attr-defined]
+
+
+@AUDIENCES.add("carrying")
+class Carried(Carrying, _Base):
+    """Carries traits and fields under names of its own."""
+
+    def apply(self, api: Any, audience_id: str, adds: Sequence[Change], removes: Sequence[Ref]) -> Sequence[Outcome]:
+        renamed = [Change(change.ref, self.carried(change)) for change in adds]
+        api.vendor.cleared += [(ref.remote_id, sorted(self.cleared())) for ref in removes]
+        return super().apply(api, audience_id, renamed, removes)
 
 
 def contacts(api: Any, cursor: Any, resume: str | None) -> Iterator[Page]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from core.config.model import Config, ConnectionConfig, Every, Guard, Partition, Place, Segment, SyncConfig, Workspace
+from core.config.model import Config, ConnectionConfig, Every, Guard, Partition, Place, Segment, SyncConfig, Trait, Workspace
 from core.contract import Category
 from core.hub import Hub
 from core.run import SyncReport, sync
@@ -41,6 +41,7 @@ class Story:
     vendor: Vendor = field(default_factory=Vendor)
     slept: list[float] = field(default_factory=list)
     exclude: str | None = None
+    traits: dict[str, str] = field(default_factory=dict)
     titles: dict[str, str] = field(default_factory=dict)
     enabled: bool = True
     """The connection, that is."""
@@ -74,6 +75,7 @@ class Story:
             partitions={
                 name: Partition(name, groups, place=PLACE, title=name.title()) for name, groups in self.partitions.items()
             },
+            traits={name: Trait(name, value, place=PLACE) for name, value in self.traits.items()},
             syncs=dict(self.syncs),
         )
 

@@ -9,6 +9,7 @@ from core.clock import MICROSECOND
 from core.durations import parse_duration
 from core.segments.language import ExpressionError
 from core.segments.tree import Ago, Moment, Window
+from core.segments.tree_events import Edge, OwnMoment
 
 if TYPE_CHECKING:
     from core.segments.reader import Reader
@@ -75,8 +76,6 @@ class Call:
 
     def window(self) -> Window:
         """Take the named arguments that say in which span."""
-        if "during" in self.named:
-            raise self.error(self.named["during"], "during is not in this version", 'write last="30d", since= or until=')
         given = [name for name in ("last", "between_ago") if name in self.named]
         if len(given) == 2:
             raise self.error(self.named["between_ago"], "last and between_ago exclude each other")
@@ -85,10 +84,26 @@ class Call:
             after = Ago(self.duration_of(last))
         if span := self.named.pop("between_ago", None):
             after, upto = self._span(span)
+        return Window(after, upto, *self._calendar())
+
+    def _calendar(self) -> tuple[Moment | Edge | OwnMoment | None, Moment | Edge | OwnMoment | None]:
+        from core.segments.words.time import period_of
+
+        if during := self.named.pop("during", None):
+            if both := self.named.keys() & {"since", "until"}:
+                raise self.error(self.named[min(both)], f"during and {min(both)} exclude each other")
+            return period_of(self, during)
         since, until = self._moment("since"), self._moment("until")
-        if since is not None and until is not None and since.at_us >= until.at_us:
+        match since, until:
+            case Moment(), Moment():
+                wrong = since.at_us >= until.at_us
+            case OwnMoment(), OwnMoment():
+                wrong = since.local >= until.local
+            case _:
+                wrong = False
+        if wrong:
             raise self.error(self.node, "until is not after since")
-        return Window(after, upto, since, until)
+        return since, until
 
     def _span(self, node: ast.expr) -> tuple[Ago, Ago]:
         if not isinstance(node, ast.Tuple | ast.List) or len(node.elts) != 2:
@@ -102,7 +117,7 @@ class Call:
             raise self.error(first, "the longer duration comes first", 'as in ("60d", "30d")')
         return Ago(start), Ago(end)
 
-    def _moment(self, name: str) -> Moment | None:
+    def _moment(self, name: str) -> Moment | OwnMoment | None:
         from core.segments.words.time import moment_of
 
         node = self.named.pop(name, None)
@@ -111,7 +126,7 @@ class Call:
         if isinstance(node, ast.Constant):
             return moment_of(self, node)
         found = self.reader.read(node)
-        if not isinstance(found, Moment):
+        if not isinstance(found, Moment | OwnMoment):
             raise self.error(node, f"{name} needs a date", f'write {name}=date("2026-01-31")')
         return found
 

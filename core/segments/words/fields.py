@@ -10,6 +10,7 @@ from core.config.names import suggest
 from core.contract import Kind
 from core.segments.tree import CompanyField, Condition, Exists, Not, ProfileField, Property, SourceField, Type
 from core.segments.vocabulary import COMPANY_FIELDS, PROFILE_FIELDS, StreamWords
+from core.segments.words.entry import Entry
 
 if TYPE_CHECKING:
     from core.segments.reader import Reader
@@ -124,3 +125,49 @@ def _of_stream(reader: Reader, node: ast.expr, stream: StreamWords, name: str) -
         OF_CATALOGUE.get(column.type, Type.ANY) if column is not None and not (column.changed or column.missing) else Type.ANY
     )
     return SourceField(stream.connection, stream.name, name, type_)
+
+
+ENTRIES: Final = (
+    Entry("email", "email", "The address of the person, trimmed and in lower case.", 'email.endswith("@example.com")'),
+    Entry("user_id", "user_id", "The id of the person in your own product.", "exists(user_id)"),
+    Entry("first_name", "first_name", "The given name.", "missing(first_name)"),
+    Entry("last_name", "last_name", "The family name.", 'last_name == "Berg"'),
+    Entry("phone", "phone", "The telephone number as the source has it.", "exists(phone)"),
+    Entry(
+        "country",
+        "country",
+        "The country, by its code or its name in any language that the library knows.",
+        'country in ["SE", "Finland", "NO"]',
+    ),
+    Entry("language", "language", "The language, by its code or its name, without a region.", 'language == "sv"'),
+    Entry("timezone", "timezone", "The time zone by its IANA name.", 'timezone.startswith("Europe/")'),
+    Entry("job_title", "job_title", "The title at work.", 'job_title.contains("marketing")'),
+    Entry(
+        "created_at", "created_at", "When the person was first known to the source that wins.", 'within_last(created_at, "14d")'
+    ),
+    Entry("lifecycle_stage", "lifecycle_stage", "The stage in the CRM.", 'lifecycle_stage == "customer"'),
+    Entry("owner", "owner", "Who in your team the person belongs to.", "missing(owner)"),
+    Entry(
+        "company",
+        "company.FIELD",
+        "A canonical field of the person's company: name, domain, industry, employees, revenue, country, created_at.",
+        "company.employees >= 50",
+    ),
+    Entry(
+        "CONNECTION",
+        "CONNECTION.FIELD, CONNECTION.STREAM.FIELD",
+        "A vendor's own field, by the name of its connection; any of the person's records may match.",
+        'crm.stage == "customer" and crm.contacts.score > 10',
+    ),
+    Entry(
+        "field", "field(STREAM, NAME)", "A vendor's own field of any name at all.", 'field("crm.contacts", "$city") == "Umeå"'
+    ),
+    Entry(
+        "prop",
+        "prop(NAME)",
+        "A property of any name, inside `where=`.",
+        'did("Page Viewed", where=prop("$browser") == "Firefox")',
+    ),
+    Entry("exists", "exists(x)", "There is a value.", "exists(company.domain)"),
+    Entry("missing", "missing(x)", "There is no value.", "missing(country)"),
+)

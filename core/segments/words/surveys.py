@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from core.contract import Kind
 from core.segments.tree import Answer, Answered, Score
+from core.segments.words.entry import Entry
 
 if TYPE_CHECKING:
     from core.segments.reader import Reader
@@ -40,3 +41,22 @@ def answer(call: Call) -> Answer:
 def _need_answers(reader: Reader, node: ast.expr, word: str) -> None:
     if not reader.scope.vocabulary.feeding(Kind.ANSWER):
         raise reader.error(node, f"no configured stream brings answers, which {word} is made of", "add a survey connection")
+
+
+ENTRIES: Final = (
+    Entry("nps", "nps", "The latest score of an NPS question, 0 to 10.", "nps >= 9"),
+    Entry("csat", "csat", "The latest score of a CSAT question.", "csat <= 2"),
+    Entry(
+        "answered",
+        "answered(SURVEY, ...)",
+        "There is an answer to the survey.",
+        'answered("Onboarding", last="30d")',
+        window=True,
+    ),
+    Entry(
+        "answer",
+        "answer(SURVEY, QUESTION, any=True)",
+        "The latest answer, or with `any=True` every one; of a multiple choice each label chosen.",
+        'answer("Onboarding", "role") != "Student"',
+    ),
+)

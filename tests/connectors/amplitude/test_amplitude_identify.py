@@ -8,8 +8,8 @@ import httpx
 import pytest
 from amplitude_rows import SETTINGS, make_world, payload
 
-from connectors.amplitude.identify import wrong_with
-from core.contract import UNSUPPORTED, Change, Ref, Verdict
+from connectors.amplitude.identify import Field, wrong_with
+from core.contract import UNSUPPORTED, Change, FieldParams, Ref, Verdict
 from core.errors import AuthError, ProtocolError, RejectedError
 from core.sandbox import Rewritten
 
@@ -165,3 +165,18 @@ def test_too_long_a_body_is_for_the_core_to_halve(make_project: Any, field: Any)
 )  # fmt: skip
 def test_names(field: Any, name: str, good: bool) -> None:
     assert good is (field.check_name(name) is None)
+
+
+def test_values_of_traits_are_written_with_it(project: Any) -> None:
+    """A missing one is taken away in the same call, and so are all from who leaves."""
+    field = Field(FieldParams(fields={"LEAD_SCORE": "lead_score", "Tier": "tier"}))
+    for who in ("user-1", "user-2", "user-3"):
+        project.sandbox.state.set_property(who, "Tier", "old")
+    adds = [Change(Ref("user-1"), {"lead_score": 40, "tier": "hot"}), Change(Ref("user-2"), {"lead_score": 7.5, "tier": None})]
+    field.apply(project, "seg_at_risk", adds, [Ref("user-3")])
+
+    shown = [project.sandbox.state.user(who).properties for who in ("user-1", "user-2", "user-3")]
+    assert [(True, 40, "hot"), (True, 7.5, None), (False, None, None)] == [
+        (one["seg_at_risk"], one.get("LEAD_SCORE"), one.get("Tier")) for one in shown
+    ]
+    assert 1 == len(project.recorder.said(IDENTIFY))

@@ -8,8 +8,8 @@ import httpx
 import pytest
 from mixpanel_rows import SETTINGS, payload, users
 
-from connectors.mixpanel.fields import MAX_UPDATES, read_answer
-from core.contract import Answer, Change, ListChange, Ref, Verdict
+from connectors.mixpanel.fields import MAX_UPDATES, Property, read_answer
+from core.contract import Answer, Change, FieldParams, ListChange, Ref, Verdict
 from core.errors import AuthError, ConfigError, ProtocolError, RejectedError
 
 UPDATE = "POST /engage"
@@ -153,6 +153,19 @@ def test_one_bad_update_of_a_batch(make_project: Any, field: Any, bad_batch: str
 
 
 @pytest.mark.parametrize(
+    ("field", "told"),
+    [("$distinct_id", "refused: $distinct_id"), ("properties.time", "refused: properties.time"),
+     ("0f1e2d3c4b5a69788796a5b4c3d2e1f0", "refused: update"), (None, "refused: update"), (7, "refused: update")],
+)  # fmt: skip
+def test_a_refusal_repeats_the_name_of_a_field_and_nothing_else(field: Any, told: str) -> None:
+    """Quirk 15: a reason is kept in the store, so no token and no id that comes back there may be in it."""
+    body = {"failed_records": [{"index": 0, "field": field}], "num_records_imported": 0}
+    (outcome,) = read_answer(Answer(400, {}, body), [Ref("1")])
+
+    assert told == outcome.reason
+
+
+@pytest.mark.parametrize(
     ("status", "body", "expected"),
     [
         pytest.param(200, {"status": 1, "error": None}, [Verdict.DONE] * 2, id="confirmed"),
@@ -245,3 +258,39 @@ def test_the_token_stays_out_of_errors(respx_mock: Any, fake_api: Any, field: An
     with pytest.raises(RejectedError) as caught:
         field.apply(fake_api("mixpanel", SETTINGS), "VIP", _changes("1"), [])
     assert SETTINGS["token"] not in str(caught.value)
+
+
+def _carrying(**params: Any) -> Any:
+    return Property(FieldParams(fields={"LEAD_SCORE": "lead_score", "Tier": "tier"}, **params))
+
+
+def test_values_of_traits_are_written_with_it(project: Any) -> None:
+    """Quirk 19: a missing one is taken away by an update of its own, and so are all from who leaves; what is theirs stays."""
+    project.sandbox.load("users", users("1", "2", "3", extra={"LEAD_SCORE": 1, "Tier": "old", "plan": "pro"}))
+    adds = [Change(Ref("1"), {"lead_score": 40, "tier": "hot"}), Change(Ref("2"), {"lead_score": 7.5, "tier": None})]
+    outcomes = _carrying().apply(project, "VIP", adds, [Ref("3")])
+
+    assert [Verdict.DONE] * 3 == _verdicts(outcomes)
+    shown = [project.sandbox.project.profiles[id_] for id_ in ("1", "2", "3")]
+    assert [(True, 40, "hot"), (True, 7.5, None), (False, None, None)] == [
+        (one["VIP"], one.get("LEAD_SCORE"), one.get("Tier")) for one in shown
+    ]
+    assert {"pro"} == {one["plan"] for one in shown}
+    assert [5] == [len(body) for _, body in project.recorder.of(UPDATE)]
+
+
+def test_who_leaves_keeps_the_values_where_the_sync_says_so(project: Any) -> None:
+    project.sandbox.load("users", users("1", extra={"VIP": True, "LEAD_SCORE": 1}))
+    _carrying(leavers="keep").apply(project, "VIP", [], [Ref("1")])
+
+    assert (False, 1) == tuple(project.sandbox.project.profiles["1"][name] for name in ("VIP", "LEAD_SCORE"))
+
+
+def test_a_member_is_what_the_worst_of_their_updates_is(make_project: Any) -> None:
+    """One of the two was refused: nobody says that it was done."""
+    project = make_project(bad_batch="stored")
+    project.sandbox.load("users", users("1", "2"))
+    project.sandbox.refused = {"2"}
+    adds = [Change(Ref(id_), {"lead_score": 1, "tier": None}) for id_ in ("1", "2")]
+
+    assert [Verdict.DONE, Verdict.REJECTED] == _verdicts(_carrying().apply(project, "VIP", adds, []))

@@ -1,0 +1,376 @@
+"""Why somebody is in a set: the same answer as evaluation's, what was seen, where it is from, and when it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from random_sets import FILES, company_texts
+from smallworld import AS_OF, World, ago, definitions
+from test_agree import EXPRESSIONS, _partition, atoms, history, worlds
+
+from core.clock import to_us
+from core.config.model import Place, Segment
+from core.segments.definitions import Definitions
+from core.segments.evaluate import Evaluation, evaluate
+from core.segments.explain import Explanation, explain
+from core.segments.explain_spoken import spoken
+from core.segments.explain_tree import Node
+from core.segments.indexes import ensure_indexes
+from core.store import Store
+
+PLACE = Place("tagalong.toml", 7, "segments")
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """One store for all examples: each writes its world over the last."""
+    path: Path = tmp_path_factory.mktemp("explain") / "tagalong.db"
+    for name, text in FILES.items():
+        (path.parent / name).write_text(text)
+    with Store(path) as store:
+        store.conn.execute("PRAGMA synchronous = OFF")
+        yield store
+
+
+def leaves(node: Node) -> list[Node]:
+    return [node] if not node.children else [leaf for child in node.children for leaf in leaves(child)]
+
+
+def explained(store: Store, world: World, text: str, who: int, **options: Any) -> Explanation:
+    """Return why *who* is in the segment `x` that *text* says."""
+    world.write(store)
+    return explain(store, definitions({"x": text} | options.pop("segments", {}), **options), "segment.x", who, as_of=AS_OF)
+
+
+def defined(data: st.DataObject, texts: list[str], folder: Path) -> Definitions:
+    zones = st.sampled_from((None, None, ZoneInfo("America/New_York"), "person"))
+    segments: dict[str, str | Segment] = {
+        f"s{n}": Segment(f"s{n}", text, place=PLACE, timezone=data.draw(zones)) for n, text in enumerate(texts)
+    }
+    segments |= {
+        "base": 'exists(country) or did("Order")',
+        "hidden": Segment("hidden", 'not did("Order", last="7d")', place=PLACE, anonymous=True),
+        "staff": 'email.startswith("p0@")',
+        "accounts": Segment("accounts", data.draw(company_texts(atoms())), place=PLACE, of="company"),
+        "big": Segment("big", "company.employees >= 5", place=PLACE, of="company"),
+    }
+    return definitions(
+        segments,
+        folder=folder,
+        partitions=_partition(PLACE),
+        exclude=data.draw(st.sampled_from((None, "staff"))),
+        billing_of=data.draw(st.sampled_from(("company", "person"))),
+        week_start=data.draw(st.sampled_from(("monday", "sunday", "saturday"))),
+    )
+
+
+def is_in(person: dict[str, Any], name: str, sets: Definitions, found: Evaluation) -> bool:
+    """Return whether somebody is in a set as evaluated; of companies, whether theirs is."""
+    if sets.sets[name].of == "company":
+        return bool(person["live"] and person["company_id"] and person["company_id"] in found.sets[name])
+    return person["id"] in found.sets[name]
+
+
+RANDOM = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.reuse, Phase.generate))
+
+
+@RANDOM
+@given(data=st.data(), world=worlds(), texts=st.lists(EXPRESSIONS, min_size=2, max_size=5), indexed=st.booleans())
+def test_explain_and_evaluation_agree(
+    shared: Store, data: st.DataObject, world: World, texts: list[str], indexed: bool
+) -> None:
+    """For everybody and every set, now and in the past; and nothing is left behind in the store."""
+    world.history = data.draw(history(world))
+    past = data.draw(st.booleans())
+    as_of = AS_OF - timedelta(days=data.draw(st.sampled_from((1, 7, 20)))) if past else AS_OF
+    sets = defined(data, texts, shared.path.parent)
+    world.write(shared)
+    if indexed:
+        ensure_indexes(shared, sets)
+
+    found = evaluate(shared, sets, as_of=as_of)
+
+    for name in sets.sets:
+        for person in world.profiles:
+            one = explain(shared, sets, name, person["id"], as_of=as_of)
+            assert one.member == (one.live and is_in(person, name, sets, found)), (name, texts, person)
+            if sets.sets[name].of == "person" and one.live and (one.known or sets.sets[name].anonymous) and not one.excluded:
+                assert one.tree.holds == one.member
+    assert 0 == shared.conn.execute("SELECT count(*) FROM temp.sqlite_master").fetchone()[0]
+
+
+@RANDOM
+@given(data=st.data(), world=worlds(), texts=st.lists(EXPRESSIONS, min_size=1, max_size=3))
+def test_the_next_change_is_the_next(shared: Store, data: st.DataObject, world: World, texts: list[str]) -> None:
+    """At that moment the answer is another, right before it is the same still; and where there is none it stays."""
+    sets = defined(data, texts, shared.path.parent)
+    world.write(shared)
+    later = sorted(
+        timedelta(days=d, hours=h) for d, h in ((0, 1), (1, 14), (6, 1), (8, 1), (29, 14), (31, 1), (75, 1), (200, 1))
+    )
+    probes = {AS_OF + step: evaluate(shared, sets, as_of=AS_OF + step) for step in later}
+
+    for name in sets.sets:
+        for person in world.profiles:
+            one = explain(shared, sets, name, person["id"], as_of=AS_OF)
+            if not one.foreseen:
+                continue
+            for at, found in probes.items():
+                if one.next is None or at < one.next.at:
+                    assert is_in(person, name, sets, found) == one.member, (name, at, texts)
+            if one.next is not None and one.next.holds is not None:
+                assert one.next.holds == (not one.member)
+                edge = evaluate(shared, sets, as_of=one.next.at, names=[name])
+                before = evaluate(shared, sets, as_of=one.next.at - timedelta(microseconds=1), names=[name])
+                told = (is_in(person, name, sets, edge), is_in(person, name, sets, before))
+                assert (one.next.holds, one.member) == told, (name, texts)
+
+
+# --- what is seen, and where it comes from -------------------------------------------------------------------------
+
+
+def test_a_value_and_its_record(shared: Store) -> None:
+    """A vendor's field: the stream, the record's key and what it says."""
+    world = World()
+    ann = world.person()
+    world.contacts.append({"profile_id": ann, "stage": "lead"})
+    one = explained(shared, world, 'crm.stage == "lead"', ann)
+
+    (seen,) = one.tree.seen
+    assert (True, "crm.stage", ("lead",)) == (one.member, seen.text, seen.values)
+    assert [("crm.contacts", "1")] == [(source.stream, source.record) for source in seen.sources]
+
+
+def test_events_are_counted_and_the_latest_is_named(shared: Store) -> None:
+    """How many, which was the last, and when."""
+    world = World()
+    ann = world.person()
+    for days in (2, 9, 50):
+        world.event(ann, "Order", ago(days=days))
+    one = explained(shared, world, 'count("Order", last="30d") >= 2', ann)
+
+    (seen,) = one.tree.seen
+    (source,) = seen.sources
+    assert ((2,), 2) == (seen.values, seen.count)
+    assert ("web.events", "1", AS_OF - timedelta(days=2)) == (source.stream, source.record, source.at)
+
+
+def test_a_missing_value_is_nothing(shared: Store) -> None:
+    """No value, no source; `missing` is one condition as it was written."""
+    world = World()
+    one = explained(shared, world, 'missing(crm.stage) and country != "SE"', world.person())
+
+    assert [True, True] == [leaf.holds for leaf in leaves(one.tree)]
+    assert ["missing(crm.stage)", 'country != "SE"'] == [leaf.text for leaf in leaves(one.tree)]
+    assert [(), ()] == [seen.values for leaf in leaves(one.tree) for seen in leaf.seen]
+
+
+def test_money_is_the_companys(shared: Store) -> None:
+    """`mrr` in major units, from the company's subscription."""
+    world = World()
+    world.companies.append({"id": 1})
+    ann = world.person(company_id=1)
+    world.subscriptions.append({"company_id": 1, "status": "active", "mrr": 900, "currency": "EUR", "started_at": ago(days=9)})
+    one = explained(shared, world, "mrr > 5", ann)
+
+    (seen,) = one.tree.seen
+    assert (9.0,) == seen.values
+    assert ["billing.subscriptions"] == [source.stream for source in seen.sources]
+
+
+def test_answers_name_their_record(shared: Store) -> None:
+    """The latest answer only."""
+    world = World()
+    ann = world.person()
+    for days, number in ((9, 3), (2, 9)):
+        world.answers.append({
+            "profile_id": ann, "survey": "NPS", "question": "Score", "kind": "score", "number": number,
+            "answered_at": ago(days=days),
+        })  # fmt: skip
+    one = explained(shared, world, "nps >= 9", ann)
+
+    (seen,) = one.tree.seen
+    assert ((9,), ["2"]) == (seen.values, [source.record for source in seen.sources])
+
+
+def test_the_tree_follows_what_is_written(shared: Store) -> None:
+    """All of, any of, not; and another segment's own tree under its name."""
+    world = World()
+    ann = world.person(country="SE")
+    text = 'segment("nordic") and (did("Order") or not did("Signed Up"))'
+    one = explained(shared, world, text, ann, segments={"nordic": 'country in ["SE", "NO"]'})
+
+    def shape(node: Node) -> Any:
+        return (node.kind, node.holds, [shape(child) for child in node.children]) if node.children else (node.text, node.holds)
+
+    assert (
+        "all", True, [
+            ("segment", True, [('country in ["SE", "NO"]', True)]),
+            ("any", True, [('did("Order")', False), ("not", True, [('did("Signed Up")', False)])]),
+        ],
+    ) == shape(one.tree)  # fmt: skip
+
+
+def test_a_trait_shows_what_it_is_made_of(shared: Store) -> None:
+    """Its value first, then each value and condition in it, each with its own source."""
+    world = World()
+    ann = world.person(country="SE")
+    for days in (2, 9):
+        world.event(ann, "Order", ago(days=days))
+    score = '10 * did("Order") + 5 * min(count("Order", last="7d"), 5) + (3 if country == "NO" else 0)'
+    one = explained(shared, world, "score >= 15", ann, traits={"score": score})
+
+    whole, *made_of = one.tree.seen
+    assert ("score", (15,), True) == (whole.text, whole.values, one.member)
+    assert [('did("Order")', (True,)), ('count("Order", last="7d")', (1,)), ('country == "NO"', (False,))] == [
+        (seen.text, seen.values) for seen in made_of
+    ]
+    assert {"score"} == {seen.part_of for seen in made_of}
+    assert ["web.events"] == [source.stream for source in made_of[1].sources]
+
+
+# --- when it changes by itself -------------------------------------------------------------------------------------
+
+
+def test_an_event_leaves_its_window(shared: Store) -> None:
+    """Of three orders two must stay: the second last decides."""
+    world = World()
+    ann = world.person()
+    for days in (2, 9, 20):
+        world.event(ann, "Order", ago(days=days))
+    one = explained(shared, world, 'count("Order", last="30d") >= 2', ann)
+
+    assert one.next is not None
+    assert (AS_OF + timedelta(days=21), False) == (one.next.at, one.next.holds)
+
+
+def test_a_date_comes_nearer(shared: Store) -> None:
+    """`within_next` begins, and later ends; the nearer of the two is told."""
+    world = World()
+    world.companies.append({"id": 1})
+    ann = world.person(company_id=1)
+    world.subscriptions.append(
+        {"company_id": 1, "status": "trialing", "trial_ends_at": ago(days=-10), "started_at": ago(days=9)}
+    )
+    one = explained(shared, world, 'within_next(trial_ends_at, "7d")', ann)
+
+    assert one.next is not None
+    assert (False, True) == (one.member, one.next.holds)
+    assert AS_OF + timedelta(days=3) == one.next.at
+
+
+def test_what_one_condition_does_may_change_nothing(shared: Store) -> None:
+    """The order leaves its window, but the segment asks for something that is not there."""
+    world = World()
+    ann = world.person()
+    world.event(ann, "Order", ago(days=2))
+    one = explained(shared, world, 'did("Order", last="30d") and country == "SE"', ann)
+
+    first, second = leaves(one.tree)
+    assert first.next is not None
+    assert AS_OF + timedelta(days=28) == first.next.at
+    assert (None, None) == (second.next, one.next)
+
+
+def test_many_events_are_halved(shared: Store) -> None:
+    """Of two thousand page views the one that decides is found all the same."""
+    world = World()
+    ann = world.person()
+    for minutes in range(2_000):
+        world.event(ann, "Page Viewed", ago(minutes=minutes))
+    one = explained(shared, world, 'count("Page Viewed", last="30d") >= 3', ann)
+
+    assert one.next is not None
+    assert (AS_OF + timedelta(days=30) - timedelta(minutes=2), False) == (one.next.at, one.next.holds)
+
+
+def test_in_the_past_nothing_later_is_known(shared: Store) -> None:
+    """With an earlier clock the next change is what would have come by itself then: the order of today is not seen."""
+    world = World()
+    ann = world.person()
+    world.event(ann, "Order", ago(days=20))
+    world.event(ann, "Order", ago(hours=1))
+    world.write(shared)
+    sets = definitions({"x": 'did("Order", last="30d")'})
+    one = explain(shared, sets, "segment.x", ann, as_of=AS_OF - timedelta(days=5))
+
+    assert one.next is not None
+    assert (True, AS_OF + timedelta(days=10)) == (one.member, one.next.at)
+    assert AS_OF - timedelta(days=20) == one.tree.seen[0].sources[0].at
+
+
+def test_who_is_gone_is_in_nothing(shared: Store) -> None:
+    """Every record deleted, or nobody of that id: no member, and nothing to come."""
+    world = World()
+    gone = world.person(live=0)
+    world.event(gone, "Order", ago(days=2))
+    for who in (gone, 99):
+        one = explained(shared, world, 'not did("Signed Up")', who)
+        assert (False, False, None) == (one.member, one.live, one.next)
+
+
+def test_a_leaf_that_hangs_on_others(shared: Store) -> None:
+    """What it says is asked of everybody; a rank is shown as a value."""
+    world = World()
+    world.companies.append({"id": 1})
+    ann, bo = world.person(company_id=1), world.person(company_id=1)
+    world.event(bo, "Order", ago(days=2))
+    world.contacts += [{"profile_id": ann, "score": 5}, {"profile_id": bo, "score": 9}]
+    one = explained(shared, world, 'any_user(did("Order")) and percentile(crm.score) < 50', ann)
+
+    first, second = leaves(one.tree)
+    assert (True, 'any_user(did("Order"))', True) == (first.holds, first.text, second.holds)
+    assert (0.0,) == second.seen[0].values
+
+
+def test_a_segment_of_companies_is_told_of_theirs(shared: Store) -> None:
+    """Each condition of it, true or false of the person's company."""
+    world = World()
+    world.companies += [{"id": 1, "employees": 9}, {"id": 2, "employees": 1}]
+    ann, bo = world.person(company_id=1), world.person(company_id=2)
+    world.event(ann, "Order", ago(days=2))
+    world.write(shared)
+    text = 'company.employees > 5 and any_user(did("Order"))'
+    sets = definitions({"big": Segment("big", text, place=PLACE, of="company"), "x": 'segment("big")'})
+
+    for name in ("segment.big", "segment.x"):
+        for who, holds in ((ann, True), (bo, False)):
+            one = explain(shared, sets, name, who, as_of=AS_OF)
+            assert holds == one.member
+            told = {leaf.text: leaf.holds for leaf in leaves(one.tree)}
+            assert {"company.employees > 5": holds, 'any_user(did("Order"))': holds} == told
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'count("Order", path="/a", last="7d") >= 2 and not did("Order")',
+        'crm.stage in ["a", "b"] or crm.stage.contains("x")',
+        'answered("NPS", last="30d") and exists(answer("NPS", "Score"))',
+        'sum("Order", "ms", between_ago=("60d", "30d")) > 5',
+        'company.employees > 3 and (country == "SE" or paying)',
+    ],
+)
+def test_what_nobody_wrote_is_spoken_as_one_would_write_it(text: str) -> None:
+    """So it can be read back, and means the same."""
+    tree = definitions({"x": text}).sets["segment.x"].condition
+    said = spoken(tree)
+
+    assert tree == definitions({"x": said}).sets["segment.x"].condition
+
+
+def test_moments_are_utc(shared: Store) -> None:
+    """Aware, as everywhere."""
+    world = World()
+    ann = world.person(created_at=to_us(datetime(2026, 3, 29, tzinfo=UTC)))
+    one = explained(shared, world, 'within_last(created_at, "7d")', ann)
+
+    assert one.next is not None
+    assert datetime(2026, 4, 5, tzinfo=UTC) == one.next.at
