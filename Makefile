@@ -10,7 +10,7 @@ demo: $(READY)
 	@$(BIN)/tagalong demo
 
 test: $(READY)
-	@$(BIN)/pytest -n 2 --dist loadfile
+	@$(BIN)/pytest -n 4 --dist worksteal
 
 check: $(READY)
 	@$(BIN)/ruff format --check .

@@ -47,6 +47,7 @@ class Settings(BaseSettings):
     client_id: str | None = None
     """Of an app of your own, instead of a token."""
     client_secret: SecretStr | None = None
+    """Of the same app."""
     refresh_token: SecretStr | None = None
     """Only where one is at hand; `tagalong connect` gets one. It is used up at once, and its successors are kept."""
     account_id: str | None = None

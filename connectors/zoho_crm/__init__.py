@@ -56,6 +56,7 @@ class Settings(BaseSettings):
 
     client_id: str = Field(min_length=1, description="Of a Self Client or server-based client, made in the API console.")
     client_secret: SecretStr
+    """Of the same client."""
     refresh_token: SecretStr | None = Field(None, description="A Self Client's; without it `tagalong connect` gets one.")
     data_centre: Literal["us", "eu", "in", "au", "cn", "jp", "ca", "sa"] = Field(
         description="Where the organisation lives: the ending of the address at which you use Zoho CRM (crm.zoho.eu is eu)."
