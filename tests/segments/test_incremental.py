@@ -286,7 +286,7 @@ def test_syncs_of_one_tick_share_one_evaluation(tmp_path: Path) -> None:
     story = Story(tmp_path)
     story.people(1, 2)
     story.sync()
-    shared = Evaluations()
+    shared = Evaluations(keep=True)
 
     def evaluated() -> datetime:
         return sync(story.hub(), names=["vips"], pull=False, evaluations=shared).as_of
