@@ -1,120 +1,18 @@
-"""
-The tables of the store, as one migration after another (sqlite-utils), and the canonical columns that segments speak of.
-
-Times are integers, microseconds since 1970 UTC. Money is an integer of minor units beside its currency. Booleans are 0 and 1.
-Bitmaps are roaring bitmaps of profile ids (`pyroaring.BitMap.serialize`). Landing tables (`<connection>__<stream>`) are not
-here: `core.store.landing` makes them from what a stream brings.
-"""
+"""The tables that every store began with: sources, identity, canonical rows, memberships, delivery, operation."""
 
 from __future__ import annotations
 
-import sqlite3
-from typing import Final
-
-from sqlite_utils import Database, Migrations
+from sqlite_utils import Database
 
 from core.contract import Kind
-
-CANONICAL: Final[dict[Kind, dict[str, str]]] = {
-    Kind.PROFILE: {
-        "email": "text",
-        "first_name": "text",
-        "last_name": "text",
-        "phone": "text",
-        "country": "country",
-        "language": "language",
-        "timezone": "text",
-        "job_title": "text",
-        "created_at": "time",
-        "lifecycle_stage": "text",
-        "owner": "text",
-    },
-    Kind.COMPANY: {
-        "name": "text",
-        "domain": "text",
-        "industry": "text",
-        "employees": "integer",
-        "revenue": "number",
-        "country": "country",
-        "created_at": "time",
-    },
-    Kind.SUBSCRIPTION: {
-        "status": "text",
-        "plan": "text",
-        "amount": "money",
-        "currency": "text",
-        "interval": "text",
-        "interval_count": "integer",
-        "quantity": "integer",
-        "mrr": "money",
-        "started_at": "time",
-        "trial_ends_at": "time",
-        "cancel_requested_at": "time",
-        "ended_at": "time",
-    },
-    Kind.PAYMENT: {"amount": "money", "refunded": "money", "currency": "text", "status": "text", "paid_at": "time"},
-    Kind.ANSWER: {
-        "survey": "text",
-        "question": "text",
-        "kind": "text",
-        "choice": "json",
-        "text": "text",
-        "number": "number",
-        "answered_at": "time",
-        "measure": "text",  # nps or csat, where the vendor says so itself; else the question's name tells, or the survey's
-    },
-    Kind.EVENT: {"name": "text", "time": "time", "properties": "json"},
-    Kind.DEAL: {"stage": "text", "won": "boolean", "amount": "money", "currency": "text", "closed_at": "time"},
-    Kind.TICKET: {"status": "text", "priority": "text", "score": "number", "opened_at": "time", "closed_at": "time"},
-    Kind.CONSENT: {"channel": "text", "state": "text", "at": "time"},
-}
-"""Canonical columns of each kind and their types: text, integer, number, boolean, time, country, language, money, json."""
-
-TABLES: Final[dict[Kind, str]] = {
-    Kind.PROFILE: "profile_rows",
-    Kind.COMPANY: "company_rows",
-    Kind.SUBSCRIPTION: "subscriptions",
-    Kind.PAYMENT: "payments",
-    Kind.ANSWER: "answers",
-    Kind.EVENT: "events",
-    Kind.DEAL: "deals",
-    Kind.TICKET: "tickets",
-    Kind.CONSENT: "consents",
-}
-"""
-The canonical table of each kind. All but `events` have: id, stream_id, key, record_key (the landing row it came from),
-subject_id, profile_id, company_id, deleted_at, and the columns of CANONICAL.
-"""
-
-SQL_TYPES: Final = {
-    "text": "TEXT",
-    "country": "TEXT",
-    "language": "TEXT",
-    "json": "TEXT",
-    "number": "REAL",
-    "integer": "INTEGER",
-    "boolean": "INTEGER",
-    "time": "INTEGER",
-    "money": "INTEGER",
-}
-
-migrations = Migrations("tagalong")
+from core.store.schema.canonical import CANONICAL, SQL_TYPES, TABLES
+from core.store.schema.steps import statements, step
 
 
-def _statements(db: Database, script: str) -> None:
-    """Execute *script* statement by statement: `executescript` would commit the migration's transaction half-way."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            db.execute(statement)
-            statement = ""
-
-
-@migrations()
+@step
 def m001_sources(db: Database) -> None:
     """What is known of each connection and stream, and how far each slice has been pulled."""
-    _statements(
+    statements(
         db,
         """
         CREATE TABLE connections (
@@ -176,13 +74,13 @@ def m001_sources(db: Database) -> None:
     )
 
 
-@migrations()
+@step
 def m002_identity(db: Database) -> None:
     """
     Who is who. A *subject* is a set of identifiers seen together by one stream: one record, or one distinct tuple of an event
     stream. Key subjects join the profiles of their identifiers; claim subjects only point at one.
     """
-    _statements(
+    statements(
         db,
         """
         CREATE TABLE identifiers (
@@ -241,14 +139,14 @@ def m002_identity(db: Database) -> None:
     )
 
 
-@migrations()
+@step
 def m003_canonical(db: Database) -> None:
     """One table a kind, whichever vendor a row came from."""
     for kind, table in TABLES.items():
         if kind is Kind.EVENT:
             continue
         columns = ", ".join(f'"{name}" {SQL_TYPES[type_]}' for name, type_ in CANONICAL[kind].items())
-        _statements(
+        statements(
             db,
             f"""
             CREATE TABLE {table} (
@@ -260,7 +158,7 @@ def m003_canonical(db: Database) -> None:
             CREATE INDEX {table}_company ON {table} (company_id) WHERE company_id IS NOT NULL;
         """,
         )
-    _statements(
+    statements(
         db,
         """
         CREATE TABLE events (
@@ -278,10 +176,10 @@ def m003_canonical(db: Database) -> None:
     )
 
 
-@migrations()
+@step
 def m004_memberships(db: Database) -> None:
     """Who is in which set: now, and what each recorded run changed. A set is `segment.NAME` or `partition.NAME.GROUP`."""
-    _statements(
+    statements(
         db,
         """
         CREATE TABLE member_sets (
@@ -296,10 +194,10 @@ def m004_memberships(db: Database) -> None:
     )
 
 
-@migrations()
+@step
 def m005_delivery(db: Database) -> None:
     """What we believe is at each destination, what is on its way, and what was given up on."""
-    _statements(
+    statements(
         db,
         """
         CREATE TABLE audiences (
@@ -361,10 +259,10 @@ def m005_delivery(db: Database) -> None:
     )
 
 
-@migrations()
+@step
 def m006_operation(db: Database) -> None:
     """Runs, requests, leases, budgets, pauses."""
-    _statements(
+    statements(
         db,
         """
         CREATE TABLE runs (
@@ -391,104 +289,3 @@ def m006_operation(db: Database) -> None:
         CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     """,
     )
-
-
-@migrations()
-def m007_dead_records(db: Database) -> None:
-    """Which records are gone, for the plans that must know it of their members: by far the most are not."""
-    _statements(db, "CREATE INDEX subjects_dead ON subjects (stream_id, ref) WHERE live = 0;")
-
-
-@migrations()
-def m008_record_slices(db: Database) -> None:
-    """The slices that hold a record beside the one that its landing row names."""
-    _statements(
-        db,
-        """
-        CREATE TABLE record_slices (
-            stream_id INTEGER NOT NULL, key TEXT NOT NULL, slice TEXT NOT NULL, seen_run INTEGER, content_hash BLOB,
-            PRIMARY KEY (stream_id, key, slice)
-        ) WITHOUT ROWID;
-        CREATE INDEX record_slices_slice ON record_slices (stream_id, slice, seen_run);
-    """,
-    )
-
-
-@migrations()
-def m009_refusals(db: Database) -> None:
-    """Who said no, by the record that told of it: found by the address that it had."""
-    _statements(db, "CREATE INDEX consents_refusals ON consents (subject_id) WHERE state = 'denied';")
-
-
-@migrations()
-def m010_measures(db: Database) -> None:
-    """What a score measures, for answers of before: newer stores have the column from the beginning (m003)."""
-    if "measure" not in db["answers"].columns_dict:
-        _statements(db, "ALTER TABLE answers ADD COLUMN measure TEXT;")
-
-
-@migrations()
-def m011_fresh_identifiers(db: Database) -> None:
-    """The identifiers that pulls have read since the last resolve, which stores them all at once."""
-    _statements(
-        db,
-        """
-        CREATE TABLE fresh_identifiers (
-            subject_id INTEGER NOT NULL, position INTEGER NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL,
-            is_company INTEGER NOT NULL, PRIMARY KEY (subject_id, position)
-        ) WITHOUT ROWID;
-    """,
-    )
-
-
-@migrations()
-def m012_kept_leaves(db: Database) -> None:
-    """The leaves of the last evaluation, and what has changed since (core/store/changes.py, decision 0012)."""
-    _statements(
-        db,
-        """
-        CREATE TABLE kept_state (            -- one row: when the leaves were taken
-            one INTEGER PRIMARY KEY CHECK (one = 1),
-            watching INTEGER NOT NULL DEFAULT 0,     -- whether changes are noted: once somebody keeps leaves
-            epoch INTEGER NOT NULL DEFAULT 0,        -- counts how often the log was begun anew
-            as_of INTEGER,                   -- the clock of the leaves; NULL: none are kept
-            seq INTEGER NOT NULL DEFAULT 0,  -- the last of `changes` that is in them
-            mark INTEGER NOT NULL DEFAULT 0, -- the last event that is in them
-            facts TEXT NOT NULL DEFAULT ''   -- hash of what all of them rest on
-        );
-        INSERT INTO kept_state (one) VALUES (1);
-        CREATE TABLE kept_leaves (name TEXT PRIMARY KEY, bits BLOB NOT NULL);
-        CREATE TABLE changes (
-            seq INTEGER PRIMARY KEY AUTOINCREMENT, what TEXT NOT NULL,       -- person, moved, company, event
-            id INTEGER,                      -- of the profile or company
-            name_id INTEGER,                 -- of an event that is gone or other than it was
-            mark INTEGER                     -- the last event there was when that one went: ids above may be another's now
-        );
-        CREATE TRIGGER changes_event_gone AFTER DELETE ON events WHEN (SELECT watching FROM kept_state) BEGIN
-            INSERT INTO changes (what, id, name_id, mark)
-                VALUES ('event', OLD.profile_id, OLD.name_id, (SELECT coalesce(max(id), 0) FROM events)); END;
-        CREATE TRIGGER changes_event AFTER UPDATE OF name_id, time, properties ON events
-            WHEN (SELECT watching FROM kept_state) BEGIN
-            INSERT INTO changes (what, id, name_id) SELECT 'event', OLD.profile_id, OLD.name_id WHERE OLD.profile_id IS NOT NULL;
-            INSERT INTO changes (what, id, name_id) SELECT 'event', NEW.profile_id, NEW.name_id WHERE NEW.profile_id IS NOT NULL; END;
-        CREATE TRIGGER changes_subject AFTER UPDATE OF profile_id, company_id ON subjects
-            WHEN (OLD.profile_id IS NOT NEW.profile_id OR OLD.company_id IS NOT NEW.company_id)
-            AND (SELECT watching FROM kept_state) BEGIN
-            INSERT INTO changes (what, id) SELECT 'moved', OLD.profile_id WHERE OLD.profile_id IS NOT NULL;
-            INSERT INTO changes (what, id) SELECT 'moved', NEW.profile_id WHERE NEW.profile_id IS NOT NULL;
-            INSERT INTO changes (what, id) SELECT 'company', OLD.company_id WHERE OLD.company_id IS NOT NULL;
-            INSERT INTO changes (what, id) SELECT 'company', NEW.company_id WHERE NEW.company_id IS NOT NULL; END;
-        CREATE TRIGGER changes_profile AFTER UPDATE OF company_id ON profiles
-            WHEN OLD.company_id IS NOT NEW.company_id AND (SELECT watching FROM kept_state) BEGIN
-            INSERT INTO changes (what, id) SELECT 'company', OLD.company_id WHERE OLD.company_id IS NOT NULL;
-            INSERT INTO changes (what, id) SELECT 'company', NEW.company_id WHERE NEW.company_id IS NOT NULL; END;
-        CREATE TRIGGER changes_profile_gone AFTER DELETE ON profiles WHEN (SELECT watching FROM kept_state) BEGIN
-            INSERT INTO changes (what, id) VALUES ('moved', OLD.id);
-            INSERT INTO changes (what, id) SELECT 'company', OLD.company_id WHERE OLD.company_id IS NOT NULL; END;
-    """,
-    )
-
-
-def known_migrations() -> frozenset[str]:
-    """Return the names of all migrations that this version has."""
-    return frozenset(name for name in globals() if name[:1] == "m" and name[1:4].isdigit())

@@ -1,0 +1,13 @@
+"""
+The tables of the store, as one migration after another (sqlite-utils), and the canonical columns that segments speak of.
+
+Times are integers, microseconds since 1970 UTC. Money is an integer of minor units beside its currency. Booleans are 0 and 1.
+Bitmaps are roaring bitmaps of profile ids (`pyroaring.BitMap.serialize`). Landing tables (`<connection>__<stream>`) are not
+here: `core.store.landing` makes them from what a stream brings.
+"""
+
+from core.store.schema import beginning, growth  # noqa: F401 - in the order in which stores are migrated
+from core.store.schema.canonical import CANONICAL, TABLES
+from core.store.schema.steps import known_migrations, migrations
+
+__all__ = ["CANONICAL", "TABLES", "known_migrations", "migrations"]
