@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,11 @@ def test_every_command_is_in_the_readme_or_the_generated_page():
 
     page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
     assert [name for name in COMMANDS if f"## {name}" not in page] == []
+
+
+GENERATED = runpy.run_path(str(ROOT / "tools" / "generate_docs.py"))["PAGES"]
+
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_a_generated_page_says_what_the_code_says(name: str):
+    assert GENERATED[name]() == (ROOT / "docs" / name).read_text(encoding="utf-8"), "run `make docs`"
