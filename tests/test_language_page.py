@@ -54,14 +54,6 @@ def peopled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         yield store
 
 
-def test_the_page_is_up_to_date() -> None:
-    """`make docs` writes it."""
-    sys.path.insert(0, str(ROOT / "tools"))
-    from generate_docs import language_page
-
-    assert language_page() == PAGE.read_text(encoding="utf-8")
-
-
 def test_every_word_is_on_the_page() -> None:
     """Names, called words, methods, and the fields of a company; none twice, none that is no word."""
     page = PAGE.read_text(encoding="utf-8")
