@@ -6,7 +6,9 @@ Bitmaps are roaring bitmaps of profile ids (`pyroaring.BitMap.serialize`). Landi
 here: `core.store.landing` makes them from what a stream brings.
 """
 
-from core.store.schema import beginning, growth  # noqa: F401 - in the order in which stores are migrated
+# stores are migrated in this order
+from core.store.schema import beginning  # noqa: F401, I001
+from core.store.schema import growth  # noqa: F401
 from core.store.schema.canonical import CANONICAL, TABLES
 from core.store.schema.steps import known_migrations, migrations
 
