@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from contextlib import nullcontext
+from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime
 
 from pyroaring import BitMap
 
-from core import bind, freshness, guards, holding, reach, targets, trait_values
+from core import bind, delay, freshness, guards, holding, reach, targets, trait_values
 from core.bind import Bound
 from core.clock import to_us
 from core.config.model import SyncConfig
@@ -26,7 +27,7 @@ from core.follow import changed_since, follow, follow_records
 from core.guards import SOURCE_GUARDS, Held, HeldKind, SourceGuard
 from core.hub import Session
 from core.log import log
-from core.plan import Draft, Plan, hold, limit
+from core.plan import Draft, Plan, Skip, hold, limit
 from core.push import PushReport, Sending, finish, push
 from core.record import Recorder
 from core.recover import recover
@@ -170,9 +171,7 @@ def plans_of(
     """
     hub, store = delivery.session.hub, delivery.store
     connector = hub.connector(sync.to)
-    drafts = [
-        _draft(delivery, target, lease, run_id) for target in targets.targets_of(sync, delivery.definitions.config, connector)
-    ]
+    drafts = _drafts(delivery, targets.targets_of(sync, delivery.definitions.config, connector), lease, run_id)
     plans = limit(hold(drafts, attended=delivery.attended, size_guards=delivery.size_guards), delivery.limit)
     if remember:
         with store.atomic() as conn:
@@ -182,13 +181,22 @@ def plans_of(
     return [priced(plan, connector.manifest) for plan in plans]
 
 
-def _draft(delivery: Delivery, target: Target, lease: Lease | None, run_id: int | None) -> Draft:
-    session, store = delivery.session, delivery.store
-    held = _held(delivery, target)
+def _drafts(delivery: Delivery, several: Sequence[Target], lease: Lease | None, run_id: int | None) -> list[Draft]:
+    """Return the drafts of one sync's audiences: who stays in one group for now is known before another one's is made."""
+    store = delivery.store
 
     def api() -> Api:
-        return session.api(target.connection)
+        return delivery.session.api(several[0].connection)
 
+    cases = [_case(delivery, target, lease, run_id, api) for target in several]
+    with store.atomic() if lease is not None else nullcontext():
+        stays = delay.stays_of(store.conn, cases, syncing=lease is not None)
+    return [draft(store, replace(case, stays=of), api=api) for case, of in zip(cases, stays, strict=True)]
+
+
+def _case(delivery: Delivery, target: Target, lease: Lease | None, run_id: int | None, api: Callable[[], Api]) -> Case:
+    session, store = delivery.session, delivery.store
+    held = _held(delivery, target)
     bound = _bind(delivery, target, api, quietly=bool(held))
     first_run = not runs.has_completed(store.conn, target.sync.name) and (bound.row is None or bound.row.planned_at is None)
     wanted = delivery.evaluation.sets.get(target.set_name, BitMap())
@@ -201,7 +209,7 @@ def _draft(delivery: Delivery, target: Target, lease: Lease | None, run_id: int 
             if lease is not None and run_id is not None:
                 recover(_recorder(delivery, target, bound, lease, run_id, first_run), target.audience, api=api)
             bound = bind.read_foreign(store, target, bound, api=api, at=delivery.as_of)
-    case = Case(
+    return Case(
         target,
         bound,
         as_of=delivery.as_of,
@@ -214,7 +222,6 @@ def _draft(delivery: Delivery, target: Target, lease: Lease | None, run_id: int 
         held=(*held, *([bound.held] if bound.held else [])),
         memory=delivery.asked.setdefault(_asking(target), {}),
     )
-    return draft(store, case, api=api)
 
 
 def _asking(target: Target) -> tuple[str, str, str]:
@@ -289,6 +296,17 @@ def _recorder(delivery: Delivery, target: Target, bound: Bound, lease: Lease, ru
     )
 
 
+def told_delays(plan: Plan) -> dict[str, dict[str, object]]:
+    """Return how many stay for `grace` and for `min_stay`, and when the first and the last of them go."""
+    found: dict[str, dict[str, object]] = {}
+    for reason in delay.Delay:
+        ends = plan.draft.stays.next_at(reason)
+        if ends is not None:
+            members = len(plan.skips.get(Skip(reason), ()))
+            found[str(reason)] = {"members": members, "first_at": ends[0], "last_at": ends[1]}
+    return found
+
+
 def summary(run: SyncRun) -> dict[str, object]:
     """Return what `runs` shows of a sync's run."""
     found: dict[str, object] = {}
@@ -304,6 +322,7 @@ def summary(run: SyncRun) -> dict[str, object]:
             "held_adds": len(plan.held_adds),
             "held_removes": len(plan.held_removes),
             "skips": {str(skip): len(profiles) for skip, profiles in plan.skips.items()},
+            "delayed": told_delays(plan),
             "held": [str(held.kind) for held in plan.held],
             "verdicts": {f"{op}.{verdict}": n for (op, verdict), n in sorted(verdicts.items())},
         }

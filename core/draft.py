@@ -20,6 +20,7 @@ from core.bind import Bound
 from core.changes import Changes, parts
 from core.clock import to_us
 from core.contract import Api, Category, Ref
+from core.delay import NOBODY, Delay, Stays
 from core.guards import Held
 from core.plan import Draft, Move, Rekey, Skip, difference
 from core.store import Store, audiences, holds, ledger
@@ -52,6 +53,13 @@ class Case:
     held: tuple[Held, ...] = ()
     memory: reach.Memory = field(default_factory=dict)
     """What the destination was asked for in this run, for this sync or another."""
+    stays: Stays = NOBODY
+    """Who is not removed yet, or not added yet since they stay in another group."""
+
+    @property
+    def at(self) -> int:
+        """Microseconds since 1970."""
+        return to_us(self.as_of)
 
 
 def draft(store: Store, case: Case, *, api: Callable[[], Api]) -> Draft:
@@ -69,7 +77,7 @@ class Drafting:
         self.audience = case.target.audience
         self.row = case.bound.row
         self.id = self.row.id if self.row else -1
-        self.at = to_us(case.as_of)
+        self.at = case.at
         self.kind = reach.identifier_kind(self.audience, case.target.connection)
         self.stream_id = reach.own_stream(conn, self.audience, case.target.connection)
         self.standing = audiences.standing(conn, self.id) if self.row else Standing(BitMap(), BitMap(), BitMap())
@@ -94,6 +102,9 @@ class Drafting:
         self.skips[Skip.EXCLUDED] = case.excluded
         self.skips[Skip.WAITING] = case.wanted & standing.waiting
         self.skips[Skip.FOREIGN] = case.wanted & standing.theirs
+        for reason in Delay:
+            self.skips[Skip(reason)] = case.stays.by_reason(reason) & (adds | removes)
+        adds, removes = adds - case.stays.awaited(), removes - case.stays.staying()
         updates = BitMap()
         if not case.held:
             removes = self._removable(removes - self.rests.removes)
@@ -115,6 +126,7 @@ class Drafting:
             moves=tuple(self.moves),
             rekeys=tuple(self.rekeys),
             skips={skip: profiles for skip, profiles in self.skips.items() if profiles},
+            stays=case.stays,
             found=self.found,
             unknown=self.unknown,
             churn=self._churn(),

@@ -16,6 +16,7 @@ from pyroaring import BitMap
 
 from core.bind import Bound
 from core.contract import Ref
+from core.delay import NOBODY, Stays
 from core.guards import Held, HeldKind, Holds
 from core.sizes import SIZE_GUARDS, SizeGuard, Sizes, sizes_held
 from core.store.audiences import Churn, Standing
@@ -25,7 +26,7 @@ from core.targets import Target, Turnover
 
 
 class Skip(StrEnum):
-    """Why somebody who is wanted is not added."""
+    """Why somebody who is wanted is not added, or somebody who is not stays."""
 
     NO_IDENTIFIER = "no_identifier"
     CONSENT = "consent"
@@ -39,6 +40,10 @@ class Skip(StrEnum):
     """An intent or a job is not settled yet."""
     FOREIGN = "foreign"
     """There already, and not by us."""
+    GRACE = "grace"
+    """No longer wanted, for less long than the sync's `grace`: stays (see `core.delay`)."""
+    MIN_STAY = "min_stay"
+    """No longer wanted, and put in less long ago than the sync's `min_stay`: stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,7 @@ class Draft:
     moves: tuple[Move, ...] = ()
     rekeys: tuple[Rekey, ...] = ()
     skips: Mapping[Skip, BitMap] = field(default_factory=dict)
+    stays: Stays = NOBODY
     found: Mapping[int, Ref] = field(default_factory=dict)
     """Refs that the vendor was asked for; all others are in the store."""
     unknown: Mapping[int, str] = field(default_factory=dict)

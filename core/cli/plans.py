@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
 from pyroaring import BitMap
 
 from core import freshness
-from core.deliver import SyncRun
+from core.clock import iso
+from core.deliver import SyncRun, told_delays
 from core.errors import told
 from core.fill import PullRun
 from core.guards import Held
-from core.plan import Plan
+from core.plan import Plan, Skip
 from core.run import SyncReport
 from core.store import Store
 
@@ -39,6 +40,7 @@ def describe_plan(plan: Plan) -> dict[str, Any]:
         "removes": len(plan.removes),
         "moves": len(plan.moves),
         "skips": {str(skip): len(profiles) for skip, profiles in plan.skips.items() if profiles},
+        "delayed": told_delays(plan),
         "held": [_held(held) for held in plan.held],
         "held_adds": len(plan.held_adds),
         "held_removes": len(plan.held_removes),
@@ -66,7 +68,7 @@ def describe_members(store: Store, plan: Plan) -> list[dict[str, Any]]:
         ("move", "", BitMap([move.profile_id for move in plan.moves])),
         ("add", "held", plan.held_adds),
         ("remove", "held", plan.held_removes),
-        *(("add", f"skipped: {skip}", profiles) for skip, profiles in plan.skips.items()),
+        *_skipped(plan),
     ]
     everybody = BitMap().union(*(profiles for _, _, profiles in groups))
     known = _known(store, everybody)
@@ -75,6 +77,17 @@ def describe_members(store: Store, plan: Plan) -> list[dict[str, Any]]:
         for op, note, profiles in groups
         for profile_id in profiles
     ]
+
+
+def _skipped(plan: Plan) -> Iterator[tuple[str, str, BitMap]]:
+    """Yield who is skipped and why; of those who stay also until when."""
+    for skip, profiles in plan.skips.items():
+        if skip not in (Skip.GRACE, Skip.MIN_STAY):
+            yield "add", f"skipped: {skip}", profiles
+    stays = plan.draft.stays
+    for op, several in (("remove", stays.stays), ("add", stays.elsewhere)):
+        for one in several:
+            yield op, f"skipped: {one.reason} until {iso(one.until)}", one.who & plan.skips.get(Skip(one.reason), BitMap())
 
 
 def _known(store: Store, profiles: BitMap) -> dict[int, dict[str, str | None]]:

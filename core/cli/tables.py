@@ -12,7 +12,7 @@ from core.cli.output import age, clean, table
 
 Described = Mapping[str, Any]
 
-SPOKEN: Final = {"consent": "no consent"}
+SPOKEN: Final = {"consent": "no consent", "grace": "in grace", "min_stay": "to stay on"}
 """Reasons to skip whose name in JSON says too little to a person."""
 VERDICTS: Final = {
     "add.noop": "there already", "remove.noop": "gone already", "add.pending": "on their way", "remove.pending": "on their way",

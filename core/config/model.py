@@ -189,6 +189,10 @@ class SyncConfig:
     schedule: Schedule | None = None
     enabled: bool = True
     guard: Guard = Guard()
+    grace: timedelta | None = None
+    """How long somebody must have been out, without a break, before they are removed."""
+    min_stay: timedelta | None = None
+    """How long somebody whom we put in stays at least."""
 
 
 @dataclass(frozen=True, slots=True)

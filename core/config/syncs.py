@@ -68,6 +68,12 @@ def _read(at: Path, table: object, known: Known, problems: Problems) -> SyncConf
     if wrong := name_problem(name):
         problems.say((*at, "name"), f"{name!r} cannot be the name of a sync", wrong)
     own = {key: value for key, value in table.items() if key not in COMMON}
+    if basics.mode == "add_only":
+        for key in ("grace", "min_stay"):
+            if getattr(basics, key) is not None:
+                problems.say(
+                    (*at, key), 'says when people are removed, and mode = "add_only" removes nobody', f"take {key} out"
+                )
     found = _audience(basics, of, own, at, known, problems)
     if found is None or len(problems) > before:
         return None
@@ -86,6 +92,8 @@ def _read(at: Path, table: object, known: Known, problems: Problems) -> SyncConf
         schedule=basics.schedule,
         enabled=basics.enabled,
         guard=basics.guard or Guard(),
+        grace=basics.grace,
+        min_stay=basics.min_stay,
     )
 
 

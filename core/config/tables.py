@@ -21,6 +21,9 @@ from core.config.names import suggest
 from core.durations import parse_duration
 from core.schedule import check_cron
 
+LONGEST_DELAY = timedelta(days=366)
+"""Of a removal."""
+
 
 def problem(message: str, remedy: str | None = None) -> PydanticCustomError:
     """Return what a validator raises, with an optional sentence on what to do."""
@@ -40,6 +43,13 @@ def _duration(value: object) -> timedelta:
         raise problem(str(error)) from error
     if not duration:
         raise problem("must be longer than nothing")
+    return duration
+
+
+def _delaying(value: object) -> timedelta:
+    duration = _duration(value)
+    if duration > LONGEST_DELAY:
+        raise problem("must not be longer than a year", "write mode = 'add_only' if nobody is ever to be removed")
     return duration
 
 
@@ -156,6 +166,7 @@ def _share(limit: object) -> float | None:
 _DURATION_SCHEMA = {"type": "string", "pattern": r"^\d+\s*[smhdw]$", "examples": ["15m", "24h", "30d"]}
 _LIMIT_SCHEMA = {"anyOf": [{"type": "string", "pattern": r"^\d+(\.\d+)?%$"}, {"type": "integer", "minimum": 1}]}
 
+Delaying = Annotated[timedelta, PlainValidator(_delaying), WithJsonSchema(_DURATION_SCHEMA)]
 Duration = Annotated[timedelta, PlainValidator(_duration), WithJsonSchema(_DURATION_SCHEMA)]
 ScheduleText = Annotated[
     Schedule, PlainValidator(_schedule), WithJsonSchema({"type": "string", "examples": ["15m", "*/15 * * * *"]})
@@ -285,3 +296,7 @@ class SyncTable(Table):
     """false: left as it is."""
     guard: GuardTable | None = None
     """Moves the limits above which changes are held for approval."""
+    grace: Delaying | None = None
+    """How long somebody must have been out, without a break, before they are removed."""
+    min_stay: Delaying | None = None
+    """How long somebody whom we put in stays at least."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -47,6 +47,8 @@ class Entry:
     handle: str | None = None
     object: str | None = None
     value_hash: str | None = None
+    added_at: int | None = field(default=None, compare=False)
+    """Since when it has been ours, whatever was written to the row since; None: since it is put there."""
 
     @property
     def ref(self) -> Ref:
@@ -54,19 +56,20 @@ class Entry:
         return Ref(self.remote_id or self.member_key, handle=self.handle, object=self.object)
 
 
-_COLUMNS = "member_key, state, profile_id, remote_id, handle, object, value_hash"
+_COLUMNS = "member_key, state, profile_id, remote_id, handle, object, value_hash, coalesce(added_at, at)"
 
 
 def _entry(row: Sequence[Any]) -> Entry:
     return Entry(
-        row[0], State(row[1]), profile_id=row[2], remote_id=row[3], handle=row[4], object=row[5], value_hash=row[6]
+        row[0], State(row[1]), profile_id=row[2], remote_id=row[3], handle=row[4], object=row[5], value_hash=row[6],
+        added_at=row[7],
     )  # fmt: skip
 
 
 def put(
     conn: sqlite3.Connection, audience_id: int, entries: Iterable[Entry], *, sync: str, run_id: int | None, at: int
 ) -> BitMap:
-    """Write rows, replacing those with the same key."""
+    """Write rows, replacing those with the same key; one that was ours already stays so since it was put there."""
     touched = BitMap()
 
     def rows() -> Iterable[tuple[Any, ...]]:
@@ -85,11 +88,16 @@ def put(
                 e.state,
                 at,
                 run_id,
+                at if e.added_at is None else e.added_at,
             )
 
     conn.executemany(
-        "INSERT OR REPLACE INTO ledger (audience_id, member_key, profile_id, sync, remote_id, handle, object, value_hash,"
-        " state, at, run_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO ledger (audience_id, member_key, profile_id, sync, remote_id, handle, object, value_hash, state, at,"
+        " run_id, added_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+        " profile_id = excluded.profile_id, sync = excluded.sync, remote_id = excluded.remote_id, handle = excluded.handle,"
+        " object = excluded.object, value_hash = excluded.value_hash, state = excluded.state, at = excluded.at,"
+        " run_id = excluded.run_id, added_at = CASE WHEN state IN ('ours', 'unsure') THEN coalesce(added_at, at)"
+        " ELSE excluded.added_at END",
         rows(),
     )
     return touched
@@ -154,6 +162,20 @@ def in_state(
         (audience_id, state, -1 if since is None else since, 2**62 if before is None else before),
     )
     return BitMap([profile_id for (profile_id,) in rows])
+
+
+def added_since(conn: sqlite3.Connection, audience_id: int, profiles: BitMap, *, after: int) -> dict[int, BitMap]:
+    """Return who of *profiles* has been ours since some time later than *after*, by that time (the latest, of several rows)."""
+    found: dict[int, BitMap] = {}
+    for chunk in chunks(profiles):
+        rows = conn.execute(
+            "SELECT profile_id, max(coalesce(added_at, at)) AS since FROM ledger WHERE audience_id = ? AND profile_id IN"
+            " (SELECT value FROM json_each(?)) AND state IN ('ours', 'unsure') GROUP BY profile_id HAVING since > ?",
+            (audience_id, chunk, after),
+        )
+        for profile_id, since in rows:
+            found.setdefault(since, BitMap()).add(profile_id)
+    return found
 
 
 def rows(conn: sqlite3.Connection, audience_id: int) -> Iterable[Entry]:

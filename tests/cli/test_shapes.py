@@ -9,7 +9,7 @@ from workspace import USAGE, Type
 
 PLAN = {
     "sync", "label", "set", "to", "audience", "mode", "wanted", "ours", "theirs", "adds", "creates", "updates", "removes",
-    "moves", "skips", "held", "held_adds", "held_removes", "limited", "requests", "seconds", "notes",
+    "moves", "skips", "delayed", "held", "held_adds", "held_removes", "limited", "requests", "seconds", "notes",
 }  # fmt: skip
 PULL = {"connection", "status", "run", "requests", "resume_at", "error", "streams"}
 STREAM = {"name", "complete", "records", "changed", "pages", "deleted", "held", "bad", "took_s", "notes", "error"}

@@ -310,6 +310,20 @@ WRONG = {
         "unknown key removal",
         "did you mean removals?",
     ),
+    "grace where nobody is removed": (
+        "[[syncs]]\nsegment = 'hot'\nto = 'crm'\naudience = { tag = 'x' }\nmode = 'add_only'\ngrace = '1d'\n",
+        6,
+        "syncs.1.grace",
+        "removes nobody",
+        "take grace out",
+    ),
+    "a stay for ever": (
+        "[[syncs]]\nsegment = 'hot'\nto = 'crm'\naudience = { tag = 'x' }\nmin_stay = '400d'\n",
+        5,
+        "syncs.1.min_stay",
+        "longer than a year",
+        "add_only",
+    ),
     "shared audience": (
         "[[syncs]]\nsegment = 'hot'\nto = 'crm'\naudience = { tag = 'X' }\n"
         "[[syncs]]\nname = 'b'\nsegment = 'hot'\nto = 'crm'\naudience = { tag = 'x' }\n",
@@ -523,6 +537,8 @@ name = "lives"
 partition = "life"
 to = "own"
 audience = { tag = "Is {group}" }
+grace = "24h"
+min_stay = "1w"
 """
     )
 
@@ -544,6 +560,8 @@ audience = { tag = "Is {group}" }
     assert ("list", "Staff", {"campaign": 7}, "add_only") == (sync.audience_kind, sync.audience_name, sync.params, sync.mode)
     assert (True, True, Cron("0 6 * * 1-5"), False) == (sync.create_missing, sync.require_consent, sync.schedule, sync.enabled)
     assert Guard(removals_share=0.2, adds_count=500) == sync.guard
+    assert (timedelta(days=1), timedelta(days=7)) == (config.syncs["lives"].grace, config.syncs["lives"].min_stay)
+    assert (None, None) == (sync.grace, sync.min_stay)
     assert "tagalong.toml" == Path(sync.place.file).name
 
 
