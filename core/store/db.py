@@ -17,6 +17,7 @@ from sqlite_utils import Database
 
 from core.errors import StoreError
 from core.store.schema import known_migrations, migrations
+from core.store.upgrade import upgrade
 
 BUSY_TIMEOUT_S = 30.0
 
@@ -53,7 +54,8 @@ class Store:
                 self._enter_wal()
                 self.conn.execute("PRAGMA synchronous = NORMAL")
                 self.conn.execute("PRAGMA wal_autocheckpoint = 8000")
-                self._migrate()
+                if self.is_outdated():
+                    upgrade(self)
         except sqlite3.Error as error:
             raise _translated(error, path) from error
         except OSError as error:
@@ -72,15 +74,8 @@ class Store:
             else:
                 return
 
-    def _migrate(self) -> None:
-        if not self._pending():
-            return
-        # all of it in one transaction: two processes that open a new file at once take turns, and a kill leaves nothing
-        with self.atomic():
-            if self._pending():
-                migrations.apply(self.db)
-
-    def _pending(self) -> bool:
+    def is_outdated(self) -> bool:
+        """Return whether migrations are to be applied; StoreError where a newer version wrote the file."""
         applied = {migration.name for migration in migrations.applied(self.db)}
         known = known_migrations()
         if applied - known:
