@@ -22,7 +22,7 @@ from core.store.holds import Hold
 from core.store.vanish import approve_stream
 
 MEMBERS = frozenset({HeldKind.REMOVALS, HeldKind.ADDS, HeldKind.MOVES, HeldKind.BASELINE, HeldKind.RETARGET, HeldKind.UNSEEN})
-TEXTS = frozenset({HeldKind.RETARGET, HeldKind.UNSEEN, HeldKind.GONE})
+TEXTS = frozenset({HeldKind.RETARGET, HeldKind.UNSEEN, HeldKind.GONE, HeldKind.RESTORED})
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from datetime import datetime
 
 from pyroaring import BitMap
 
-from core import bind, delay, freshness, guards, holding, reach, targets, trait_values
+from core import bind, delay, freshness, guards, holding, reach, restored, targets, trait_values
 from core.bind import Bound
 from core.clock import to_us
 from core.config.model import SyncConfig
@@ -247,7 +247,8 @@ def _held(delivery: Delivery, target: Target) -> list[Held]:
         approved = holds.approved_text(conn, target.label, HeldKind.UNSEEN, definition.definition)
         words = definition.unseen.union(*(trait.unseen for trait in traits))
         unseen = guards.unseen(sorted(words), sync=target.sync.name, approved=approved)
-        found += [unseen] if unseen is not None else []
+        put_back = restored.held(conn, target.label, sync=target.sync.name)
+        found += [one for one in (unseen, put_back) if one is not None]
     return found
 
 

@@ -27,6 +27,7 @@ class HeldKind(StrEnum):
     SOURCE = "source"
     VANISHED = "vanished"
     UNSEEN = "unseen"
+    RESTORED = "restored"
     RETARGET = "retarget"
     GONE = "gone"
     BASELINE = "baseline"

@@ -29,6 +29,7 @@ def remember(conn: sqlite3.Connection, plan: Plan, *, definition: str, syncing: 
 def _holds(plan: Plan, definition: str) -> list[Hold]:
     """Return what `status` shows and `approve` lets through: each reason with the members shown."""
     texts = {HeldKind.RETARGET: plan.target.target, HeldKind.UNSEEN: definition}
+    texts |= {held.kind: str(held.facts["copied_at"]) for held in plan.held if held.kind is HeldKind.RESTORED}
     merged: dict[HeldKind, list[Held]] = {}
     for held in plan.held:
         merged.setdefault(held.kind, []).append(held)

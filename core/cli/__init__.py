@@ -38,6 +38,7 @@ COMMANDS = {
     "resume": "release",
     "retire": "release",
     "rebind": "release",
+    "backup": "backup",
     "demo": "showcase",
 }
 """Each command and the module of this package that it is in, in the order in which they are met."""

@@ -112,6 +112,21 @@ def _renew(store_path: Path, lease: Lease, ended: threading.Event) -> None:
             lease.check(conn)
 
 
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The process that holds a lease."""
+
+    host: str
+    pid: int
+    renewed_at: int
+
+
+def owner_of(conn: sqlite3.Connection, name: str, clock: Clock) -> Owner | None:
+    """Return who is alive and holds *name*; None where nobody does, or its owner is gone."""
+    row = conn.execute("SELECT host, pid, process_started, renewed_at FROM leases WHERE name = ?", (name,)).fetchone()
+    return None if row is None or _gone(row, to_us(clock())) else Owner(row[0], row[1], row[3])
+
+
 def is_renewed(conn: sqlite3.Connection, name: str, clock: Clock) -> bool:
     """Return whether its owner lives and does renew it: a process that hangs or is stopped is there, and does not."""
     row = conn.execute("SELECT renewed_at FROM leases WHERE name = ?", (name,)).fetchone()
@@ -120,5 +135,4 @@ def is_renewed(conn: sqlite3.Connection, name: str, clock: Clock) -> bool:
 
 def is_held(conn: sqlite3.Connection, name: str, clock: Clock) -> bool:
     """Return whether somebody who is alive holds *name* right now, for `status`."""
-    row = conn.execute("SELECT host, pid, process_started, renewed_at FROM leases WHERE name = ?", (name,)).fetchone()
-    return row is not None and not _gone(row, to_us(clock()))
+    return owner_of(conn, name, clock) is not None

@@ -1,0 +1,206 @@
+"""
+`tagalong backup`: a copy of the store while the daemon runs, and a copy put back in its place.
+
+What is put back is behind the world: `core.restored` holds every sync of it until a person has looked. The file that was there
+is set aside, never overwritten, and what must not be forgotten with it is carried over.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import KW_ONLY, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from core.clock import Clock, from_us, to_us
+from core.durable import sync_folder
+from core.errors import StoreError
+from core.store import Store, backups
+from core.store.copies import COPIED_AT, OnStep, copy_database, is_sound
+from core.store.leases import owner_of
+from core.store.schema import known_migrations
+
+CARRIED: Final = ("backups",)
+"""Tables whose rows are true whatever the store's age: they go from the file set aside into the one put back."""
+IN_USE_WAIT_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A copy that was made."""
+
+    path: Path
+    made_at: datetime
+    _: KW_ONLY
+    size: int
+    version: str
+    beside: tuple[Path, ...]
+    """What the copy does not hold and a restore on another machine needs: tokens, keys, lists."""
+
+
+def back_up(database: Path, target: Path, *, clock: Clock, replace: bool = False, on_step: OnStep | None = None) -> Made:
+    """
+    Copy *database* to *target*, a file or a folder in which it gets a name by its time, and write down that it is there.
+
+    Raises:
+        StoreError: there is no database, no room, or a file of that name and not *replace*.
+    """
+    if not database.exists():
+        raise StoreError(f"{database}: there is no database yet, so nothing to copy")
+    at = clock()
+    if target.is_dir():
+        target = target / f"{database.stem}-{at:%Y%m%dT%H%M%SZ}.db"
+    if target.exists() and target.samefile(database):
+        raise StoreError(f"{target}: is the database itself")
+    size = copy_database(database, target, at=to_us(at), replace=replace, on_step=on_step)
+    with Store(database) as store, store.atomic() as conn:
+        version = backups.version_of(conn)
+        backups.note(conn, target, made_at=to_us(at), why=backups.COMMAND, version=version)
+    return Made(target, at, size=size, version=version, beside=kept_beside(database))
+
+
+def kept_beside(database: Path) -> tuple[Path, ...]:
+    """Return the files beside a database that belong to it and are in no copy of it."""
+    names = [path for path in database.absolute().parent.glob(f"{database.name}.*") if path.suffix in (".token", ".key")]
+    return tuple(sorted(names))
+
+
+@dataclass(frozen=True, slots=True)
+class PutBack:
+    """A copy that was put in the database's place."""
+
+    path: Path
+    made_at: datetime
+    """When the copy was made."""
+    _: KW_ONLY
+    aside: Path | None
+    """Where the file is that was there."""
+    carried: bool
+    """Whether what must not be forgotten could be read of it."""
+
+
+def put_back(database: Path, file: Path, *, clock: Clock, force: bool = False, on_step: OnStep | None = None) -> PutBack:
+    """
+    Put the copy *file* in the place of *database*; *file* itself stays.
+
+    Raises:
+        StoreError: *file* is no sound copy of a store, or somebody uses the database; with *force* one that is damaged, and
+            so cannot be asked who uses it, is replaced too.
+    """
+    made_at = _examine(file)
+    staged = database.with_name(f".{database.name}.restore")
+    with _nobody_at(database, clock, force) as there:
+        try:
+            copy_database(file, staged, at=made_at, replace=True, on_step=on_step)
+            with closing(sqlite3.connect(staged, isolation_level=None)) as conn:
+                conn.execute("DELETE FROM leases")  # whoever held one then is not there now
+            aside = _set_aside(database, clock()) if there else None
+            staged.replace(database)
+        finally:
+            staged.unlink(missing_ok=True)
+        sync_folder(database.absolute().parent)
+    with Store(database) as store:
+        carried = aside is not None and _carry(store, aside)
+        with store.atomic() as conn:
+            version = backups.version_of(conn)
+            if aside is not None:
+                backups.note(conn, aside, made_at=to_us(clock()), why=backups.REPLACED, version=version)
+            backups.note(conn, file, made_at=made_at, why=backups.COMMAND, version=version)
+    return PutBack(database, from_us(made_at), aside=aside, carried=carried)
+
+
+def _examine(file: Path) -> int:
+    """Return when the copy was made; StoreError where it is none."""
+    if not file.is_file():
+        raise StoreError(f"{file}: there is no such file")
+    if not is_sound(file):
+        raise StoreError(f"{file}: is damaged or not a database; take another copy")
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as conn:
+            names = {name for (name,) in conn.execute("SELECT name FROM _sqlite_migrations")}
+            row = conn.execute("SELECT value FROM settings WHERE key = ?", (COPIED_AT,)).fetchone()
+            newest = conn.execute("SELECT max(started_at) FROM runs").fetchone()[0]
+    except sqlite3.Error as error:
+        raise StoreError(f"{file}: is no database of tagalong") from error
+    if names - known_migrations():
+        raise StoreError(f"{file}: was written by a newer tagalong; upgrade this one")
+    # one that was copied by other means is as old as what is in it
+    return int(row[0]) if row is not None else newest if newest is not None else int(file.stat().st_mtime * 1_000_000)
+
+
+@contextmanager
+def _nobody_at(database: Path, clock: Clock, force: bool) -> Iterator[bool]:
+    """Keep everybody else out of the database while the block runs; yields whether there is one."""
+    if not database.exists():
+        yield False
+        return
+    conn = sqlite3.connect(database, timeout=IN_USE_WAIT_S, isolation_level=None)
+    try:
+        try:
+            _refuse_leases(conn, database, clock)
+            # SQLite leaves WAL mode only for whoever has the file to himself; what was in the WAL is in the file then
+            if conn.execute("PRAGMA journal_mode = DELETE").fetchone() != ("delete",):
+                raise StoreError(f"{database}: another process has it open; stop it first")
+            conn.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            if "BUSY" not in getattr(error, "sqlite_errorname", "") and "LOCKED" not in getattr(error, "sqlite_errorname", ""):
+                raise
+            raise StoreError(f"{database}: another process has it open; stop it first") from error
+    except sqlite3.DatabaseError as error:
+        conn.close()
+        if not force:
+            told = "is damaged, and cannot be asked who uses it; stop whatever runs, then say --force"
+            raise StoreError(f"{database}: {told}") from error
+        yield True
+        return
+    except BaseException:
+        conn.close()
+        raise
+    try:
+        yield True
+    finally:
+        conn.close()
+
+
+def _refuse_leases(conn: sqlite3.Connection, database: Path, clock: Clock) -> None:
+    for (name,) in conn.execute("SELECT name FROM leases").fetchall():
+        owner = owner_of(conn, name, clock)
+        if owner is not None:
+            raise StoreError(f"{database}: {name} is held by process {owner.pid} on {owner.host}; stop it first")
+
+
+def _set_aside(database: Path, at: datetime) -> Path:
+    """Give the file another name too, so that there is no moment at which there is none; return that name."""
+    aside = database.with_name(f"{database.name}.{at:%Y%m%dT%H%M%SZ}.replaced")
+    if aside.exists():
+        raise StoreError(f"{aside}: is there already; wait a second")
+    for left in ("-wal", "-shm"):  # of a damaged one: it belongs to that file, and would be taken for the new one's
+        beside = database.with_name(f"{database.name}{left}")
+        if beside.exists():
+            beside.replace(aside.with_name(f"{aside.name}{left}"))
+    try:
+        os.link(database, aside)
+    except OSError:  # a file system without links
+        database.replace(aside)
+    return aside
+
+
+def _carry(store: Store, aside: Path) -> bool:
+    """Take over from the file set aside what must not be forgotten; False where that cannot be read."""
+    try:
+        with closing(sqlite3.connect(f"{aside.absolute().as_uri()}?mode=ro", uri=True)) as old, store.atomic() as conn:
+            for table in CARRIED:
+                if not old.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)).fetchone():
+                    continue
+                columns = [name for name in store.db[table].columns_dict if name != "id"]
+                listed = ", ".join(f'"{column}"' for column in columns)
+                rows = old.execute(f'SELECT {listed} FROM "{table}"')
+                marks = ", ".join("?" * len(columns))
+                conn.executemany(f'INSERT OR IGNORE INTO "{table}" ({listed}) VALUES ({marks})', rows)
+    except (sqlite3.DatabaseError, StoreError):
+        return False
+    return True

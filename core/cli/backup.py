@@ -1,0 +1,94 @@
+"""Copies of the database: made while the daemon runs, and put back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from core.cli.app import App, verb
+
+if TYPE_CHECKING:
+    from core.backup import Made
+
+
+@verb("backup", "tagalong backup /backups/")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Write over FILE; with --restore, replace a database that is damaged.")
+@click.option("--restore", is_flag=True, help="Put FILE in the database's place; the present one is kept aside.")
+@click.option("--yes", is_flag=True, help="Do not ask before restoring.")
+@click.pass_obj
+def backup_command(app: App, file: Path, force: bool, restore: bool, yes: bool) -> int:
+    """
+    Copy the database while the daemon runs.
+
+    FILE may be a folder; the copy is then named by its time. After --restore every sync that had run waits for
+    `tagalong approve`.
+    """
+    from core.backup import back_up
+    from core.config.load import database_of
+    from core.log import configure
+
+    configure("warning", None)
+    database = database_of(app.path, app.environ)  # a config half edited is no reason to go without a copy
+    if restore:
+        return _restore(app, database, file, force=force, yes=yes)
+    with _steps("Copying") as on_step:
+        made = back_up(database, file, clock=app.clock, replace=force, on_step=on_step)
+    if app.as_json:
+        return app.answer({
+            "path": made.path.absolute(), "made_at": made.made_at, "size": made.size, "version": made.version,
+            "not_in_it": [*made.beside, app.path.absolute()],
+        })  # fmt: skip
+    _tell(app, made)
+    return 0
+
+
+def _tell(app: App, made: Made) -> None:
+    from core.cli.output import clean
+    from core.store.copies import spell_size
+
+    click.echo(clean(f"{made.path}: {spell_size(made.size)}, as of {made.made_at:%Y-%m-%d %H:%M:%S}Z."))
+    click.echo("It holds people and no secrets: keep it as safe as the database. Not in it, and to be kept beside it:")
+    for path in (*made.beside, app.path.absolute()):
+        click.echo(clean(f"  {path}"))
+
+
+def _restore(app: App, database: Path, file: Path, *, force: bool, yes: bool) -> int:
+    from core.backup import put_back
+    from core.cli.output import clean
+
+    if not yes:
+        click.confirm(clean(f"Put {file} in the place of {database}? (That one is kept aside.)"), abort=True, err=True)
+    with _steps("Putting back") as on_step:
+        done = put_back(database, file, clock=app.clock, force=force, on_step=on_step)
+    if app.as_json:
+        return app.answer({"path": done.path, "made_at": done.made_at, "replaced": done.aside, "carried_over": done.carried})
+    click.echo(clean(f"{done.path} is as of {done.made_at:%Y-%m-%d %H:%M:%S}Z."))
+    if done.aside is not None:
+        click.echo(clean(f"What was there is {done.aside}."))
+        if not done.carried:
+            click.echo("It could not be read: which copies there are, and who was erased since, is as this one knows it.")
+    click.echo("Each sync that had run is held until you have looked (`tagalong plan`) and say `tagalong approve SYNC`.")
+    return 0
+
+
+@contextmanager
+def _steps(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show on a terminal how far a copy has got, in per cent."""
+    from core.cli.output import progress
+
+    with progress(what) as shown:
+        shown.of(100)
+        done = 0
+
+        def on_step(pages: int, total: int) -> None:
+            nonlocal done
+            while done < pages * 100 // max(total, 1):
+                done += 1
+                shown.step()
+
+        yield on_step

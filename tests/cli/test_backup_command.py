@@ -1,0 +1,48 @@
+"""`tagalong backup`, as it is typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from workspace import ACCOUNTS, Type
+
+from core.clock import utc_now
+from core.store import leases
+
+
+def test_a_copy_is_made_and_what_is_not_in_it_is_said(type_: Type, tmp_path: Path) -> None:
+    assert "no database yet" in type_("backup", "copy.db").err
+    type_("sync")
+    token = tmp_path / "tagalong.db.crm.token"
+    token.write_text("{}")
+    made = type_("backup", "copy.db", "--json")
+    assert (0, True) == (made.code, made.json["ok"])
+    assert (str(tmp_path / "copy.db"), (tmp_path / "copy.db").stat().st_size) == (made.json["path"], made.json["size"])
+    assert [str(token), str(tmp_path / "tagalong.toml")] == made.json["not_in_it"]
+    assert 1 == type_("backup", "copy.db").code, "it is there already"
+    (tmp_path / "tagalong.toml").write_text('[workspace]\ntimezone = "Nowhere"\n')
+    text = type_("backup", "copy.db", "--force")
+    assert 0 == text.code, "a config half edited does not matter"
+    assert "tagalong.db.crm.token" in text.out
+
+
+def test_a_copy_is_put_back_after_asking_and_not_under_a_daemon(type_: Type, tmp_path: Path) -> None:
+    type_("sync")
+    type_("backup", "copy.db")
+    (tmp_path / "data/accounts.csv").write_text(ACCOUNTS.replace("Sweden", "US"))
+    type_("sync")
+    assert 1 == type_("backup", "--restore", "copy.db", stdin="n\n").code
+    assert not list(tmp_path.glob("*.replaced"))
+    with leases.hold(tmp_path / "tagalong.db", "daemon", utc_now):
+        assert "stop it first" in type_("backup", "--restore", "copy.db", "--yes").err
+
+    done = type_("backup", "--restore", "copy.db", "--yes")
+    assert (0, True) == (done.code, "tagalong approve SYNC" in done.out)
+    assert 1 == len(list(tmp_path.glob("*.replaced")))
+    held = type_("sync", "--json")
+    assert (4, "held") == (held.code, held.json["status"])
+    assert "put back from a copy" in type_("status").out
+    assert 0 == type_("approve", "nordic_to_exports").code
+    assert 4 == type_("sync").code, "each sync by itself"
+    assert 0 == type_("approve", "regions").code
+    assert 0 == type_("sync").code
