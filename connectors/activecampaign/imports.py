@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from core.contract import Api, Json
@@ -25,15 +25,17 @@ ENVELOPE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A contact to be given a value of one custom field."""
+    """A contact to be given a value of one custom field, and of others with it."""
 
     contact_id: str
     address: str
     value: str
+    carried: Mapping[str, str] = field(default_factory=dict)
+    """Field id to value; an empty one takes the value away."""
 
     def body(self, field_id: str) -> Mapping[str, Any]:
         """Return it as the vendor takes it. The key that spares the automations is here and around (Quirk 16)."""
-        fields = [{"id": int(field_id), "value": self.value}]
+        fields = [{"id": int(id_), "value": value} for id_, value in {**self.carried, field_id: self.value}.items()]
         return {"email": self.address, "fields": fields, "exclude_automations": True}
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from activecampaign_rows import BASE, SETTINGS, Payload, adds, many, people, ref, refs, settled, verdicts
 
-from connectors.activecampaign.fields import LOOK_SINGLY
+from connectors.activecampaign.fields import LOOK_SINGLY, Field
 from connectors.activecampaign.imports import MAX_BYTES, Job, Row, parts
 from connectors.activecampaign.sandbox_state import exclusion
-from core.contract import Change, Op, Ref, Verdict
-from core.errors import NotFoundError, ProtocolError, RejectedError
+from core.contract import Change, FieldParams, Op, Ref, Verdict
+from core.errors import ConfigError, NotFoundError, ProtocolError, RejectedError
 
 IMPORT = "POST /api/3/import/bulk_import"
 
@@ -293,3 +293,53 @@ def test_an_ignored_filter_does_not_make_members(respx_mock: Any, fake_api: Any,
     respx_mock.get(url__startswith=f"{BASE}/fieldValues").respond(json={"fieldValues": rows, "meta": {"total": "3"}})
 
     assert [[Ref("1")]] == list(field.members(fake_api("activecampaign", SETTINGS), "7"))
+
+
+def _carrying(**params: Any) -> Field:
+    return Field(FieldParams(fields={"LEAD_SCORE": "lead_score", "Tier": "tier"}, **params))
+
+
+def _values(mail: Any, address: str) -> dict[str, str]:
+    """Return what a contact's custom fields hold, by title."""
+    titles = {id_: made["title"] for id_, made in mail.sandbox.state.fields.items()}
+    return {titles[id_]: value for id_, value in mail.sandbox.state.by_email(address).values.items()}
+
+
+def test_values_go_with_the_yes_and_leave_with_the_no(mail: Any, id_: str) -> None:
+    """In the same import; the fields are made once; a missing value is taken away, and all of them from who leaves."""
+    mail.sandbox.load("members", people("ann@example.com", "bo@example.com"))
+    field = _carrying()
+    ann, bo = ref(mail, "ann@example.com"), ref(mail, "bo@example.com")
+    changes = [Change(ann, {"lead_score": 40.0, "tier": "gold"}), Change(bo, {"lead_score": 1.5, "tier": None})]
+    settled(mail, field, id_, field.apply(mail, id_, changes, []))
+
+    assert {"Regular": "yes", "LEAD_SCORE": "40", "Tier": "gold"} == _values(mail, "ann@example.com")
+    assert {"Regular": "yes", "LEAD_SCORE": "1.5", "Tier": ""} == _values(mail, "bo@example.com")
+    assert 1 == len(mail.recorder.bodies("/bulk_import"))
+    assert ["Regular", "LEAD_SCORE", "Tier"] == [made["title"] for made in mail.sandbox.state.fields.values()]
+
+    settled(mail, field, id_, field.apply(mail, id_, [], [ann]))
+    keeping = _carrying(leavers="keep")
+    settled(mail, keeping, id_, keeping.apply(mail, id_, [], [bo]))
+
+    assert {"Regular": "no", "LEAD_SCORE": "", "Tier": ""} == _values(mail, "ann@example.com")
+    assert {"Regular": "no", "LEAD_SCORE": "1.5", "Tier": ""} == _values(mail, "bo@example.com")
+    assert 3 == len(mail.sandbox.state.fields)
+
+
+def test_a_field_that_takes_only_some_values_is_not_written(mail: Any, id_: str) -> None:
+    """Nothing is sent to anybody: a text would be refused there, or kept as something else."""
+    mail.sandbox.load("members", people("ann@example.com"))
+    mail.sandbox.state.fields[99] = {"title": "Tier", "type": "dropdown"}
+    with pytest.raises(ConfigError, match="'Tier' is a dropdown"):
+        _carrying().apply(mail, id_, [Change(ref(mail, "ann@example.com"), {"lead_score": 1.0, "tier": "gold"})], [])
+
+    assert [] == mail.recorder.bodies("/bulk_import")
+
+
+def test_values_are_not_written_where_the_field_itself_is_gone(mail: Any, id_: str) -> None:
+    """As without values: the core asks whether the audience is still there."""
+    mail.sandbox.load("members", people("ann@example.com"))
+    del mail.sandbox.state.fields[int(id_)]
+    with pytest.raises(NotFoundError):
+        _carrying().apply(mail, id_, [Change(ref(mail, "ann@example.com"), {})], [])
