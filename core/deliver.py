@@ -38,6 +38,7 @@ from core.sizes import SIZE_GUARDS, SizeGuard
 from core.store import Store, audiences, holds, leases, pauses, runs
 from core.store.dead_letters import count_buried
 from core.store.leases import Lease
+from core.store.letters import forget_dropped
 from core.store.runs import Status
 from core.targets import Target
 
@@ -208,6 +209,8 @@ def _case(delivery: Delivery, target: Target, lease: Lease | None, run_id: int |
         if not held and bound.held is None:
             if lease is not None and run_id is not None:
                 recover(_recorder(delivery, target, bound, lease, run_id, first_run), target.audience, api=api)
+                with store.atomic() as conn:
+                    forget_dropped(conn, bound.row.id, wanted)
             bound = bind.read_foreign(store, target, bound, api=api, at=delivery.as_of)
     return Case(
         target,

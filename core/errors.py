@@ -94,6 +94,8 @@ class ConnectorError(HubError):
         self.request_id = request_id
         self.code = code
         """The vendor's own short code, never its free text."""
+        self.said = ""
+        """The vendor's sentence, masked (`core.masking`): for who asks after one member, not for logs nor this error's text."""
 
     def locate(self, *, connection: str = "", stream: str = "", audience: str = "") -> None:
         """Say where it happened, without replacing what is already known."""

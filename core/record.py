@@ -17,16 +17,16 @@ from pyroaring import BitMap
 
 from core.clock import Clock, to_us
 from core.contract import Op, Outcome, Verdict
+from core.masking import masked
 from core.store import Store, audiences, intents, ledger
 from core.store.audiences import AudienceRow
-from core.store.dead_letters import Refusal, bury_members, unbury_members
+from core.store.dead_letters import OUTCOME_UNKNOWN, Refusal, bury_members, unbury_members
 from core.store.intents import Member
 from core.store.leases import Lease
 from core.store.ledger import Entry, State
 
 UNKNOWN: Final = "unknown"
 """Verdict of a member whose intent was never answered; the ledger has it as unsure."""
-OUTCOME_UNKNOWN: Final = "outcome unknown"
 THERE: Final = frozenset({Verdict.DONE, Verdict.SENT})
 NOT_THERE: Final = frozenset({Verdict.DONE, Verdict.SENT, Verdict.NOOP, Verdict.NOT_FOUND, Verdict.SUPPRESSED})
 """What makes a removal good: whoever the destination does not know, or will not have, is not in its list."""
@@ -128,7 +128,12 @@ class Recorder:
         unbury_members(conn, connection=self.row.connection, audience_id=self.row.id, keys=fine)
         refused = [
             Refusal(
-                m.member_key, m.op, profile_id=m.profile_id, reason=o.reason or "refused", final=o.reason == OUTCOME_UNKNOWN
+                m.member_key,
+                m.op,
+                profile_id=m.profile_id,
+                reason=o.reason or "refused",
+                final=o.reason == OUTCOME_UNKNOWN,
+                message=masked(o.message, known=(m.member_key, m.ref.remote_id, m.ref.handle or "")),
             )
             for m, o in final
             if o.verdict is Verdict.REJECTED

@@ -16,8 +16,9 @@ from pyroaring import BitMap
 from core.clock import to_us
 from core.contract import Api, Audience, Op, Outcome, Ref, Unsupported, Verdict
 from core.errors import NotFoundError
-from core.record import OUTCOME_UNKNOWN, UNKNOWN, Recorder
+from core.record import UNKNOWN, Recorder
 from core.store import audiences, intents, ledger
+from core.store.dead_letters import OUTCOME_UNKNOWN
 from core.store.intents import Intent, Member
 from core.store.ledger import Entry, State
 

@@ -92,7 +92,7 @@ class Sender:
                 raise AudienceGone("the audience is no longer there", status=error.status, code=error.code) from error
             if len(places) == 1:
                 item = sent.items[places[0]]
-                sent.outcomes[places[0]] = Outcome(item.member.ref, Verdict.REJECTED, reason=_reason(error))
+                sent.outcomes[places[0]] = Outcome(item.member.ref, Verdict.REJECTED, reason=_reason(error), message=error.said)
                 return
             middle = len(places) // 2
             self._halving(sent, places[:middle])

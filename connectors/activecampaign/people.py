@@ -107,7 +107,7 @@ def _create(api: Api, person: Person) -> Outcome:
     try:
         answer = api.request("POST", "/contact/sync", json={"contact": contact}, repeat=True)
     except RejectedError as error:
-        return Outcome(Ref(person.key), Verdict.REJECTED, reason=error.code or f"status {error.status}")
+        return Outcome(Ref(person.key), Verdict.REJECTED, reason=error.code or f"status {error.status}", message=error.said)
     made = object_of(answer.body, "contact")
     if not same_address(made.get("email"), person.key):
         raise ProtocolError("made one contact, the vendor answered with another")

@@ -121,7 +121,7 @@ def _add(api: Api, tag: str, ref: Ref) -> Outcome:
     except RejectedError as error:
         held = _association(api, tag, ref.remote_id)  # Quirk 14: how a second time is answered, no page says
         if held is None:
-            return Outcome(ref, Verdict.REJECTED, reason=error.code or f"status {error.status}")
+            return Outcome(ref, Verdict.REJECTED, reason=error.code or f"status {error.status}", message=error.said)
         return Outcome(Ref(ref.remote_id, handle=held), Verdict.NOOP, reason="has the tag already")
     if answer.status == 404:
         return _not_found(answer.body, ref)
@@ -144,7 +144,7 @@ def _remove(api: Api, tag: str, ref: Ref) -> Outcome:
     try:
         return _untag(api, tag, ref)
     except RejectedError as error:  # a call is of one person, so it is they who are refused
-        return Outcome(ref, Verdict.REJECTED, reason=error.code or f"status {error.status}")
+        return Outcome(ref, Verdict.REJECTED, reason=error.code or f"status {error.status}", message=error.said)
 
 
 def _untag(api: Api, tag: str, ref: Ref) -> Outcome:

@@ -135,7 +135,7 @@ def _one(api: Api, tag: str, op: Op, ref: Ref, person: Mapping[str, Any] | None,
     try:
         answer = api.request(method, "/tags", json=body, repeat=True, allow=(404,))
     except RejectedError as error:  # a call is of one person, so it is they who are refused
-        return Outcome(ref, Verdict.REJECTED, reason=f"status {error.status}")
+        return Outcome(ref, Verdict.REJECTED, reason=f"status {error.status}", message=error.said)
     return _absent(op, ref) if answer.status == 404 else Outcome(ref, Verdict.DONE)
 
 

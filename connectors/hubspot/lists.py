@@ -187,7 +187,7 @@ def _created(api: Api, people: Sequence[Person]) -> dict[str, Outcome]:
     except RejectedError as error:
         if len(people) == 1:
             reason = error.code or f"status {error.status}"
-            return {people[0].key.lower(): Outcome(Ref(people[0].key), Verdict.REJECTED, reason=reason)}
+            return {people[0].key.lower(): Outcome(Ref(people[0].key), Verdict.REJECTED, reason=reason, message=error.said)}
     middle = len(people) // 2
     return _created(api, people[:middle]) | _created(api, people[middle:])
 
@@ -215,7 +215,8 @@ def _upsert(api: Api, people: Sequence[Person]) -> dict[str, Outcome]:
         if not any(address in outcomes for address in named):
             raise RejectedError("an error names no person", status=207, code=str(error.get("category")))
         for address in named:
-            outcomes[address] = Outcome(Ref(address), Verdict.REJECTED, reason=str(error.get("category") or "refused"))
+            reason, message = str(error.get("category") or "refused"), str(error.get("message") or "")
+            outcomes[address] = Outcome(Ref(address), Verdict.REJECTED, reason=reason, message=message)
     return outcomes
 
 

@@ -41,23 +41,25 @@ class There(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why an answer names an address among its errors; the text itself may hold addresses and is not kept."""
+    """Why an answer names an address among its errors."""
 
     verdict: Verdict | None
     """None where the text does not decide."""
     reason: str
+    text: str
+    """As it came; it may hold addresses."""
 
 
 def read_refusal(text: str) -> Refusal:
     """Return what an error's text means, as far as it can be relied on."""
     said = text.lower()
     if "permanently deleted" in said or "forgotten" in said:  # Quirk 10: never to be tried again and again
-        return Refusal(Verdict.SUPPRESSED, "forgotten")
+        return Refusal(Verdict.SUPPRESSED, "forgotten", text)
     if "fake or invalid" in said or "valid email" in said:
-        return Refusal(Verdict.REJECTED, "looks fake or invalid")
+        return Refusal(Verdict.REJECTED, "looks fake or invalid", text)
     if "compliance state" in said:
-        return Refusal(Verdict.SUPPRESSED, "compliance state")
-    return Refusal(None, "refused")
+        return Refusal(Verdict.SUPPRESSED, "compliance state", text)
+    return Refusal(None, "refused", text)
 
 
 @AUDIENCES.add("tag")
@@ -160,19 +162,19 @@ def _outcome(op: Op, ref: Ref, confirmed: bool, refusal: Refusal | None, there: 
     if confirmed:
         return Outcome(ref, Verdict.DONE)
     if refusal and refusal.verdict:
-        return Outcome(ref, refusal.verdict, reason=refusal.reason)
-    again = Verdict.REJECTED if refusal else Verdict.RETRY  # an error said so, or nothing did
+        return Outcome(ref, refusal.verdict, reason=refusal.reason, message=refusal.text)
+    again, said = (Verdict.REJECTED, refusal.text) if refusal else (Verdict.RETRY, "")  # an error said so, or nothing did
     match op, there:
         case Op.ADD, There.TAGGED:
             return Outcome(ref, Verdict.NOOP, reason="has the tag already")
         case Op.ADD, There.UNMAILABLE:
             return Outcome(ref, Verdict.SUPPRESSED, reason="unsubscribed or cleaned")
         case Op.ADD, There.UNTAGGED:
-            return Outcome(ref, again, reason="not confirmed")
+            return Outcome(ref, again, reason="not confirmed", message=said)
         case Op.ADD, _:
             return Outcome(ref, Verdict.NOT_FOUND, reason="archived" if ref.object == ARCHIVED else str(there))
         case Op.REMOVE, There.TAGGED:
-            return Outcome(ref, again, reason="still has the tag")
+            return Outcome(ref, again, reason="still has the tag", message=said)
         case _:
             return Outcome(ref, Verdict.NOOP, reason="has the tag no more")
 
@@ -186,7 +188,7 @@ def _created(who: str, made: set[str], error: Json) -> Outcome:
     if error.get("error_code") == "ERROR_CONTACT_EXISTS":
         return Outcome(ref, Verdict.NOOP, reason="on the list already")
     refusal = read_refusal(str(error.get("error")))
-    return Outcome(ref, refusal.verdict or Verdict.REJECTED, reason=refusal.reason)
+    return Outcome(ref, refusal.verdict or Verdict.REJECTED, reason=refusal.reason, message=refusal.text)
 
 
 def _change(api: Api, audience_id: str, asked: Sequence[tuple[Op, Ref]]) -> Json:

@@ -114,12 +114,12 @@ def _result(api: Api, job: str, which: str) -> Iterator[Mapping[str, str]]:
 
 def _inserted(rows: Iterator[Mapping[str, str]]) -> dict[str, Outcome]:
     people = ((row.get("ContactId") or row["LeadId"], row) for row in rows)
-    return {who: added(Ref(who), row.get("sf__Id") or None, _code(row)) for who, row in people}
+    return {who: added(Ref(who), row.get("sf__Id") or None, *_refusal(row)) for who, row in people}
 
 
 def _deleted(rows: Iterator[Mapping[str, str]]) -> dict[str, Outcome]:
     ids = ((row.get("Id") or row["sf__Id"], row) for row in rows)
-    return {id_: removed(Ref(id_, handle=id_), _code(row) is None, _code(row)) for id_, row in ids}
+    return {id_: removed(Ref(id_, handle=id_), not row.get("sf__Error"), *_refusal(row)) for id_, row in ids}
 
 
 def _unprocessed(rows: Iterator[Mapping[str, str]]) -> dict[str, Outcome]:
@@ -127,7 +127,7 @@ def _unprocessed(rows: Iterator[Mapping[str, str]]) -> dict[str, Outcome]:
     return {each: Outcome(Ref(each), Verdict.RETRY, reason="the job ended before its turn") for each in who}
 
 
-def _code(row: Mapping[str, str]) -> str | None:
-    """Return the code of a row's refusal: the file says `CODE:text:fields`, and the text may hold people."""
-    error = row.get("sf__Error")
-    return error.partition(":")[0] if error else None
+def _refusal(row: Mapping[str, str]) -> tuple[str | None, str]:
+    """Return the code and the text of a row's refusal: the file says `CODE:text:fields`, and the text may hold people."""
+    code, _, text = (row.get("sf__Error") or "").partition(":")
+    return code or None, text

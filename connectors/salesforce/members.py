@@ -35,23 +35,23 @@ def add_row(campaign: str, person: str) -> dict[str, str]:
     return {"CampaignId": campaign, "LeadId" if is_lead(person) else "ContactId": person}
 
 
-def added(ref: Ref, row: str | None, code: str | None) -> Outcome:
-    """Return the verdict on an add by its row's id, or the code of its refusal (Quirk 18)."""
+def added(ref: Ref, row: str | None, code: str | None, message: str = "") -> Outcome:
+    """Return the verdict on an add by its row's id, or the code of its refusal (Quirk 18) and what was said with it."""
     person = Ref(ref.remote_id, handle=row, object=object_of(ref.remote_id))
     if row and code is None:
         return Outcome(person, Verdict.DONE)
     if code == "DUPLICATE_VALUE":
         return Outcome(person, Verdict.NOOP, reason="a member already")
-    return Outcome(person, Verdict.NOT_FOUND if code in NO_SUCH else _refusal(code), reason=code or "refused")
+    return Outcome(person, Verdict.NOT_FOUND if code in NO_SUCH else _refusal(code), reason=code or "refused", message=message)
 
 
-def removed(ref: Ref, done: bool, code: str | None) -> Outcome:
+def removed(ref: Ref, done: bool, code: str | None, message: str = "") -> Outcome:
     """Return the verdict on a removal."""
     if done:
         return Outcome(ref, Verdict.DONE)
     if code in NO_SUCH:
         return Outcome(ref, Verdict.NOOP, reason="no member any more")
-    return Outcome(ref, _refusal(code), reason=code or "refused")
+    return Outcome(ref, _refusal(code), reason=code or "refused", message=message)
 
 
 def _refusal(code: str | None) -> Verdict:
@@ -89,7 +89,7 @@ def _insert(api: Api, campaign: str, refs: Sequence[Ref]) -> Told:
     if all(code in NO_SUCH for code in codes):
         refuse_gone(api, campaign)
     return {
-        (Op.ADD, ref.remote_id): added(ref, str(result.get("id") or "") or None, code)
+        (Op.ADD, ref.remote_id): added(ref, str(result.get("id") or "") or None, code, _said(result))
         for ref, result, code in zip(refs, results, codes, strict=True)
     }
 
@@ -100,11 +100,11 @@ def removals(api: Api, campaign: str, refs: Sequence[Ref]) -> Iterator[Told]:
     known: dict[str, Ref] = {ref.handle: ref for ref in refs if ref.handle is not None}
     for rows in chunks(list(known), COLLECTION):
         told: Told = {}
-        for row, code in _delete(api, rows).items():
+        for row, (code, said) in _delete(api, rows).items():
             if code in NO_SUCH:
                 stale.append(known[row])
             else:
-                told[Op.REMOVE, known[row].remote_id] = removed(known[row], code is None, code)
+                told[Op.REMOVE, known[row].remote_id] = removed(known[row], code is None, code, said)
         yield told
     if not stale:
         return
@@ -117,15 +117,17 @@ def removals(api: Api, campaign: str, refs: Sequence[Ref]) -> Iterator[Told]:
     found = {current[ref.remote_id]: ref for ref in stale if ref.remote_id in current}
     for rows in chunks(list(found), COLLECTION):
         codes = _delete(api, rows)
-        yield {(Op.REMOVE, found[r].remote_id): removed(found[r], code is None, code) for r, code in codes.items()}
+        yield {
+            (Op.REMOVE, found[r].remote_id): removed(found[r], code is None, code, said) for r, (code, said) in codes.items()
+        }
 
 
-def _delete(api: Api, rows: Sequence[str]) -> Mapping[str, str | None]:
-    """Delete rows and return the code of each one's refusal."""
+def _delete(api: Api, rows: Sequence[str]) -> Mapping[str, tuple[str | None, str]]:
+    """Delete rows and return the code of each one's refusal, and what was said with it."""
     # not repeated behind our back: the second answer would say of our own removals that they had been gone
     asked = {"ids": ",".join(rows), "allOrNone": False}
     results = _results(api.delete(f"{ROOT}/composite/sobjects", params=asked, repeat=False), len(rows))
-    return {row: _code(result) for row, result in zip(rows, results, strict=True)}
+    return {row: (_code(result), _said(result)) for row, result in zip(rows, results, strict=True)}
 
 
 def rows_of(api: Api, campaign: str, people: Sequence[str]) -> dict[str, str]:
@@ -166,3 +168,8 @@ def _code(result: Json) -> str | None:
         return None
     errors = result.get("errors") or [{}]
     return str(errors[0].get("statusCode") or "UNKNOWN")
+
+
+def _said(result: Json) -> str:
+    """Return the sentence of a row's first error, as it came."""
+    return next((str(error.get("message") or "") for error in result.get("errors") or ()), "")

@@ -16,6 +16,7 @@ from connectors.zoho_crm.vendor import (
     code_of,
     details_of,
     rows_of,
+    said_of,
 )
 from core.contract import Api, Json, Outcome, Person, Ref, Verdict, chunks
 from core.errors import ProtocolError, RejectedError
@@ -113,7 +114,7 @@ def _outcome(person: Person, row: Json) -> Outcome:
         return Outcome(Ref(str(id_)), Verdict.DONE if made else Verdict.NOOP, reason="" if made else "there already")
     if row.get("code") == "SUCCESS":
         return Outcome(Ref(person.key), Verdict.RETRY, reason="no id in the answer")
-    return Outcome(Ref(person.key), Verdict.REJECTED, reason=code_of(row) or "refused")
+    return Outcome(Ref(person.key), Verdict.REJECTED, reason=code_of(row) or "refused", message=said_of(row))
 
 
 def _contact(person: Person) -> dict[str, object]:

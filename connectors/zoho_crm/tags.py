@@ -14,7 +14,7 @@ from typing import Any
 from connectors.zoho_crm import people
 from connectors.zoho_crm.mapping import CONTACTS, LEADS
 from connectors.zoho_crm.objects import walk
-from connectors.zoho_crm.vendor import API, MAX_TAGGED, ask, code_of, details_of, rows_of
+from connectors.zoho_crm.vendor import API, MAX_TAGGED, ask, code_of, details_of, rows_of, said_of
 from core.contract import Api, Audience, AudienceSet, Change, Json, Op, Outcome, Person, Ref, Verdict
 from core.errors import NotFoundError, ProtocolError, RejectedError
 
@@ -215,7 +215,7 @@ def _outcome(op: Op, ref: Ref, rows: Mapping[str, Json], tag: TagIds, module: st
         if op is Op.ADD:
             return Outcome(ref, Verdict.NOT_FOUND, reason="no such record")
         return Outcome(ref, Verdict.NOOP, reason="no such record, or not tagged")
-    return Outcome(ref, Verdict.RETRY if code in TRY_AGAIN else Verdict.REJECTED, reason=code)
+    return Outcome(ref, Verdict.RETRY if code in TRY_AGAIN else Verdict.REJECTED, reason=code, message=said_of(row))
 
 
 def _confirmed(op: Op, ref: Ref, details: Json, tag: TagIds, module: str) -> Outcome:

@@ -85,6 +85,11 @@ def code_of(row: Json) -> str:
     return code if not code or _CODE.fullmatch(code) else "UNKNOWN"
 
 
+def said_of(row: Json) -> str:
+    """Return a row's sentence, as it came."""
+    return str(row.get("message") or "")
+
+
 def header_time(at: datetime) -> str:
     """Return a time for `If-Modified-Since`: ISO 8601 with an offset, whole seconds, rounded down."""
     return at.astimezone(UTC).isoformat(timespec="seconds")

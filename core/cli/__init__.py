@@ -32,7 +32,7 @@ COMMANDS = {
     "run": "deliver",
     "status": "operate",
     "runs": "operate",
-    "dead-letters": "operate",
+    "dead-letters": "letters",
     "approve": "release",
     "pause": "release",
     "resume": "release",

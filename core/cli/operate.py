@@ -1,8 +1,7 @@
-"""Looking after it: how everything stands, what was run, what was given up on."""
+"""Looking after it: how everything stands, and what was run."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -120,54 +119,3 @@ def _run_row(run: Run, requests: dict[str, dict[str, int]]) -> list[object]:
     asked = sum(sum(counts.values()) for counts in requests.values())
     status = run.status.value if run.status else "under way"
     return [str(run.id), run.kind, run.name, run.trigger, run.started_at, took, status, asked, run.error]
-
-
-@verb("dead-letters", "tagalong dead-letters mail")
-@click.argument("name", nargs=-1)
-@click.pass_obj
-def dead_letters_command(app: App, name: tuple[str, ...]) -> int:
-    """List what was given up on for now, and why."""
-    from core.cli.output import table
-    from core.clock import from_us
-    from core.store import Store
-    from core.store.dead_letters import dead_letters
-
-    config = app.config()
-    for one in name:
-        _known(one, config)
-    with Store(config.workspace.database) as store:
-        found = dead_letters(store.conn, names=name)
-    times = ("first_at", "last_at", "next_try_at", "given_up_at")
-    letters = [_letter(one, times, from_us) for one in found]
-    if app.as_json:
-        return app.answer({"dead_letters": letters})
-    if not letters:
-        click.echo("Nothing: every record was read and every member's answer stands.")
-        return 0
-    columns = ("id", "what", "from", "key", "op", "reason", "tries", "last", "next try")
-    table(
-        columns,
-        [
-            [
-                str(one["id"]),
-                one["what"],
-                one["sync"] or f"{one['connection']}.{one['stream']}",
-                one["key"],
-                one["op"],
-                one["reason"],
-                one["attempts"],
-                one["last_at"],
-                "given up" if one["given_up_at"] else one["next_try_at"],
-            ]
-            for one in letters
-        ],
-    )
-    return 0
-
-
-def _letter(letter: Any, times: tuple[str, ...], from_us: Any) -> dict[str, Any]:
-    from core.cli.output import plain
-
-    read: dict[str, Any] = plain(letter)
-    stamps: dict[str, datetime | None] = {name: None if read[name] is None else from_us(read[name]) for name in times}
-    return {**read, **stamps}

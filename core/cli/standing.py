@@ -151,7 +151,7 @@ def _hold(hold: Hold) -> dict[str, Any]:
 def _dead_letters(conn: sqlite3.Connection, now: datetime) -> dict[str, int]:
     records, members, given_up, new = conn.execute(
         "SELECT count(*) FILTER (WHERE what = 'record'), count(*) FILTER (WHERE what = 'member' AND given_up_at IS NULL),"
-        " count(given_up_at), count(*) FILTER (WHERE first_at > ?) FROM dead_letters",
+        " count(given_up_at), count(*) FILTER (WHERE first_at > ?) FROM dead_letters WHERE dropped_at IS NULL",
         (to_us(now - NEW_FOR),),
     ).fetchone()
     return {"records": records, "members": members, "given_up": given_up, "new": new}

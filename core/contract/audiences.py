@@ -84,6 +84,8 @@ class Outcome:
     _: KW_ONLY
     reason: str = ""
     """The vendor's code or a word of ours; never an address or a body."""
+    message: str = field(default="", compare=False, repr=False)
+    """The vendor's own words on a refusal, as they came; the core masks them before they are kept or shown."""
     job: str | None = None
     """With PENDING: what `settle` is asked with. One job may cover many members."""
 

@@ -26,6 +26,7 @@ from core.errors import (
     RejectedError,
     TransientError,
 )
+from core.http.said import Said, said
 from core.log import redact
 
 Classify = Callable[[ResponseView], ConnectorError | None]
@@ -118,7 +119,9 @@ def complete(error: ConnectorError, received: Received, now: datetime) -> Connec
     """Fill in what every error of a response has: status, request id, how long to wait; and let no secret through."""
     error.message = redact(error.message)
     error.args = (error.message,)
-    error.code = error.code if error.code is None else redact(error.code)
+    told = said(received.content) if received.status >= 400 or isinstance(error, RejectedError) else Said(None, "")
+    error.code = told.code if error.code is None else redact(error.code)
+    error.said = error.said or told.message
     error.status = received.status if error.status is None else error.status
     error.request_id = request_id(received.headers) if error.request_id is None else redact(error.request_id)
     if isinstance(error, TransientError) and error.retry_after_s is None:

@@ -175,3 +175,12 @@ def _range(text: str | None) -> Range | None:
         return None
     start, end = json.loads(text)
     return Range(from_us(start), from_us(end))
+
+
+def start_over(conn: sqlite3.Connection, stream_id: int) -> None:
+    """Have the next pull of a stream ask for everything; what is stored stays."""
+    conn.execute(
+        "UPDATE checkpoints SET cursor = NULL, pending = NULL, resume = NULL, began = NULL, began_run = NULL, full = 0,"
+        " full_completed_at = NULL WHERE stream_id = ?",
+        (stream_id,),
+    )

@@ -2,7 +2,8 @@
 What was given up on for now: records that could not be read and members that a destination refused.
 
 A dead letter never blocks anybody else. A member's is tried again at the next run, after a day and after a week, each time with
-that day's wish; then it is given up. What the vendor said is kept as a code, never as its text.
+that day's wish; then it is given up. What the vendor said is kept as its code and, masked, as its sentence. What a person does
+about dead letters is `core.store.letters`' business; one that was dropped rests until the person or the wish changes.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from pyroaring import BitMap
 DAY_US: Final = 86_400_000_000
 TRY_AGAIN_AFTER_US: Final = (0, DAY_US, 7 * DAY_US)
 """After the first, second and third refusal of a member; the fourth is the last."""
+OUTCOME_UNKNOWN: Final = "outcome unknown"
+"""Reason of a member of whom nobody can tell whether it arrived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,8 @@ class Refusal:
     _: KW_ONLY
     profile_id: int | None
     reason: str
+    message: str = ""
+    """The vendor's own words, masked."""
     final: bool = False
     """Not to be tried again: the outcome is unknown and asking twice would do harm."""
 
@@ -36,8 +41,9 @@ def bury_record(conn: sqlite3.Connection, *, connection: str, stream: str, key: 
     """Keep a record that could not be read, with its reason; the same record again only counts an attempt."""
     # NULLs are distinct in a UNIQUE index, so this cannot be an ON CONFLICT
     updated = conn.execute(
-        "UPDATE dead_letters SET reason = ?, attempts = attempts + 1, last_at = ?, run_id = ?"
-        " WHERE what = 'record' AND connection = ? AND stream = ? AND audience_id IS NULL AND key = ?",
+        "UPDATE dead_letters SET dropped_at = iif(reason = ?1, dropped_at, NULL), reason = ?1, attempts = attempts + 1,"
+        " last_at = ?2, run_id = ?3"
+        " WHERE what = 'record' AND connection = ?4 AND stream = ?5 AND audience_id IS NULL AND key = ?6",
         (reason, at, run_id, connection, stream, key),
     )
     if updated.rowcount == 0:
@@ -69,12 +75,12 @@ def bury_members(
     """Keep members that the destination refused, each with the time to try again or given up."""
     for refusal in refusals:
         row = conn.execute(
-            "SELECT id, attempts, op FROM dead_letters WHERE what = 'member' AND connection = ? AND stream IS NULL"
+            "SELECT id, attempts, op, dropped_at FROM dead_letters WHERE what = 'member' AND connection = ? AND stream IS NULL"
             " AND audience_id = ? AND key = ?",
             (connection, audience_id, refusal.key),
         ).fetchone()
-        # a refusal of the other direction is another story: it starts from the beginning
-        attempts = row[1] + 1 if row and row[2] == refusal.op else 1
+        # a refusal of the other direction is another story, and so is one after it was dropped: it starts from the beginning
+        attempts = row[1] + 1 if row and row[2] == refusal.op and row[3] is None else 1
         given_up = refusal.final or attempts > len(TRY_AGAIN_AFTER_US)
         next_try_at = None if given_up else at + TRY_AGAIN_AFTER_US[attempts - 1]
         values = (
@@ -82,6 +88,7 @@ def bury_members(
             refusal.op,
             refusal.profile_id,
             refusal.reason,
+            refusal.message or None,
             attempts,
             at,
             run_id,
@@ -90,15 +97,15 @@ def bury_members(
         )
         if row:
             conn.execute(
-                "UPDATE dead_letters SET sync = ?, op = ?, profile_id = ?, reason = ?, attempts = ?, last_at = ?, run_id = ?,"
-                " next_try_at = ?, given_up_at = ? WHERE id = ?",
+                "UPDATE dead_letters SET sync = ?, op = ?, profile_id = ?, reason = ?, message = ?, attempts = ?,"
+                " last_at = ?, run_id = ?, next_try_at = ?, given_up_at = ?, dropped_at = NULL WHERE id = ?",
                 (*values, row[0]),
             )
         else:
             conn.execute(
                 "INSERT INTO dead_letters (what, connection, audience_id, key, first_at, sync, op, profile_id, reason,"
-                " attempts, last_at, run_id, next_try_at, given_up_at)"
-                " VALUES ('member', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " message, attempts, last_at, run_id, next_try_at, given_up_at)"
+                " VALUES ('member', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (connection, audience_id, refusal.key, at, *values),
             )
 
@@ -131,8 +138,11 @@ def resting(conn: sqlite3.Connection, audience_id: int, *, connection: str, at: 
     """Return who of an audience is not to be tried at *at*, and who is to be tried again."""
     found = Resting(BitMap(), BitMap(), BitMap())
     rows = conn.execute(
-        "SELECT profile_id, op, given_up_at IS NOT NULL OR next_try_at > ? FROM dead_letters"
-        " WHERE what = 'member' AND connection = ? AND stream IS NULL AND audience_id = ? AND profile_id IS NOT NULL",
+        # a letter belongs to whoever its profile was joined into
+        "SELECT p.id, d.op, CASE WHEN d.dropped_at IS NOT NULL THEN p.changed_at <= d.dropped_at"
+        " ELSE d.given_up_at IS NOT NULL OR d.next_try_at > ?1 END FROM dead_letters d"
+        " LEFT JOIN profile_aliases a ON a.old_id = d.profile_id JOIN profiles p ON p.id = coalesce(a.new_id, d.profile_id)"
+        " WHERE d.what = 'member' AND d.connection = ?2 AND d.stream IS NULL AND d.audience_id = ?3",
         (at, connection, audience_id),
     )
     for profile_id, op, rests in rows:
@@ -164,13 +174,27 @@ class DeadLetter:
     last_at: int
     next_try_at: int | None
     given_up_at: int | None
+    dropped_at: int | None = None
+    message: str | None = None
+    """What the vendor said, masked."""
+
+    @property
+    def code(self) -> str | None:
+        """The vendor's own code: the reason, where that is no words of ours."""
+        return None if " " in self.reason or self.reason in ("refused", "") else self.reason
+
+    @property
+    def may_have_arrived(self) -> bool:
+        """Whether nobody knows what became of it, so that trying again may do twice what was to be done once."""
+        return self.reason == OUTCOME_UNKNOWN
 
 
-def dead_letters(conn: sqlite3.Connection, *, names: Sequence[str] = ()) -> list[DeadLetter]:
-    """Return the dead letters, newest first; *names* restricts them to some connections and syncs."""
+def dead_letters(conn: sqlite3.Connection, *, names: Sequence[str] = (), dropped: bool = False) -> list[DeadLetter]:
+    """Return the dead letters, or those that were *dropped*, newest first; of some connections and syncs only, with *names*."""
     rows = conn.execute(
         "SELECT id, what, connection, stream, sync, key, op, profile_id, reason, attempts, first_at, last_at, next_try_at,"
-        " given_up_at FROM dead_letters ORDER BY last_at DESC, id DESC"
+        " given_up_at, dropped_at, message FROM dead_letters WHERE (dropped_at IS NOT NULL) = ? ORDER BY last_at DESC, id DESC",
+        (dropped,),
     )
     found = [
         DeadLetter(
@@ -188,6 +212,8 @@ def dead_letters(conn: sqlite3.Connection, *, names: Sequence[str] = ()) -> list
             last_at=row[11],
             next_try_at=row[12],
             given_up_at=row[13],
+            dropped_at=row[14],
+            message=row[15],
         )
         for row in rows
     ]

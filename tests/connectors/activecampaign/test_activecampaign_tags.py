@@ -136,11 +136,12 @@ def test_an_answer_about_somebody_else_is_no_confirmation(respx_mock: Any, fake_
 
 def test_a_removal_that_is_refused_is_one_person_s(respx_mock: Any, fake_api: Any, tag: Any) -> None:
     """The others of the batch go on."""
-    respx_mock.delete(f"{BASE}/contactTags/77").respond(422, json={"errors": [{"title": "no", "status": 422}]})
+    respx_mock.delete(f"{BASE}/contactTags/77").respond(422, json={"errors": [{"title": "not so", "status": 422}]})
     respx_mock.delete(f"{BASE}/contactTags/78").respond(200, json={})
     outcomes = tag.apply(fake_api("activecampaign", SETTINGS), "20", [], [Ref("1", handle="77"), Ref("2", handle="78")])
 
     assert [Verdict.REJECTED, Verdict.DONE] == verdicts(outcomes)
+    assert "not so" == outcomes[0].message
 
 
 def test_a_missing_association_as_recorded(respx_mock: Any, fake_api: Any, tag: Any) -> None:

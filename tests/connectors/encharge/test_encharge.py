@@ -85,7 +85,7 @@ def test_a_wrong_key_stops_the_connection(respx_mock: Any, fake_api: Any, stream
 
 
 def test_a_refusal_s_body_is_not_shown(respx_mock: Any, fake_api: Any, tag: Any) -> None:
-    """Quirk 14: it may hold an address and a stack; the one person of the call is refused, by the status alone."""
+    """Quirk 14: it may hold an address and a stack; the one person of the call is refused, in masked words."""
     respx_mock.get(f"{BASE}/tags-management").respond(**Payload("tags").kwargs)
     respx_mock.get(f"{BASE}/fields").respond(**Payload("fields").kwargs)
     ann = {**Payload("people_some").body["users"][0], "tags": ""}
@@ -96,6 +96,7 @@ def test_a_refusal_s_body_is_not_shown(respx_mock: Any, fake_api: Any, tag: Any)
     outcomes = tag.apply(fake_api("encharge", SETTINGS), "vip", [Change(Ref(ann["id"])), Change(Ref(bo["id"]))], [])
 
     assert [(Verdict.REJECTED, "status 400"), (Verdict.DONE, "")] == [(one.verdict, one.reason) for one in outcomes]
+    assert "@" not in outcomes[0].message
 
 
 def test_a_429_without_a_word_backs_off(respx_mock: Any, fake_api: Any) -> None:

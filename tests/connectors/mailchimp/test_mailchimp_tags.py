@@ -359,3 +359,12 @@ def test_reads_what_an_error_says(text: str, verdict: Verdict | None) -> None:
 def test_names(tag: Any, name: str, good: bool) -> None:
     """What is wrong with a name is said before any request."""
     assert good is (tag.check_name(name) is None)
+
+
+def test_a_refusal_hands_on_what_was_said(respx_mock: Any, fake_api: Any, tag: Any) -> None:
+    """As it came; the core masks it."""
+    respx_mock.post(TAG).respond(**Payload("segment_forgotten").kwargs)
+    (outcome,) = tag.apply(fake_api("mailchimp", SETTINGS), "123", adds("gone@example.com"), [])
+
+    assert "permanently deleted" in outcome.message
+    assert "permanently deleted" not in repr(outcome)

@@ -170,6 +170,8 @@ def test_each_row_has_its_verdict(org: Callable[..., Any], campaign: Campaign) -
         (Verdict.NOT_FOUND, "INVALID_CROSS_REFERENCE_KEY"), (Verdict.RETRY, "UNABLE_TO_LOCK_ROW"), (Verdict.DONE, ""),
         (Verdict.REJECTED, "CANNOT_UPDATE_CONVERTED_LEAD"),
     ] == [(outcome.verdict, outcome.reason) for outcome in outcomes]  # fmt: skip
+    assert "" == outcomes[4].message
+    assert " " in outcomes[5].message
     assert {"1", "4"} == there(api)
 
 
