@@ -235,7 +235,8 @@ class Drafting:
     def _deleted_there(self, keys: dict[int, str]) -> BitMap:
         """Return whom somebody deleted at the destination after we had put them in: they are not made there once more."""
         rows = ledger.of_keys(self.conn, self.id, keys.values())
-        gone = {key for key, entry in rows.items() if entry.state is State.NOT_FOUND and entry.remote_id is not None}
+        lost = (State.NOT_FOUND, State.MISSING)
+        gone = {key for key, entry in rows.items() if entry.state in lost and entry.remote_id is not None}
         return BitMap([profile_id for profile_id, key in keys.items() if key in gone])
 
     def settle_refs(self, keys: dict[int, str], refs: dict[int, Ref]) -> None:

@@ -172,7 +172,7 @@ class _Push:
             asked = [
                 Entry(key, State.NOT_FOUND, profile_id=p, remote_id=known[key].remote_id if key in known else None)
                 for p, key in unknown.items()
-                if key not in known or known[key].state in (State.NOT_FOUND, State.SUPPRESSED)
+                if key not in known or known[key].state in (State.NOT_FOUND, State.SUPPRESSED, State.MISSING)
             ]
             touched |= ledger.put(conn, row.id, asked, sync=self.plan.label, run_id=self.s.run_id, at=at)
             audiences.refresh(conn, row.id, touched, waiting=BitMap(), settled=BitMap())

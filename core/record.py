@@ -175,7 +175,8 @@ def _state(verdict: Verdict, remote_id: str, old: Entry | None, unsure: bool) ->
             return State.OURS
         case Verdict.NOOP:
             # ours only if it was we who put just that object there: one that came back with its lists counts too
-            known = old is not None and old.state in (*ledger.OURS, State.NOT_FOUND) and old.remote_id == remote_id
+            before = (*ledger.OURS, State.NOT_FOUND, State.MISSING)
+            known = old is not None and old.state in before and old.remote_id == remote_id
             return State.OURS if unsure or known else State.FOREIGN
         case Verdict.NOT_FOUND:
             return State.NOT_FOUND

@@ -39,6 +39,7 @@ COMMANDS = {
     "retire": "release",
     "rebind": "release",
     "backup": "backup",
+    "drift": "drift",
     "demo": "showcase",
 }
 """Each command and the module of this package that it is in, in the order in which they are met."""

@@ -2,7 +2,8 @@
 What we believe is at each audience: one row a member, written from outcomes and never from plans.
 
 States: `ours` (we put it there), `unsure` (we may have: an intent that was never answered; ours for removal, and sent again if
-still wanted), `foreign` (was there before us, or somebody else's), `not_found` and `suppressed` (asked again later).
+still wanted), `foreign` (was there before us, or somebody else's), `not_found` and `suppressed` (asked again later), `missing`
+(was ours, and a reading of the audience did not show it: whoever is still wanted is put in again like anybody new).
 Every function that changes rows returns the profiles whose bitmaps must be refreshed in the same transaction.
 """
 
@@ -28,6 +29,7 @@ class State(StrEnum):
     FOREIGN = "foreign"
     NOT_FOUND = "not_found"
     SUPPRESSED = "suppressed"
+    MISSING = "missing"
 
 
 OURS = (State.OURS, State.UNSURE)
