@@ -40,6 +40,7 @@ COMMANDS = {
     "rebind": "release",
     "backup": "backup",
     "drift": "drift",
+    "doctor": "doctor",
     "demo": "showcase",
 }
 """Each command and the module of this package that it is in, in the order in which they are met."""

@@ -47,6 +47,7 @@ Commands:
   retire        List audiences that no sync fills any more.
   rebind        Start a connection as new, with another account.
   backup        Copy the database while the daemon runs.
+  doctor        Examine the file, the machine and the work.
   demo          Show everything with made-up people in built-in sandboxes.
 
   Exit codes: 0 done, 1 failed, 2 bad usage or config, 3 new dead letters or
