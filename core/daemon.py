@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from core.alerts.watch import Watch
 from core.evaluated import Evaluations
 from core.fill import pull
 from core.hub import Hub
@@ -25,19 +26,26 @@ def rests_on(hub: Hub, store: Store) -> dict[str, frozenset[str]]:
 class HubWork:
     """Has pulls and syncs done by the line of `core.run`, with nobody looking on."""
 
-    def __init__(self, hub: Hub, timetable: Timetable) -> None:
+    def __init__(self, hub: Hub, timetable: Timetable, watch: Watch) -> None:
         self.hub = hub
         self.timetable = timetable
+        self.watch = watch
         self.evaluations = Evaluations()
 
     def pull(self, connection: str) -> Ended:
-        (run,) = pull(self.hub, names=[connection], trigger="schedule")
+        try:
+            (run,) = pull(self.hub, names=[connection], trigger="schedule")
+        finally:
+            self.watch.ended()
         with self.hub.store() as store:  # a pull may have shown which stream brings what
             self.timetable.rests_on = rests_on(self.hub, store)
         return Ended(str(run.status), run.error)
 
     def sync(self, name: str) -> Ended:
-        report = sync(self.hub, names=[name], pull=False, attended=False, trigger="schedule", evaluations=self.evaluations)
+        try:
+            report = sync(self.hub, names=[name], pull=False, attended=False, trigger="schedule", evaluations=self.evaluations)
+        finally:
+            self.watch.ended()
         (run,) = report.syncs
         return Ended(str(run.status), run.error)
 
@@ -58,4 +66,9 @@ def run_daemon(hub: Hub) -> bool:
         def connect() -> sqlite3.Connection:
             return hub.store().conn
 
-        return Daemon(timetable, HubWork(hub, timetable), connect, stop=hub.stop, clock=hub.clock).run()
+        watch = Watch(hub)
+        watch.start()
+        try:
+            return Daemon(timetable, HubWork(hub, timetable, watch), connect, stop=hub.stop, clock=hub.clock).run()
+        finally:
+            watch.close()

@@ -45,6 +45,19 @@ class Target:
         return self.sync.to
 
 
+def sync_of(label: str | None, config: Config) -> str | None:
+    """Return the sync that a label (`SYNC`, `SYNC.GROUP`) is of; None where the config has no such audience any more."""
+    if label is None:
+        return None
+    name, _, group = label.partition(".")
+    sync = config.syncs.get(name)
+    if sync is None or bool(group) != (sync.partition is not None):
+        return None
+    partition = config.partitions[sync.partition] if sync.partition else None
+    there = partition is None or group in partition.groups or group == partition.otherwise
+    return name if there else None
+
+
 def targets_of(sync: SyncConfig, config: Config, connector: Connector) -> list[Target]:
     """Return the audiences of *sync*, a partition's in the order of its groups."""
     made = connector.audiences[sync.audience_kind]

@@ -33,6 +33,7 @@ COMMANDS = {
     "status": "operate",
     "runs": "operate",
     "dead-letters": "letters",
+    "alerts": "alerts",
     "approve": "release",
     "pause": "release",
     "resume": "release",

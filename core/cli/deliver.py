@@ -92,6 +92,7 @@ def _show_members(plans: list[dict[str, Any]]) -> None:
 @click.pass_obj
 def sync_command(app: App, sync: tuple[str, ...], limit: int | None, fresh: timedelta | None, no_pull: bool, full: bool) -> int:
     """Pull what is stale and push what differs; once, then exit."""
+    from core.alerts.watch import tell_after
     from core.cli.plans import describe_report
     from core.cli.tables import show_report
     from core.run import sync as run_sync
@@ -103,6 +104,7 @@ def sync_command(app: App, sync: tuple[str, ...], limit: int | None, fresh: time
         syncs = len(sync) or sum(one.enabled for one in hub.config.syncs.values())
         with stopping(hub.stop), watching("Syncing", syncs=syncs) as on_event:
             report = run_sync(hub, names=sync, limit=limit, fresh=fresh, pull=not no_pull, full=full, on_event=on_event)
+            tell_after(hub)
         code = FAILED if hub.stop.is_set() else report_code(report)
     described = describe_report(report)
     if app.as_json:

@@ -32,6 +32,7 @@ CHAPTERS = {
 @click.pass_obj
 def pull_command(app: App, connection: tuple[str, ...], full: bool) -> int:
     """Fill the store from the connections."""
+    from core.alerts.watch import tell_after
     from core.cli.deliver import stopping, watching
     from core.cli.plans import describe_pull
     from core.cli.tables import show_pulls
@@ -42,6 +43,7 @@ def pull_command(app: App, connection: tuple[str, ...], full: bool) -> int:
         many = len(connection) or sum(one.enabled for one in hub.config.connections.values())
         with stopping(hub.stop), watching("Pulling", pulls=many) as on_event:
             pulls = pull(hub, names=connection, full=full, on_event=on_event)
+            tell_after(hub)
         code = FAILED if hub.stop.is_set() else _pull_code(pulls)
     described = [describe_pull(run) for run in pulls]
     if app.as_json:

@@ -11,7 +11,7 @@ import click
 from core.cli.app import FAILED, App, verb
 
 if TYPE_CHECKING:
-    from core.config.model import Config, ConnectionConfig
+    from core.config.model import AlertConfig, Config, ConnectionConfig
     from core.contract import CheckStep
 
 ACCOUNT = "account"
@@ -69,11 +69,15 @@ def check_command(app: App, connection: tuple[str, ...]) -> int:
             shown.say(one.name)
             tested.append({"name": one.name, "connector": one.connector, "steps": list(steps_of(app, config, one))})
             shown.step()
-    failed = any(step.result == "failed" for one in tested for step in one["steps"])
+    alerts = [] if connection else [{"name": one.name, "steps": [_alert_step(app, config, one)]} for one in _told(config)]
+    failed = any(step.result == "failed" for one in [*tested, *alerts] for step in one["steps"])
     code = FAILED if failed else 0
     if app.as_json:
-        return app.answer({"connections": tested, "warnings": warnings, "unchecked": unchecked}, code)
+        return app.answer({"connections": tested, "alerts": alerts, "warnings": warnings, "unchecked": unchecked}, code)
     _show(config, tested, warnings, unchecked)
+    for alert in alerts:
+        click.echo(f"\nalert {alert['name']}")
+        show_steps(alert["steps"])
     return code
 
 
@@ -90,6 +94,24 @@ def _show(config: Config, tested: list[dict[str, Any]], warnings: list[str], unc
     for one in tested:
         click.echo(f"\n{one['name']} ({one['connector']})")
         show_steps(one["steps"])
+
+
+def _told(config: Config) -> list[AlertConfig]:
+    return [one for one in config.alerts.values() if one.enabled]
+
+
+def _alert_step(app: App, config: Config, alert: AlertConfig) -> CheckStep:
+    """Return whether an alert's secrets are there; `alerts test` says whether a message arrives."""
+    from core.config.alerts import endpoint
+    from core.contract import CheckStep, Result
+    from core.errors import ConfigError
+
+    try:
+        endpoint(alert, config.folder, app.environ)
+    except ConfigError as error:
+        (problem, *_) = error.problems
+        return CheckStep("settings", Result.FAILED, detail=problem.message, remedy=problem.remedy or "")
+    return CheckStep("settings", Result.PASSED, detail=f"`tagalong alerts test {alert.name}` sends a message")
 
 
 def show_steps(steps: Iterable[CheckStep]) -> None:

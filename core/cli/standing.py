@@ -18,6 +18,7 @@ from core.store.holds import Hold, holds
 from core.store.pauses import ALL, pauses
 from core.store.runs import Run, last_finished
 from core.store.sources import began_after
+from core.targets import sync_of
 from core.timetable import Timetable
 
 NEW_FOR = timedelta(hours=24)
@@ -42,7 +43,7 @@ def read_standing(hub: Hub) -> dict[str, Any]:
                 _connection(conn, config, name, due.get(f"pull.{name}"), stopped, now) for name in config.connections
             ],
             "syncs": syncs,
-            "holds": [_hold(one) for one in holds(conn) if _sync_of(one.target, config) is not None],
+            "holds": [_hold(one) for one in holds(conn) if sync_of(one.target, config) is not None],
             "dead_letters": _dead_letters(conn, now),
             "retired": retired(conn, config),
         }
@@ -53,20 +54,8 @@ def retired(conn: sqlite3.Connection, config: Config) -> list[dict[str, Any]]:
     return [
         {"sync": row.label, **_audience(conn, row)}
         for row in audiences(conn)
-        if _sync_of(row.label, config) is None and standing(conn, row.id).owned
+        if sync_of(row.label, config) is None and standing(conn, row.id).owned
     ]
-
-
-def _sync_of(label: str | None, config: Config) -> str | None:
-    if label is None:
-        return None
-    name, _, group = label.partition(".")
-    sync = config.syncs.get(name)
-    if sync is None or bool(group) != (sync.partition is not None):
-        return None
-    partition = config.partitions[sync.partition] if sync.partition else None
-    there = partition is None or group in partition.groups or group == partition.otherwise
-    return name if there else None
 
 
 def _connection(
@@ -119,7 +108,7 @@ def _sync(
         "paused": not {ALL, f"sync.{name}", f"connection.{sync.to}"}.isdisjoint(stopped),
         **_last(last_finished(conn, "sync", name)),
         "due_at": due,
-        "audiences": [_audience(conn, row) for row in rows if _sync_of(row.label, config) == name],
+        "audiences": [_audience(conn, row) for row in rows if sync_of(row.label, config) == name],
     }
 
 

@@ -20,7 +20,7 @@ from core.config.model import Place
 from core.config.names import suggest
 from core.errors import ConfigError, Problem
 
-NAMED = ("connections", "segments", "partitions", "traits")
+NAMED = ("connections", "segments", "partitions", "traits", "alerts")
 TOP = ("include", "workspace", *NAMED, "syncs")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _SECRET = re.compile(r"(?i)[^=]*(?:token|key|secret|pass|pwd|auth|cred)[^=]*=")

@@ -18,7 +18,7 @@ from core.errors import ConfigError, Problem
 
 PREFIX = "TAGALONG_"
 DELIMITER = "__"
-TABLES = ("workspace", "connections", "segments", "partitions", "traits")
+TABLES = ("workspace", "connections", "segments", "partitions", "traits", "alerts")
 
 
 class EnvText(str):
@@ -35,6 +35,7 @@ class _Tables(BaseSettings):
     segments: dict[str, Any] = {}
     partitions: dict[str, Any] = {}
     traits: dict[str, Any] = {}
+    alerts: dict[str, Any] = {}
 
     @classmethod
     def settings_customise_sources(

@@ -16,12 +16,12 @@ from pydantic_core import core_schema
 
 from core.config.names import NAME
 from core.config.secrets import secret_paths
-from core.config.tables import ConnectionTable, PartitionTable, SegmentTable, SyncTable, WorkspaceTable
+from core.config.tables import AlertTable, ConnectionTable, PartitionTable, SegmentTable, SyncTable, WorkspaceTable
 from core.config.traits import RuleTable, TraitTable
 from core.durations import spell_duration
 from core.registry import Connector, connector_names, load_connector
 
-TABLES = (WorkspaceTable, ConnectionTable, SegmentTable, PartitionTable, TraitTable, RuleTable, SyncTable)
+TABLES = (WorkspaceTable, ConnectionTable, SegmentTable, PartitionTable, TraitTable, RuleTable, SyncTable, AlertTable)
 SECRET: dict[str, Any] = {
     "description": 'A secret: text, { env = "NAME" } or { file = "PATH" }.',
     "anyOf": [
@@ -68,6 +68,7 @@ def config_schema() -> dict[str, Any]:
             "segments": _by_name([named[SegmentTable]]),
             "partitions": _by_name([named[PartitionTable]]),
             "traits": _by_name([named[TraitTable]]),
+            "alerts": _by_name([named[AlertTable]]),
             "syncs": {"type": "array", "items": _sync(connectors, named)},
         },
         "$defs": shapes,

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from core.config.alerts import read_alerts
 from core.config.connections import read_connections
 from core.config.document import NAMED, TOP, read_document
 from core.config.model import DEFAULT_PRIORITY, Config, Partition, Segment, Workspace
@@ -43,12 +44,13 @@ def load_config(path: Path, environ: Mapping[str, str] = os.environ, *, text: st
     workspace = _workspace(data.get("workspace", {}), path, data, problems)
     known = Known(connections, connectors, segments, partitions, {name: _names(data.get(name)) for name in NAMED})
     syncs = read_syncs(data.get("syncs", []), known, problems)
+    alerts = read_alerts(data.get("alerts", {}), problems)
     problems.done()
     if workspace is None:
         raise AssertionError("a workspace without problems is there")
     return Config(
         path.absolute(), workspace, connections=connections, segments=segments, partitions=partitions, traits=traits,
-        syncs=syncs,
+        syncs=syncs, alerts=alerts,
     )  # fmt: skip
 
 

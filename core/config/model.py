@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
+from enum import StrEnum
 from pathlib import Path
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
@@ -195,6 +196,38 @@ class SyncConfig:
     """How long somebody whom we put in stays at least."""
 
 
+class AlertState(StrEnum):
+    """What an alert tells of."""
+
+    FAILED = "failed"
+    HELD = "held"
+    STALE = "stale"
+    REJECTED = "rejected"
+    OVERDUE = "overdue"
+    RECOVERED = "recovered"
+    """The end of any of the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertConfig:
+    """One `[alerts.NAME]` table. Its secrets are kept as they were written: `core.config.alerts.endpoint` resolves them."""
+
+    name: str
+    kind: Literal["slack", "webhook"]
+    _: KW_ONLY
+    place: Place
+    url: object
+    secret: object = None
+    """What a webhook is signed with."""
+    on: frozenset[AlertState] = frozenset(AlertState)
+    when: Literal["daemon", "always"] = "daemon"
+    """Whether only the daemon tells, or `sync` and `pull` too."""
+    rejected_share: float = 0.05
+    rejected_count: int = 20
+    """Above both of these, the refusals of one run are too many."""
+    enabled: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """The whole of it."""
@@ -208,6 +241,7 @@ class Config:
     partitions: Mapping[str, Partition] = field(default_factory=dict)
     traits: Mapping[str, Trait] = field(default_factory=dict)
     syncs: Mapping[str, SyncConfig] = field(default_factory=dict)
+    alerts: Mapping[str, AlertConfig] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:

@@ -148,6 +148,17 @@ def resolve_settings(
         raise ConfigError(*(_placed(connection, tuple(e["loc"]), _said(e["msg"])) for e in error.errors())) from None
 
 
+def resolve_secret(value: object, folder: Path, environ: Mapping[str, str] = os.environ) -> str:
+    """
+    Return the text that *value*, a secret as the config has it, stands for.
+
+    Raises:
+        ConfigError: a variable that is not set, a file that cannot be read.
+    """
+    found = reference(value)
+    return str(value) if found is None else _resolved(*found, folder, environ)
+
+
 def _said(message: str) -> str:
     return message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
 
@@ -195,6 +206,14 @@ def exposed_secrets(config: Config) -> list[Place]:
             if isinstance(value, str) and not isinstance(value, EnvText):
                 key = ".".join(["connections", connection.name, *map(str, at)])
                 exposed.append(Place(connection.place.file, connection.place.line, key))
+    for alert in config.alerts.values():
+        if _open_to_others(Path(alert.place.file)):
+            written = {"url": alert.url, "secret": alert.secret}
+            exposed += [
+                Place(alert.place.file, alert.place.line, f"alerts.{alert.name}.{key}")
+                for key, value in written.items()
+                if isinstance(value, str) and not isinstance(value, EnvText)
+            ]
     return exposed
 
 

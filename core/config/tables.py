@@ -12,11 +12,11 @@ from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, SecretStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from core.config.environment import EnvText
-from core.config.model import DEFAULT_CURRENCY, Cron, Every, Guard, Schedule, Weekday
+from core.config.model import DEFAULT_CURRENCY, AlertState, Cron, Every, Guard, Schedule, Weekday
 from core.config.names import suggest
 from core.durations import parse_duration
 from core.schedule import check_cron
@@ -153,6 +153,15 @@ def _guard(value: object) -> Guard:
     return Guard(**limits)
 
 
+def _limit(value: object) -> float | int:
+    share = _share(value)
+    if share is not None:
+        return share
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    raise problem(f"must be a share from '1%' to '99%' or a count from 1, not {value!r}")
+
+
 def _share(limit: object) -> float | None:
     if not isinstance(limit, str) or not limit.strip().endswith("%"):
         return None
@@ -191,6 +200,9 @@ GuardTable = Annotated[
         "type": "object", "properties": {"removals": _LIMIT_SCHEMA, "adds": _LIMIT_SCHEMA}, "additionalProperties": False
     }),
 ]  # fmt: skip
+
+
+Limit = Annotated[float | int, PlainValidator(_limit), WithJsonSchema(_LIMIT_SCHEMA)]
 
 
 class Table(BaseModel):
@@ -300,3 +312,22 @@ class SyncTable(Table):
     """How long somebody must have been out, without a break, before they are removed."""
     min_stay: Delaying | None = None
     """How long somebody whom we put in stays at least."""
+
+
+class AlertTable(Table):
+    """Whom to tell when something fails, is held, or is well again."""
+
+    kind: Literal["slack", "webhook"]
+    """slack: an incoming webhook of Slack; webhook: any address, signed as Standard Webhooks has it."""
+    url: SecretStr
+    """Where it is sent: https, and a secret, for whoever has Slack's may write there."""
+    secret: SecretStr | None = None
+    """What a webhook is signed with: 24 bytes or more in base64, `whsec_` before it or not."""
+    on: list[AlertState] | None = None
+    """What it tells of; everything, if left out."""
+    when: Literal["daemon", "always"] = "daemon"
+    """daemon: `tagalong run` tells; always: `sync` and `pull` do too, for those who run them by cron."""
+    rejected: Limit | None = None
+    """How much of one run may be refused or unreadable: a share or a count; 5%, or 20 where that is more, if left out."""
+    enabled: Flag = True
+    """false: nothing is told there."""

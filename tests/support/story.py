@@ -14,7 +14,19 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from core.config.model import Config, ConnectionConfig, Every, Guard, Partition, Place, Segment, SyncConfig, Trait, Workspace
+from core.config.model import (
+    AlertConfig,
+    Config,
+    ConnectionConfig,
+    Every,
+    Guard,
+    Partition,
+    Place,
+    Segment,
+    SyncConfig,
+    Trait,
+    Workspace,
+)
 from core.contract import Category
 from core.hub import Hub
 from core.run import SyncReport, sync
@@ -45,6 +57,7 @@ class Story:
     titles: dict[str, str] = field(default_factory=dict)
     enabled: bool = True
     """The connection, that is."""
+    alerts: dict[str, AlertConfig] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.syncs and "vip" in self.segments:
@@ -77,6 +90,7 @@ class Story:
             },
             traits={name: Trait(name, value, place=PLACE) for name, value in self.traits.items()},
             syncs=dict(self.syncs),
+            alerts=dict(self.alerts),
         )
 
     def hub(self) -> Hub:
