@@ -69,7 +69,9 @@ def check_command(app: App, connection: tuple[str, ...]) -> int:
             shown.say(one.name)
             tested.append({"name": one.name, "connector": one.connector, "steps": list(steps_of(app, config, one))})
             shown.step()
-    alerts = [] if connection else [{"name": one.name, "steps": [_alert_step(app, config, one)]} for one in _told(config)]
+    alerts: list[dict[str, Any]] = []
+    if not connection:
+        alerts = [{"name": one.name, "steps": [_alert_step(app, config, one)]} for one in config.alerts.values() if one.enabled]
     failed = any(step.result == "failed" for one in [*tested, *alerts] for step in one["steps"])
     code = FAILED if failed else 0
     if app.as_json:
@@ -94,10 +96,6 @@ def _show(config: Config, tested: list[dict[str, Any]], warnings: list[str], unc
     for one in tested:
         click.echo(f"\n{one['name']} ({one['connector']})")
         show_steps(one["steps"])
-
-
-def _told(config: Config) -> list[AlertConfig]:
-    return [one for one in config.alerts.values() if one.enabled]
 
 
 def _alert_step(app: App, config: Config, alert: AlertConfig) -> CheckStep:

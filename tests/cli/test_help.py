@@ -41,6 +41,7 @@ Commands:
   status        Show how every connection and sync stands.
   runs          List what was run, newest first.
   dead-letters  List what was given up on for now, and why.
+  alerts        Show what alerts have told, or send a test.
   approve       Let through what is held of a sync or of a source.
   pause         Stop a sync, a connection or everything at once.
   resume        Let what is paused go on.

@@ -19,7 +19,7 @@ REPORT = {"as_of", "status", "pulls", "syncs", "sets", "failed_sets"}
 HOLD = {"target", "kind", "reason", "since", "adds", "removes", "approve", "facts"}
 
 TOP = {
-    "check": {"connections", "warnings", "unchecked"},
+    "check": {"connections", "alerts", "warnings", "unchecked"},
     "connectors": {"connectors"},
     "pull": {"pulls"},
     "fields": {"fields"},
@@ -34,6 +34,8 @@ TOP = {
     "status": {"as_of", "daemon", "paused", "connections", "syncs", "holds", "dead_letters", "retired"},
     "runs": {"runs"},
     "dead-letters": {"dead_letters"},
+    "alerts": {"alerts"},
+    "alerts test": {"tests"},
     "pause regions": {"paused"},
     "resume regions": {"resumed", "was_paused"},
     "retire": {"retired"},
