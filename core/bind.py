@@ -23,6 +23,7 @@ from core.errors import ConfigError, Problem
 from core.guards import Held
 from core.store import Store, audiences, holds, intents, ledger
 from core.store.audiences import AudienceRow
+from core.store.forgotten import Forgotten
 from core.store.intents import Member
 from core.store.ledger import Entry, State
 from core.targets import Target, same_target, spoken
@@ -225,16 +226,28 @@ def read_foreign(store: Store, target: Target, bound: Bound, *, api: Callable[[]
         with store.atomic() as conn:
             if intents.any_written(conn, row.id):  # another process began to send: what we read may be its work
                 break
-            _store_page(conn, target, row, page, at)
+            _store_page(store, target, row, page, at)
     with store.atomic() as conn:
         audiences.set_foreign_read(conn, row.id, to_us(at))
         fresh = audiences.audience(conn, row.id)
     return Bound(fresh, account=bound.account, held=bound.held, notes=bound.notes)
 
 
-def _store_page(conn: sqlite3.Connection, target: Target, row: AudienceRow, page: Collection[Ref], at: datetime) -> None:
+def _store_page(store: Store, target: Target, row: AudienceRow, page: Collection[Ref], at: datetime) -> None:
+    conn = store.conn
     kind = reach.identifier_kind(target.audience, target.connection)
     stream_id = reach.own_stream(conn, target.audience, target.connection)
+    forgotten = Forgotten(conn, store.path)
+    if forgotten:  # unknown there like anybody of whom we know nothing, and not to be known again by this way
+        of = target.connection
+        page = [
+            ref for ref in page
+            if not (
+                forgotten.has_remote(of, ref.remote_id)
+                or forgotten.has_record(of, target.audience.ids_from or "", ref.remote_id)
+                or forgotten.has(kind, ref.remote_id)
+            )
+        ]  # fmt: skip
     profiles = reach.profiles_of_refs(conn, stream_id, [ref.remote_id for ref in page], kind)
     entries = [
         Entry(

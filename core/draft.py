@@ -27,6 +27,7 @@ from core.store import Store, audiences, holds, ledger
 from core.store.audiences import DAY_US, Churn, Standing
 from core.store.consents import denied
 from core.store.dead_letters import Resting, resting
+from core.store.forgettings import being_forgotten
 from core.store.ledger import Entry, State
 from core.targets import Target, Turnover
 
@@ -157,6 +158,10 @@ class Drafting:
 
     def said_no(self, profiles: BitMap) -> BitMap:
         """Return who of *profiles* must not be added here for want of consent."""
+        leaving = being_forgotten(self.conn) & profiles
+        return leaving | self._refused(profiles - leaving)
+
+    def _refused(self, profiles: BitMap) -> BitMap:
         sync = self.case.target.sync
         if not profiles or not (self.case.category is Category.EMAIL or sync.require_consent):
             return BitMap()

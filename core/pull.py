@@ -29,6 +29,7 @@ from core.errors import (
     Stopped,
     StoreError,
 )
+from core.leave_out import leave_out
 from core.paging import Repeats
 from core.pull_report import PageStored, PullReport, StreamReport
 from core.registry import Connector
@@ -37,6 +38,7 @@ from core.store.checkpoints import Start
 from core.store.db import Store
 from core.store.dead_letters import bury_record, unbury_records
 from core.store.events import EventStore
+from core.store.forgotten import Forgotten
 from core.store.pages import RecordStore
 from core.store.reading import Prepared
 from core.store.sources import Source, source
@@ -57,6 +59,7 @@ class _Tally:
     deleted: int = 0
     held: int = 0
     bad: int = 0
+    forgotten: int = 0
     notes: list[str] = field(default_factory=list)
 
 
@@ -86,9 +89,11 @@ def pull_connection(
     chosen = connection.streams if connection.streams is not None else tuple(declared)
     asked = None if streams is None else set(streams)
     report = PullReport(connection.name)
+    forgotten = Forgotten(store.conn, store.path)
     for name in chosen:
         if asked is None or name in asked:
-            pull = _StreamPull(store, api, declared[name], source(store, connection.name, name), run_id, clock, on_page, check)
+            of = source(store, connection.name, name)
+            pull = _StreamPull(store, api, declared[name], of, run_id, clock, on_page, check, forgotten)
             report.streams.append(pull.run(full=full, full_every=connection.full_every))
     return report
 
@@ -106,9 +111,11 @@ class _StreamPull:
         clock: Clock,
         on_page: Callable[[PageStored], None] | None,
         check: Callable[[sqlite3.Connection], None] | None,
+        forgotten: Forgotten,
     ) -> None:
         self.store, self.api, self.stream, self.of = store, api, stream, of
         self.run_id, self.clock, self.on_page, self.check = run_id, clock, on_page, check
+        self.forgotten = forgotten
         self.tally = _Tally()
         self.pages_stored = 0
         self.again: set[str] = set()
@@ -135,7 +142,7 @@ class _StreamPull:
         tally = self.tally
         return StreamReport(
             self.of.stream, records=tally.records, changed=tally.changed, pages=tally.pages, deleted=tally.deleted,
-            held=tally.held, bad=tally.bad, error=error, complete=error is None,
+            held=tally.held, bad=tally.bad, forgotten=tally.forgotten, error=error, complete=error is None,
             took_s=(self.clock() - began).total_seconds(), notes=tuple(tally.notes),
         )  # fmt: skip
 
@@ -215,6 +222,10 @@ class _StreamPull:
     def _store(self, conn: sqlite3.Connection, page: Page, prepared: Prepared[Any], slice_: str) -> int:
         """Store what a page says; return how many records changed."""
         now = to_us(self.clock())
+        self.forgotten.refresh(conn)
+        if self.forgotten:
+            page, prepared, theirs = leave_out(page, prepared, self.records, self.of, self.forgotten)
+            self.tally.forgotten += theirs
         if prepared.items and self._any(conn, "vanished"):
             vanish.returned(conn, self.of, list(prepared.items))
         stored = self.records.store(conn, prepared, slice_=slice_, run_id=self.run_id, now=now)

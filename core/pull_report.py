@@ -37,6 +37,8 @@ class StreamReport:
     """Vanished rows that stay live until `approve`."""
     bad: int = 0
     """Unreadable ones, now dead letters."""
+    forgotten: int = 0
+    """Records of people who were forgotten: not stored."""
     error: HubError | None = None
     complete: bool = False
     took_s: float = 0.0

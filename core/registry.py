@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -17,7 +17,21 @@ from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 from typing import Any
 
-from core.contract import Api, Audience, Auth, CheckStep, Manifest, ResponseView, Sandbox, Settings, Stream, StreamSet
+from core.contract import (
+    Api,
+    Audience,
+    Auth,
+    CheckStep,
+    Erasure,
+    Manifest,
+    Outcome,
+    ResponseView,
+    Sandbox,
+    Settings,
+    Sought,
+    Stream,
+    StreamSet,
+)
 from core.errors import ConfigError, ConnectorError, Problem
 
 ENTRY_POINTS = "tagalong.connectors"
@@ -75,6 +89,20 @@ class Connector:
     @property
     def check(self) -> Callable[[Api], Iterable[CheckStep]] | None:
         return getattr(self.module, "check", None)
+
+    @property
+    def erasure(self) -> Erasure | None:
+        """What the vendor does with somebody who is to be forgotten, by `erase` or by hand."""
+        return getattr(self.module, "ERASURE", None)
+
+    @property
+    def erase(self) -> Callable[[Api, Sought], Sequence[Outcome]] | None:
+        """
+        Ask the vendor to erase somebody; asking twice does no more than asking once. None where only a person can.
+
+        It returns one outcome for each object or address that it asked for, none where nothing of them can be asked for.
+        """
+        return getattr(self.module, "erase", None)
 
     def sandbox(self, **options: Any) -> Sandbox:
         """Return a new sandbox of the vendor (imports starlette)."""

@@ -20,6 +20,7 @@ from core.store.components import COMPANIES, PEOPLE, block, regroup, script
 from core.store.db import Store
 from core.store.identity import settle
 from core.store.profiles import choose_companies, merge_fields, rewrite_rows
+from core.store.refusals import note_said
 
 _PRIORITY: Final = "resolve.priority"
 """The setting that keeps the priorities that the stored fields were chosen by."""
@@ -49,6 +50,7 @@ def resolve(store: Store, config: Config, *, at: datetime) -> ResolveReport:
         dirty = conn.execute("INSERT INTO r_dirty SELECT id FROM subjects WHERE dirty = 1").rowcount
         if not dirty and not everybody:
             return ResolveReport(0, 0, 0)
+        note_said(conn, store.path, now)
         _rank_sources(conn, priority)
         blocked = block(conn, now)
         merged = regroup(conn, PEOPLE)

@@ -23,6 +23,7 @@ from core.contract.carried import Carrying, FieldParams, fields_of
 from core.contract.checking import Step, check_steps
 from core.contract.desk import Desk, Unwelcome
 from core.contract.endpoints import Ask, Endpoint, Refused, Reply, Window, make_app
+from core.contract.erasure import Erasure, Sought
 from core.contract.manifest import (
     Auth,
     Basic,
@@ -77,6 +78,7 @@ __all__ = [
     "Deletions",
     "Desk",
     "Endpoint",
+    "Erasure",
     "Fault",
     "Fetched",
     "FieldParams",
@@ -106,6 +108,7 @@ __all__ = [
     "Row",
     "Sandbox",
     "Settings",
+    "Sought",
     "Step",
     "Stream",
     "StreamSet",

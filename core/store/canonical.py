@@ -178,6 +178,13 @@ class RowReader:
             rows.append(CanonicalRow(Kind.COMPANY, key, tuple(_values(Kind.COMPANY, described, self._currency))))
         return rows, described
 
+    def address(self, record: Record) -> str | None:
+        """Return the address that a profile's mapping gives, whether or not it is an identifier as well."""
+        if self.kind is not Kind.PROFILE or self._rows is not None:
+            return None
+        where = next((field.where for field in self._own if field.column == "email"), None)
+        return None if where is None else normalise.email(pick(record, where))
+
     def by_column(self, page: Columns, emails: Sequence[str | None] | None) -> list[Sequence[Any]] | None:
         """Return the columns of a page's rows, one a record, or None where that takes a look at each record."""
         if not self._simple:

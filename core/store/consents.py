@@ -18,6 +18,8 @@ from core.store.audiences import chunks
 MANY: Final = 5_000
 """Profiles from which on every refusal is read, instead of those of some."""
 _NO: Final = "c.state = 'denied' AND c.subject_id IS NOT NULL AND (?1 IS NULL OR c.channel = ?1)"
+_STANDS: Final = "r.ended_at IS NULL AND (?1 IS NULL OR r.channel = ?1)"
+"""A line of the suppression ledger (`core.store.refusals`)."""
 
 
 def denied(conn: sqlite3.Connection, profiles: BitMap, *, channel: str | None = "email") -> BitMap:
@@ -28,7 +30,10 @@ def denied(conn: sqlite3.Connection, profiles: BitMap, *, channel: str | None = 
             " CROSS JOIN subject_identifiers l ON l.subject_id = c.subject_id"
             f" CROSS JOIN identifiers i ON i.id = l.identifier_id AND i.kind = 'email' WHERE {_NO}"
             " UNION SELECT i.profile_id FROM fresh_identifiers f CROSS JOIN consents c ON c.subject_id = f.subject_id"
-            f" CROSS JOIN identifiers i ON i.kind = f.kind AND i.value = f.value WHERE f.kind = 'email' AND {_NO}",
+            f" CROSS JOIN identifiers i ON i.kind = f.kind AND i.value = f.value WHERE f.kind = 'email' AND {_NO}"
+            f" UNION SELECT i.profile_id FROM refusals r CROSS JOIN identifiers i ON i.kind = r.kind AND i.value = r.value"
+            f" WHERE {_STANDS} UNION SELECT p.id FROM refusals r CROSS JOIN profiles p ON p.email = r.value"
+            f" WHERE r.kind = 'email' AND {_STANDS}",
             (channel,),
         )
         return profiles & BitMap([profile_id for (profile_id,) in every if profile_id is not None])
@@ -43,7 +48,11 @@ def denied(conn: sqlite3.Connection, profiles: BitMap, *, channel: str | None = 
             # what another process has pulled since the last resolve
             " UNION SELECT i.profile_id FROM fresh_identifiers f CROSS JOIN consents c ON c.subject_id = f.subject_id"
             " CROSS JOIN identifiers i ON i.kind = f.kind AND i.value = f.value"
-            f" AND i.profile_id IN (SELECT value FROM json_each(?2)) WHERE f.kind = 'email' AND {_NO}",
+            f" AND i.profile_id IN (SELECT value FROM json_each(?2)) WHERE f.kind = 'email' AND {_NO}"
+            " UNION SELECT i.profile_id FROM json_each(?2) j CROSS JOIN identifiers i ON i.profile_id = j.value"
+            f" CROSS JOIN refusals r ON r.kind = i.kind AND r.value = i.value WHERE {_STANDS}"
+            " UNION SELECT p.id FROM json_each(?2) j CROSS JOIN profiles p ON p.id = j.value"
+            f" CROSS JOIN refusals r ON r.kind = 'email' AND r.value = p.email WHERE {_STANDS}",
             (channel, chunk),
         )
         found.update(BitMap([profile_id for (profile_id,) in rows]))

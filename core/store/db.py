@@ -57,7 +57,7 @@ class Store:
                 if self.is_outdated():
                     upgrade(self)
         except sqlite3.Error as error:
-            raise _translated(error, path) from error
+            raise translated(error, path) from error
         except OSError as error:
             raise StoreError(f"{path}: cannot be opened ({error.strerror}); check the folder and its permissions") from error
 
@@ -108,10 +108,11 @@ class Store:
         except sqlite3.Error as error:
             if not nested and self.conn.in_transaction:
                 self.conn.execute("ROLLBACK")
-            raise _translated(error, self.path) from error
+            raise translated(error, self.path) from error
 
 
-def _translated(error: sqlite3.Error, path: Path) -> StoreError:
+def translated(error: sqlite3.Error, path: Path) -> StoreError:
+    """Return what SQLite's *error* means to a person."""
     name = getattr(error, "sqlite_errorname", "")
     match name.split("_")[1] if name.count("_") else "":
         case "FULL":

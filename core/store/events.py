@@ -16,6 +16,7 @@ from core.contract import BadRecord, Kind, Record, Stream, pick
 from core.store.canonical import UnreadableError
 from core.store.catalogue import Catalogue
 from core.store.field_types import flatten
+from core.store.forgotten import Forgotten
 from core.store.identity import (
     IdentifierReader,
     Seen,
@@ -127,6 +128,10 @@ class EventStore:
         elif not isinstance(properties, Mapping):
             raise UnreadableError("properties: not an object")
         return ParsedEvent(name, time, seen, properties, encode(properties).decode())
+
+    def without(self, page: Prepared[ParsedEvent], forgotten: Forgotten) -> Prepared[ParsedEvent]:
+        """Return the page without the events of people who were forgotten."""
+        return page.keeping(lambda _, event: not forgotten.any_of(event.seen.people))
 
     def store(self, conn: sqlite3.Connection, page: Prepared[ParsedEvent], *, slice_: str, run_id: int, now: int) -> Stored:
         """Store the events of a page; one that came before is brought up to date."""

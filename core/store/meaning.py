@@ -14,7 +14,7 @@ from core.contract import BadRecord, Kind, Record, Stream
 from core.store.canonical import RowReader
 from core.store.canonical_tables import StoredRow
 from core.store.columns import Columns
-from core.store.identity import FreshIdentifier, IdentifierColumn, IdentifierReader, Seen, fresh
+from core.store.identity import FreshIdentifier, Identifier, IdentifierColumn, IdentifierReader, Seen, fresh
 from core.store.landing import Landing, LandingRow
 from core.store.reading import Item, reason
 from core.store.sources import Source
@@ -38,6 +38,15 @@ class MeaningReader:
         self._rows = RowReader(stream, source.trust, source.currency)
         self._identifiers = IdentifierReader(source.connection, stream.identifiers)
         self.kinds = self._rows.kinds
+
+    def named(self, record: Record) -> list[Identifier]:
+        """Return whom a record names; nobody where that cannot be read, for then it is not stored either."""
+        try:
+            found = list(self._identifiers.people(record))
+            address = self._rows.address(record)
+        except Exception:  # the mapping is the connector's
+            return []
+        return found if address is None else [*found, ("email", address)]
 
     def read(self, conn: sqlite3.Connection, items: Mapping[str, Item], ids: Mapping[str, int], now: int) -> Said:
         """Return what *items* say, which are records by key; *ids* are their subjects. May add and widen columns."""

@@ -18,6 +18,7 @@ from core.store import slices
 from core.store.canonical_tables import StoredRow, write_rows
 from core.store.catalogue import Catalogue
 from core.store.events import EventRow, write_events
+from core.store.forgotten import Forgotten
 from core.store.identity import attach, known_subjects, numbered
 from core.store.landing import Landing
 from core.store.meaning import MeaningReader
@@ -73,6 +74,13 @@ class RecordStore:
             digest.update(encode(record))
             digests.append(digest.digest())
         return digests
+
+    def without(self, page: Prepared[Item], forgotten: Forgotten) -> Prepared[Item]:
+        """Return the page without the records of people who were forgotten."""
+        where = (self._source.connection, self._source.stream)
+        return page.keeping(
+            lambda key, item: not (forgotten.has_record(*where, key) or forgotten.any_of(self._meaning.named(item[1])))
+        )
 
     def store(self, conn: sqlite3.Connection, page: Prepared[Item], *, slice_: str, run_id: int, now: int) -> Stored:
         """Store what is new or changed; what is not is only noted as seen."""

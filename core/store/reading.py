@@ -4,8 +4,8 @@ What storing records and storing events have in common: a page read but not stor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from json import JSONEncoder
 from typing import Final, Generic, TypeVar
@@ -33,6 +33,11 @@ class Prepared(Generic[T]):
     count: int
     digest: bytes
     """A fingerprint, to see that a vendor sends a page twice."""
+
+    def keeping(self, wanted: Callable[[str, T], bool]) -> Prepared[T]:
+        """Return the page with those items alone that *wanted* holds of; the page itself where that is all."""
+        items = {key: item for key, item in self.items.items() if wanted(key, item)}
+        return self if len(items) == len(self.items) else replace(self, items=items)
 
 
 @dataclass(frozen=True, slots=True)

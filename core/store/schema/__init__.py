@@ -11,6 +11,7 @@ from core.store.schema import beginning  # noqa: F401, I001
 from core.store.schema import growth  # noqa: F401
 from core.store.schema import delays  # noqa: F401
 from core.store.schema import delivery  # noqa: F401
+from core.store.schema import erasure  # noqa: F401
 from core.store.schema import alerts  # noqa: F401
 from core.store.schema import upkeep  # noqa: F401
 from core.store.schema.canonical import CANONICAL, TABLES

@@ -1,0 +1,212 @@
+"""
+The line: begin -> remove -> erase -> sweep -> resolve -> scrub, each step of which may be interrupted and is gone on with.
+
+From the first step on nobody stores or adds the person any more. The store is swept only when every destination has answered or
+was let go of, for what is known here is what they are asked by. What is left to do by hand is told, not forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Final
+
+from pyroaring import BitMap
+
+from core import normalise
+from core.clock import to_us
+from core.config.model import Config
+from core.errors import ConfigError, Problem
+from core.fill import resolve_now
+from core.forget import certificate
+from core.forget.ask import Case, Forgot, Step, Wish, ask, named, to_erase, told_of
+from core.forget.certificate import Certificate
+from core.forget.hand import by_hand_of
+from core.forget.remove import holding, patient_lease
+from core.hub import Hub
+from core.store import Store, audiences, forgettings, runs
+from core.store.forgettings import Forgetting, State
+from core.store.people import find_profiles
+from core.store.person_key import KEY_BYTES, PersonKey, ensure_key, lose_key, open_key
+from core.store.runs import Status
+from core.store.scrub import overwrite_deleted, scrub
+from core.store.sweep import sweep
+from core.store.traces import Traces, gather
+
+ANY_NAME: Final = "asked"
+"""Kind of the digest of what a person typed, whatever it names."""
+
+
+def forget(hub: Hub, wish: Wish, *, step: Step = lambda _: None) -> Forgot:
+    """
+    Forget whoever *wish* names, or go on with it.
+
+    Raises:
+        ConfigError: nobody is known by it, or several are, or a connection is not in the config.
+        StoreError: the key is gone, or the database could not be written; call it once more.
+    """
+    _check_names(hub.config, wish.by_hand)
+    with hub.session() as session, hub.store() as store, patient_lease(hub, "forget"):
+        overwrite_deleted(store.conn)
+        hub.register(store)
+        resolve_now(hub, store)
+        known = _ended(store, wish.who)
+        if known is not None and known.state is State.DONE:
+            return Forgot(dict(known.certificate))
+        if known is not None:
+            return Forgot(_finish(hub, store, known, step))
+        traces = identify(store, wish.who)
+        begun = _begin(hub, store, wish, traces)
+        step("begun")
+        run_id = runs.start_run(store, "forget", "forget", at=hub.clock())
+        case = Case(session, store, wish=wish, traces=traces, forgetting=begun, run_id=run_id, step=step)
+        forgot = ask(case)
+        runs.finish_run(store, run_id, forgot.status, at=hub.clock(), requests=session.taken())
+        if forgot.status is not Status.DONE:
+            return forgot
+        swept = _sweep(hub, store, case, forgot.certificate)
+        step("swept")
+        return Forgot(_finish(hub, store, swept, step))
+
+
+def identify(store: Store, who: str) -> Traces:
+    """
+    Return the traces of whom *who* names; an address that nobody has is one all the same.
+
+    Raises:
+        ConfigError: nobody is known by it, or several are.
+    """
+    found = find_profiles(store, who)
+    if len(found) > 1:
+        told = ", ".join(map(str, found))
+        raise ConfigError(Problem(f"several people are known by that: profiles {told}", remedy="say which by its profile id"))
+    address = normalise.email(who)
+    if not found and address is None:
+        remedy = "`tagalong person WHO` tells who is known by what; an address may be forgotten before it is known"
+        raise ConfigError(Problem("nobody is known by that", remedy=remedy))
+    return gather(store.conn, found, [("email", address)] if address is not None else [])
+
+
+def preview(hub: Hub, wish: Wish) -> Certificate:
+    """Return the certificate that `forget` would make, as far as it can be told without asking anybody."""
+    _check_names(hub.config, wish.by_hand)
+    with hub.store() as store:
+        hub.register(store)
+        resolve_now(hub, store)
+        traces = identify(store, wish.who)
+        people = BitMap(traces.profiles)
+        told: dict[str, dict[str, Any]] = {}
+        for row in audiences.audiences(store.conn):
+            if holding(store, row, people):
+                did = "by_hand" if row.connection in wish.by_hand else "to be removed"
+                told_of(hub, told, row.connection)["audiences"].append({"audience": named(row), "did": did})
+        for name in to_erase(hub, wish):
+            erasure = hub.connector(name).erasure
+            does = erasure.does if erasure is not None else "erases the person"
+            told_of(hub, told, name)["erasure"] = {"did": "to be asked", "does": does}
+        made = certificate.make(
+            hub.path,
+            subject=b"",
+            begun_at=to_us(hub.clock()),
+            connections=list(told.values()),
+            by_hand=by_hand_of(hub, store, traces, {}, everywhere=wish.everywhere, refused=wish.by_hand),
+            rows=_rows_of(hub, store, traces),
+            digests=0,
+        )
+        return {**made, "backups": certificate.backups_of(store.conn, hub.path)}
+
+
+class _Undone(Exception):  # noqa: N818 - how a transaction is ended that was only to be counted
+    pass
+
+
+def _rows_of(hub: Hub, store: Store, traces: Traces) -> dict[str, int]:
+    """Return how many rows a sweep would change, by doing it and taking it back."""
+    rows: dict[str, int] = {}
+    nobodys = PersonKey(bytes(KEY_BYTES))
+    try:
+        with store.atomic() as conn:
+            rows.update(sweep(conn, traces, nobodys, now=to_us(hub.clock()), companies=companies_of(hub.config)))
+            raise _Undone  # noqa: TRY301 - the transaction's way out
+    except _Undone:
+        return rows
+
+
+def lift(hub: Hub, who: str) -> int:
+    """Let somebody who was forgotten come back with the next pull; return how many forgettings that ended."""
+    with hub.store() as store, store.atomic() as conn:
+        key = open_key(conn, hub.path)
+        return 0 if key is None else forgettings.lift(conn, _marks(key, who))
+
+
+def give_up_key(hub: Hub) -> int:
+    """Let everybody come back, where the key is lost for good; return how many keyed hashes there were."""
+    with hub.store() as store, store.atomic() as conn:
+        return lose_key(conn)
+
+
+def companies_of(config: Config) -> frozenset[str]:
+    """Return the sets and syncs whose members are companies."""
+    segments = {name for name, segment in config.segments.items() if segment.of == "company"}
+    syncs = {sync.name for sync in config.syncs.values() if sync.segment in segments}
+    return frozenset(f"segment.{name}" for name in segments) | syncs
+
+
+# --- the steps -------------------------------------------------------------------------------------------------------
+
+
+def _check_names(config: Config, names: Collection[str]) -> None:
+    unknown = sorted(set(names) - config.connections.keys())
+    if unknown:
+        remedy = f"there are {', '.join(config.connections)}"
+        raise ConfigError(Problem(f"there is no connection {unknown[0]!r}", remedy=remedy))
+
+
+def _marks(key: PersonKey, who: str) -> list[bytes]:
+    address = normalise.email(who)
+    kind, colon, value = who.strip().partition(":")
+    marks = [key.digest(ANY_NAME, who.strip()), key.digest("user_id", who.strip())]
+    marks += [key.digest("email", address)] if address is not None else []
+    return marks + ([key.digest(kind, value)] if colon and kind in ("email", "user_id") else [])
+
+
+def _ended(store: Store, who: str) -> Forgetting | None:
+    """Return what an earlier call has got out of the store, if the store knows nobody of that name any more."""
+    key = open_key(store.conn, store.path)
+    if key is None or find_profiles(store, who):
+        return None
+    swept = forgettings.find(store.conn, _marks(key, who), (State.SWEPT,))
+    return swept or forgettings.find(store.conn, _marks(key, who), (State.DONE,))
+
+
+def _begin(hub: Hub, store: Store, wish: Wish, traces: Traces) -> Forgetting:
+    with store.atomic() as conn:
+        key = ensure_key(conn, hub.path)
+        marks = forgettings.digests(conn, key, traces)
+        subject = key.digest(ANY_NAME, wish.who.strip())
+        return forgettings.begin(conn, subject, marks, traces.profiles, at=to_us(hub.clock()))
+
+
+def _sweep(hub: Hub, store: Store, case: Case, made: Certificate) -> Forgetting:
+    """Out of every table, in one transaction; more may be known of them by now, so they are looked for anew."""
+    id_ = case.forgetting.id
+    with store.atomic() as conn:
+        key = ensure_key(conn, hub.path)
+        now = to_us(hub.clock())
+        traces = gather(conn, case.traces.profiles, case.traces.identifiers)
+        forgettings.begin(conn, case.forgetting.subject, forgettings.digests(conn, key, traces), traces.profiles, at=now)
+        rows = sweep(conn, traces, key, now=now, companies=companies_of(hub.config))
+        kept = {**made["kept"], "keyed_hashes": forgettings.marks_kept(conn, id_)}
+        forgettings.move(conn, id_, State.SWEPT, {**made, "store": {**made["store"], "rows": rows}, "kept": kept}, at=now)
+        return forgettings.forgetting(conn, id_)
+
+
+def _finish(hub: Hub, store: Store, swept: Forgetting, step: Step) -> Certificate:
+    resolve_now(hub, store)  # what companies are called
+    step("resolved")
+    scrub(store, hub.sleep)
+    step("scrubbed")
+    with store.atomic() as conn:
+        now = to_us(hub.clock())
+        made = certificate.finish(dict(swept.certificate), at=now, backups=certificate.backups_of(conn, hub.path))
+        forgettings.move(conn, swept.id, State.DONE, made, at=now)
+    return made

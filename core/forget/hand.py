@@ -1,0 +1,76 @@
+"""What is left for a person to do by hand: where nobody was asked, or the answer was no, and where to do it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from core.contract import Category
+from core.forget.erase import ASKED
+from core.hub import Hub
+from core.store import Store
+from core.store.traces import Traces
+
+Steps = Mapping[tuple[str, str, str], Mapping[str, Any]]
+
+
+def by_hand_of(
+    hub: Hub, store: Store, traces: Traces, taken: Steps, *, everywhere: bool, refused: Collection[str]
+) -> list[dict[str, Any]]:
+    """
+    Return what is left, by connection: what and where.
+
+    A connection that was pulled to its end and has nothing of the person is not among them.
+    """
+    found = []
+    for (step, of, what), result in taken.items():
+        if step == "remove" and result["did"] == "by_hand":
+            found.append(_line(hub, of, f"take them out of the {what}: {result['reason']}"))
+    for name, connection in hub.config.connections.items():
+        erased = taken.get(("erase", name, ""))
+        if erased is not None and erased["did"] != "refused":
+            continue
+        connector = hub.connector(name)
+        asked = connector.erase is not None and (connector.manifest.category in ASKED or everywhere)
+        if asked and connection.enabled and name not in refused and erased is None:
+            continue  # yet to be asked
+        if name in traces.connections or not _whole(store, name):
+            found.append(_line(hub, name, _what(hub, traces, name, refused=erased is not None)))
+    gone = sorted(traces.connections - hub.config.connections.keys())
+    return found + [_line(hub, name, "they were known there, and it is no longer in the config") for name in gone]
+
+
+def _what(hub: Hub, traces: Traces, name: str, *, refused: bool) -> str:
+    connector = hub.connector(name)
+    slices = [slice_ for owner, slice_ in traces.slices if owner == name]
+    records: dict[str, int] = {}
+    for owner, stream, _, _ in traces.records:
+        if owner == name:
+            records[stream] = records.get(stream, 0) + 1
+    there = ", ".join(f"{stream} ({n})" for stream, n in sorted(records.items()))
+    if connector.manifest.category is Category.FILE and slices:
+        return f"take their rows out of {', '.join(slices)}"
+    how = connector.erasure.by_hand if connector.erasure is not None else ""
+    told = f"{'it refused; ' if refused else ''}erase what {connector.manifest.title} has of them"
+    told += f": {there}" if there else ", if it has anything"
+    if how:
+        told += f"; {how}"
+    return told + ("" if connector.erase is None or refused else "; or let `--everywhere` ask")
+
+
+def _whole(store: Store, connection: str) -> bool:
+    """Return whether everything that a connection has was read, so that nobody is there whom we do not know of."""
+    row = store.conn.execute(
+        "SELECT count(*), sum(s.completed_at IS NULL) FROM streams s JOIN connections c ON c.id = s.connection_id "
+        "WHERE c.name = ? AND s.removed_at IS NULL",
+        (connection,),
+    ).fetchone()
+    return bool(row[0]) and not row[1]
+
+
+def _line(hub: Hub, name: str, what: str) -> dict[str, Any]:
+    if name not in hub.config.connections:
+        return {"connection": name, "vendor": None, "what": what, "docs_url": None}
+    connector = hub.connector(name)
+    docs_url = connector.erasure.docs_url if connector.erasure is not None else connector.manifest.docs_url
+    return {"connection": name, "vendor": connector.manifest.title, "what": what, "docs_url": docs_url}

@@ -1,0 +1,116 @@
+"""
+Who is not to come back: what a pull brings is held against the digests of the forgotten before it is stored.
+
+A record is one of theirs if any identifier of a person that it holds is, or its own key is an object that was theirs. With an
+empty list nothing is computed; otherwise it is one digest for each identifier and a look into a set, however long the list.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from core import normalise
+from core.errors import StoreError
+from core.store.person_key import PersonKey, open_key
+
+_GENERATION: Final = "forgotten.generation"
+"""The setting that counts how often the list was changed, so that a pull under way notices."""
+WORKSPACE: Final = frozenset({"email", "user_id"})
+RECORD: Final = "record"
+REMOTE: Final = "remote"
+
+
+class Scopes:
+    """
+    What stands for a connection's own ids in a digest: the vendor and its account, so that a new name changes nothing.
+
+    Where the account is not known yet, as after a rebind, the ids are nobody's that we know.
+    """
+
+    def __init__(self, conn: sqlite3.Connection) -> None:
+        rows = conn.execute("SELECT name, connector, account FROM connections").fetchall()
+        self._names = {name: f"{connector}/{account or ''}" for name, connector, account in rows}
+
+    def kind(self, kind: str) -> str:
+        """Return an identifier kind (`crm.contact_id`) as digests have it."""
+        if kind in WORKSPACE:
+            return kind
+        connection, _, rest = kind.partition(".")
+        return f"{self._names.get(connection, connection)}.{rest}"
+
+    def record(self, connection: str, stream: str) -> str:
+        """Return what stands for the record keys of a stream."""
+        return f"{RECORD} {self.kind(f'{connection}.{stream}')}"
+
+    def remote(self, connection: str) -> str:
+        """Return what stands for the objects that audiences of a connection hold."""
+        return f"{REMOTE} {self.kind(f'{connection}.')}"
+
+
+class Forgotten:
+    """The list as one process sees it; false while it is empty. Reads only."""
+
+    def __init__(self, conn: sqlite3.Connection, database: Path) -> None:
+        self._database = database
+        self._generation: str | None = ""
+        self._digests: frozenset[bytes] = frozenset()
+        self._key: PersonKey | None = None
+        self.refresh(conn)
+
+    def refresh(self, conn: sqlite3.Connection) -> None:
+        """
+        See whether somebody was forgotten or let back since; call it in the transaction that stores.
+
+        Raises:
+            StoreError: the key is gone, so nobody can tell who must not come back.
+        """
+        row = conn.execute("SELECT value FROM settings WHERE key = ?", (_GENERATION,)).fetchone()
+        generation = None if row is None else str(row[0])
+        if generation == self._generation:
+            return
+        self._digests = frozenset(digest for (digest,) in conn.execute("SELECT digest FROM forgotten"))
+        self._key = open_key(conn, self._database) if self._digests else None
+        if self._digests and self._key is None:
+            raise StoreError(f"{self._database}: has digests of forgotten people and no key to them; restore a backup")
+        self._scopes = Scopes(conn)
+        self._generation = generation
+
+    def __bool__(self) -> bool:
+        return bool(self._digests)
+
+    def has(self, kind: str, value: str) -> bool:
+        """Return whether an identifier, normalised, is a forgotten person's."""
+        return self._key is not None and self._key.digest(self._scopes.kind(kind), value) in self._digests
+
+    def any_of(self, identifiers: Iterable[tuple[str, str]]) -> bool:
+        """Return whether any of some identifiers is."""
+        return any(self.has(kind, value) for kind, value in identifiers)
+
+    def has_record(self, connection: str, stream: str, key: str) -> bool:
+        """Return whether a record's key is an object that was a forgotten person's, or their address."""
+        if self._key is None:
+            return False
+        if self._key.digest(self._scopes.record(connection, stream), key) in self._digests:
+            return True
+        address = normalise.email(key)
+        return address is not None and self.has("email", address)
+
+    def has_remote(self, connection: str, remote_id: str) -> bool:
+        """Return whether a member of an audience is somebody forgotten, as the destination knows them."""
+        if self._key is None:
+            return False
+        address = normalise.email(remote_id)
+        return self._key.digest(self._scopes.remote(connection), remote_id) in self._digests or (
+            address is not None and self.has("email", address)
+        )
+
+
+def note_change(conn: sqlite3.Connection) -> None:
+    """Have every process read the list anew; call it in the transaction that changes it."""
+    conn.execute(
+        "INSERT INTO settings (key, value) VALUES (?, '1') ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1",
+        (_GENERATION,),
+    )

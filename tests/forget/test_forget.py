@@ -1,0 +1,149 @@
+"""Somebody is forgotten: out of every list, every table and every byte of the files, and does not come back."""
+
+from __future__ import annotations
+
+import json
+import stat
+
+from forgetting import ANN, ANN_ID, ANN_USER, TELLING, ForgetStory, columns_in_file, telling
+from pyroaring import BitMap
+
+from core.contract import Verdict
+from core.store.holders import HOLDERS, LANDING, columns_of
+from core.store.person_key import key_path
+from core.store.runs import Status
+
+
+def test_every_column_of_the_store_is_declared(story: ForgetStory) -> None:
+    """A new table or column fails here until it is said whether it holds a person (`core.store.holders`)."""
+    story.settled()
+    there = columns_in_file(story.folder / "tagalong.db")
+    landings = {table: columns for table, columns in there.items() if "__" in table}
+    assert landings
+    declared = columns_of(LANDING)
+    for columns in landings.values():
+        assert declared.keys() <= columns
+    assert {table: set(columns_of(text)) for table, text in HOLDERS.items()} == {
+        table: columns for table, columns in there.items() if table not in landings
+    }
+
+
+def test_nothing_of_a_forgotten_person_is_left_in_any_byte_of_any_file(story: ForgetStory) -> None:
+    """Tables, free pages, the log: all are read as bytes."""
+    story.settled()
+    story.ann(first_name="Annelise-before")  # what is overwritten leaves its bytes behind as well
+    story.sync()
+    story.ann()
+    story.sync()
+    assert telling(story.bytes_of_all_files(), ANN)
+
+    forgot = story.forget()
+
+    assert Status.DONE is forgot.status
+    assert [] == telling(story.bytes_of_all_files(), *TELLING)
+    assert {"1", "2", "3", "4", "5"} == story.there()
+    assert [] == telling({"certificate": json.dumps(forgot.certificate).encode()}, *TELLING)
+
+
+def test_without_the_rewriting_the_bytes_stay(story: ForgetStory, monkeypatch: object) -> None:
+    """The harm: a deleted row is still in the file."""
+    story.settled()
+    import core.forget.flow as flow
+
+    monkeypatch.setattr(flow, "scrub", lambda *_: None)  # type: ignore[attr-defined]
+    monkeypatch.setattr(flow, "overwrite_deleted", lambda conn: conn.execute("PRAGMA secure_delete = OFF"))  # type: ignore[attr-defined]
+    story.forget()
+    assert telling(story.bytes_of_all_files(), ANN)
+
+
+def test_a_forgotten_person_does_not_come_back(story: ForgetStory) -> None:
+    """The vendor still has them: as a contact, in an event, with a consent; none of it is stored, and it is counted."""
+    story.can_erase = False
+    story.settled()
+    story.forget()
+    story.ann(consent="granted")
+    report = story.sync()
+
+    streams = {stream.stream: stream for pull in report.pulls for stream in pull.report.streams}  # type: ignore[union-attr]
+    assert {"contacts": 1, "consents": 1, "events": 1} == {name: stream.forgotten for name, stream in streams.items()}
+    assert {"1", "2", "3", "4", "5"} == story.there()
+    assert [] == telling(story.bytes_of_all_files(), *TELLING)
+    assert Status.DONE is report.status
+
+
+def test_without_the_list_they_would_come_back(story: ForgetStory) -> None:
+    """The harm: the next pull brings them, and the next sync adds them."""
+    story.can_erase = False
+    story.settled()
+    story.forget()
+    with story.store() as store, store.atomic() as conn:
+        conn.execute("DELETE FROM forgotten")
+        conn.execute("DELETE FROM settings WHERE key = 'forgotten.generation'")
+    story.sync()
+    assert ANN_ID in story.there()
+
+
+def test_lifted_they_may_come_back(story: ForgetStory) -> None:
+    """Somebody who was forgotten signs up anew."""
+    from core.forget.flow import lift
+
+    story.can_erase = False
+    story.settled()
+    story.forget()
+    assert 1 == lift(story.hub(), ANN)
+    story.sync()
+    assert ANN_ID in story.there()
+    assert 0 == lift(story.hub(), ANN)
+
+
+def test_the_vendor_is_asked_with_all_that_is_known(story: ForgetStory) -> None:
+    """Before the store is swept, for then nobody would know whom to ask for."""
+    story.settled()
+    forgot = story.forget()
+    (sought,) = story.sought
+    assert {"email": [ANN], "user_id": [ANN_USER]} == sought.identifiers
+    assert [ANN_ID] == sought.records["contacts"]
+    (connection,) = forgot.certificate["connections"]
+    assert ("crm", "erased", {"done": 1}) == (
+        connection["connection"], connection["erasure"]["did"], connection["erasure"]["verdicts"]
+    )  # fmt: skip
+    assert [("tag 'Vips'", "removed")] == [(one["audience"], one["did"]) for one in connection["audiences"]]
+    assert [] == forgot.certificate["by_hand"]
+
+
+def test_a_job_of_the_vendor_is_in_the_certificate(story: ForgetStory) -> None:
+    """It was asked, and will do it."""
+    story.verdict = Verdict.PENDING
+    forgot = story.settled().forget()
+    assert ("asked", ["job-17"]) == tuple(forgot.certificate["connections"][0]["erasure"][key] for key in ("did", "jobs"))
+
+
+def test_the_key_is_a_file_of_its_own_for_its_owner_alone(story: ForgetStory) -> None:
+    """And the database has neither it nor a digest that could be made without it."""
+    from hashlib import md5, sha256
+
+    story.settled().forget()
+    path = key_path(story.folder / "tagalong.db")
+    assert 0o600 == stat.S_IMODE(path.stat().st_mode)
+    database = (story.folder / "tagalong.db").read_bytes()
+    key = bytes.fromhex(path.read_text())
+    assert key not in database
+    assert path.read_text().strip().encode() not in database
+    for plain in (sha256(ANN.encode()), md5(ANN.encode())):
+        assert plain.digest() not in database
+        assert plain.hexdigest().encode() not in database
+
+
+def test_nobodys_number_is_left_in_a_bitmap(story: ForgetStory) -> None:
+    """Sets, their history, what is ours, what was approved."""
+    story.settled()
+    with story.store() as store:
+        ((ann,),) = store.conn.execute("SELECT id FROM profiles WHERE email = ?", (ANN,)).fetchall()
+    story.forget()
+    with story.store() as store:
+        for table, text in HOLDERS.items():
+            for column, holds in columns_of(text).items():
+                if holds == "people":
+                    for (blob,) in store.conn.execute(f'SELECT "{column}" FROM {table} WHERE "{column}" IS NOT NULL'):
+                        assert ann not in BitMap.deserialize(blob), (table, column)
+        assert [(5,)] == store.conn.execute("SELECT live_count FROM streams WHERE name = 'contacts'").fetchall()
