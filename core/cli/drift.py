@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def drift_command(app: App, sync: tuple[str, ...], members: bool, repair: bool, yes: bool) -> int:
     """
-    Read who is in each audience, and compare with what we believe.
+    Compare who is in each audience with what we believe.
 
     Exits with 3 where they differ. Nothing is sent; without --repair nothing is changed either.
     """

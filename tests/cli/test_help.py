@@ -48,6 +48,7 @@ Commands:
   retire        List audiences that no sync fills any more.
   rebind        Start a connection as new, with another account.
   backup        Copy the database while the daemon runs.
+  drift         Compare who is in each audience with what we believe.
   doctor        Examine the file, the machine and the work.
   demo          Show everything with made-up people in built-in sandboxes.
 
