@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import re
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -99,6 +100,15 @@ class Bucket:
                 return wait_s
         self._left -= self._cost
         return max(0.0, self._slot * self._slot_s - now)
+
+    def taken(self, now: float, conn: sqlite3.Connection) -> float:
+        """Return what all processes have been granted of the period that ends now, as far as it is written down."""
+        this = int(now / self._slot_s)
+        row = conn.execute(
+            "SELECT total(tokens) FROM budgets WHERE connection = ? AND bucket > ? AND bucket < ?",
+            (self._connection, self._key(this - SLOTS - 1), f"{self._name}@:"),
+        ).fetchone()
+        return float(row[0])
 
     def _refill(self, now: float, store: Store, longest_wait_s: float) -> float:
         this = int(now / self._slot_s)

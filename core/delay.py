@@ -60,10 +60,10 @@ class Stays:
         """Return both those who stay and those who are awaited, for *reason*."""
         return _union([one for one in (*self.stays, *self.elsewhere) if one.reason is reason])
 
-    def next_at(self, reason: Delay) -> tuple[datetime, datetime] | None:
-        """Return when the first and the last of those with *reason* go, if nothing changes."""
-        times = [one.until for one in (*self.stays, *self.elsewhere) if one.reason is reason and one.who]
-        return (from_us(min(times)), from_us(max(times))) if times else None
+    def ends(self, reason: Delay) -> tuple[int, int] | None:
+        """Return when the first and the last of those with *reason* go (microseconds), if nothing changes."""
+        times = [one.until for one in (*self.stays, *self.elsewhere) if one.reason is reason]
+        return (min(times), max(times)) if times else None
 
     def until(self, profile_id: int) -> datetime | None:
         """Return how long one of them stays."""

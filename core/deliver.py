@@ -17,7 +17,7 @@ from pyroaring import BitMap
 
 from core import bind, delay, freshness, guards, holding, reach, restored, targets, trait_values
 from core.bind import Bound
-from core.clock import to_us
+from core.clock import iso, to_us
 from core.config.model import SyncConfig
 from core.contract import Api
 from core.cost import priced
@@ -84,21 +84,32 @@ class SyncRun:
     """Members that became dead letters."""
 
 
-def deliver(delivery: Delivery, sync: SyncConfig) -> SyncRun:
-    """Run one sync under its lease."""
+Narrow = Callable[[list[Plan]], list[Plan]]
+"""Makes less of the plans of a sync just before they are sent, or raises where they must not be."""
+
+
+def deliver(delivery: Delivery, sync: SyncConfig, *, lease: Lease | None = None, narrow: Narrow | None = None) -> SyncRun:
+    """
+    Run one sync under its lease, or under *lease* where the caller holds it.
+
+    With *narrow* the run is a limited one, and what it leaves nothing of is not begun.
+    """
     hub, store = delivery.session.hub, delivery.store
-    run_id = runs.start_run(
-        store, "sync", sync.name, at=hub.clock(), trigger=delivery.trigger, limited=delivery.limit is not None
-    )
+    limited = delivery.limit is not None or narrow is not None
+    run_id = runs.start_run(store, "sync", sync.name, at=hub.clock(), trigger=delivery.trigger, limited=limited)
     plans: list[Plan] = []
     reports: dict[str, PushReport] = {}
     error: Exception | None = None
     try:
         pauses.refuse_paused(store.conn, f"sync.{sync.name}", f"connection.{sync.to}")
-        with leases.hold(hub.path, f"sync.{sync.name}", hub.clock) as lease:
-            plans += plans_of(delivery, sync, lease=lease, run_id=run_id)
+        holding_it = leases.hold(hub.path, lease_of(sync), hub.clock) if lease is None else nullcontext(lease)
+        with holding_it as held:
+            planned = plans_of(delivery, sync, lease=held, run_id=run_id)
+            plans += planned if narrow is None else narrow(planned)
             for plan in plans:
-                reports[plan.label] = push(plan, _sending(delivery, sync, lease, run_id))
+                if narrow is not None and plan.limited and not plan.size:
+                    continue
+                reports[plan.label] = push(plan, _sending(delivery, sync, held, run_id))
                 with store.atomic() as conn:
                     finish(conn, plan, reports[plan.label])
                 if reports[plan.label].created:
@@ -132,6 +143,11 @@ def deliver(delivery: Delivery, sync: SyncConfig) -> SyncRun:
     runs.finish_run(store, run_id, status, at=hub.clock(), summary=summary(result), error=message, requests=requests)
     log.info("sync_ended", sync=sync.name, status=str(status), requests=result.requests)
     return result
+
+
+def lease_of(sync: SyncConfig) -> str:
+    """Return the name of the lease that a run of *sync* is held under."""
+    return f"sync.{sync.name}"
 
 
 def _status(error: Exception | None, plans: Sequence[Plan]) -> Status:
@@ -177,8 +193,7 @@ def plans_of(
     if remember:
         with store.atomic() as conn:
             for plan in plans:
-                definition = delivery.definitions.sets[plan.target.set_name].definition
-                holding.remember(conn, plan, definition=definition, syncing=lease is not None)
+                holding.remember(conn, plan, definition=plan.draft.definition, syncing=lease is not None)
     return [priced(plan, connector.manifest) for plan in plans]
 
 
@@ -224,6 +239,7 @@ def _case(delivery: Delivery, target: Target, lease: Lease | None, run_id: int |
         first_run=first_run,
         held=(*held, *([bound.held] if bound.held else [])),
         memory=delivery.asked.setdefault(_asking(target), {}),
+        definition=delivery.definitions.sets[target.set_name].definition,
     )
 
 
@@ -304,10 +320,10 @@ def told_delays(plan: Plan) -> dict[str, dict[str, object]]:
     """Return how many stay for `grace` and for `min_stay`, and when the first and the last of them go."""
     found: dict[str, dict[str, object]] = {}
     for reason in delay.Delay:
-        ends = plan.draft.stays.next_at(reason)
+        ends = plan.draft.stays.ends(reason)
         if ends is not None:
             members = len(plan.skips.get(Skip(reason), ()))
-            found[str(reason)] = {"members": members, "first_at": ends[0], "last_at": ends[1]}
+            found[str(reason)] = {"members": members, "first_at": iso(ends[0]), "last_at": iso(ends[1])}
     return found
 
 

@@ -56,6 +56,8 @@ class Case:
     """What the destination was asked for in this run, for this sync or another."""
     stays: Stays = NOBODY
     """Who is not removed yet, or not added yet since they stay in another group."""
+    definition: str = ""
+    """Hash of the set's text."""
 
     @property
     def at(self) -> int:
@@ -128,6 +130,7 @@ class Drafting:
             rekeys=tuple(self.rekeys),
             skips={skip: profiles for skip, profiles in self.skips.items() if profiles},
             stays=case.stays,
+            definition=case.definition,
             found=self.found,
             unknown=self.unknown,
             churn=self._churn(),

@@ -22,6 +22,7 @@ from core.config.secrets import resolve_settings
 from core.contract import Api
 from core.errors import ConnectorError, Stopped
 from core.http import open_api
+from core.http.observe import Observer
 from core.registry import Connector, load_connector
 from core.segments.definitions import Definitions, define
 from core.segments.vocabulary import read_vocabulary
@@ -100,12 +101,12 @@ class Hub:
             yield session.api(connection)
 
     @contextmanager
-    def session(self) -> Iterator[Session]:
-        """Keep the apis that are opened in the block until its end."""
+    def session(self, observer: Observer | None = None) -> Iterator[Session]:
+        """Keep the apis that are opened in the block until its end; *observer* is shown what is answered to writes."""
         with ExitStack() as stack:
-            yield Session(self, stack)
+            yield Session(self, stack, observer)
 
-    def open(self, connection: str) -> Any:
+    def open(self, connection: str, observer: Observer | None = None) -> Any:
         """Open a connection's api as it is; secrets are resolved here, and nothing is sent."""
         configured = self.config.connections[connection]
         connector = self.connector(connection)
@@ -120,15 +121,17 @@ class Hub:
             stop=self.stop,
             sleep=self._sleep,
             tokens=self.config.workspace.tokens,
+            **({} if observer is None else {"observer": observer}),
         )
 
 
 class Session:
     """The apis of one run."""
 
-    def __init__(self, hub: Hub, stack: ExitStack) -> None:
+    def __init__(self, hub: Hub, stack: ExitStack, observer: Observer | None = None) -> None:
         self.hub = hub
         self._stack = stack
+        self._observer = observer
         self._apis: dict[str, Any] = {}
         self._counted: dict[str, Counter[str]] = {}
 
@@ -140,7 +143,7 @@ class Session:
             ConfigError: a secret is missing, or the credentials are another account's.
         """
         if connection not in self._apis:
-            api = self._stack.enter_context(self.hub.open(connection))
+            api = self._stack.enter_context(self.hub.open(connection, self._observer))
             self._counted[connection] = Counter()
             self._apis[connection] = api
             try:

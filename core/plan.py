@@ -85,6 +85,8 @@ class Draft:
     rekeys: tuple[Rekey, ...] = ()
     skips: Mapping[Skip, BitMap] = field(default_factory=dict)
     stays: Stays = NOBODY
+    definition: str = ""
+    """Hash of the set's text, and of all that it names."""
     found: Mapping[int, Ref] = field(default_factory=dict)
     """Refs that the vendor was asked for; all others are in the store."""
     unknown: Mapping[int, str] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from core.evaluated import Evaluations
 from core.fill import OnEvent, PullRun, pull_stale, refuse_disabled, resolve_now, tell
 from core.guards import SOURCE_GUARDS, SourceGuard
 from core.hub import Hub
+from core.only import Answers, alone, whom
 from core.plan import Plan
 from core.segments.definitions import Definitions
 from core.segments.evaluate import Evaluation, evaluate
@@ -41,6 +42,8 @@ class SyncReport:
     sets: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Set name to how many entered and left it since the last recorded run."""
     evaluation: Evaluation
+    only: int | None = None
+    """The one profile that was to be sent."""
 
     @property
     def status(self) -> Status:
@@ -68,14 +71,17 @@ def sync(
     source_guards: tuple[SourceGuard, ...] = SOURCE_GUARDS,
     size_guards: tuple[SizeGuard, ...] = SIZE_GUARDS,
     evaluations: Evaluations | None = None,
+    only: str | None = None,
+    answers: Answers | None = None,
 ) -> SyncReport:
     """
     Pull what is stale, find out who is in which segment, and bring every audience of the chosen syncs there.
 
     *names* are syncs, all enabled ones if empty. *attended*: a person looks on. The guards are parameters for the tests that
-    show what happens without them. *evaluations* are shared by the syncs of one process that come due together.
+    show what happens without them. *evaluations* are shared by the syncs of one process that come due together. *only* names
+    the one person to be sent, by an identifier; *answers* is shown what the vendor says to that.
     """
-    with hub.session() as session, hub.store() as store:
+    with hub.session(None if answers is None else answers.observe) as session, hub.store() as store:
         hub.register(store)
         chosen = chosen_syncs(hub, names)
         definitions = hub.definitions(store)
@@ -89,15 +95,23 @@ def sync(
             attended=attended, trigger=trigger, limit=limit, source_guards=source_guards, size_guards=size_guards,
             on_batch=lambda label, n: tell(on_event, "batch_pushed", label, members=n),
         )  # fmt: skip
+        person = None if only is None else whom(store, only)
+        narrow = None if person is None else partial(_alone, person, answers)
         results = []
         for one in chosen:
             tell(on_event, "sync_started", one.name)
-            results.append(deliver(delivery, one))
+            results.append(deliver(delivery, one, narrow=narrow))
             tell(on_event, "sync_ended", one.name, status=results[-1].status)
             if hub.stop.is_set():
                 break
         evaluation = evaluated.evaluation
-        return SyncReport(evaluation.as_of, pulls, results, sets=evaluated.changed, evaluation=evaluation)
+        return SyncReport(evaluation.as_of, pulls, results, sets=evaluated.changed, evaluation=evaluation, only=person)
+
+
+def _alone(person: int, answers: Answers | None, plans: list[Plan]) -> list[Plan]:
+    if answers is not None:
+        answers.begin()
+    return alone(plans, person)
 
 
 def plan(

@@ -11,7 +11,7 @@ from dataclasses import KW_ONLY, dataclass, fields, is_dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from core.config.model import Config, SyncConfig
+from core.config.model import Config, Partition, SyncConfig
 from core.contract import Audience
 from core.registry import Connector
 from core.segments.definitions import Definitions
@@ -58,6 +58,19 @@ def sync_of(label: str | None, config: Config) -> str | None:
     return name if there else None
 
 
+def sets_of(sync: SyncConfig, config: Config) -> list[str]:
+    """Return the names of the sets that *sync* pushes, a partition's in the order of its groups."""
+    if sync.segment is not None:
+        return [f"segment.{sync.segment}"]
+    partition = config.partitions[str(sync.partition)]
+    return [f"partition.{partition.name}.{group}" for group in groups_of(partition)]
+
+
+def groups_of(partition: Partition) -> list[str]:
+    """Return the groups of a partition, the one for the rest last."""
+    return list(dict.fromkeys((*partition.groups, *([partition.otherwise] if partition.otherwise else []))))
+
+
 def targets_of(sync: SyncConfig, config: Config, connector: Connector) -> list[Target]:
     """Return the audiences of *sync*, a partition's in the order of its groups."""
     made = connector.audiences[sync.audience_kind]
@@ -67,7 +80,7 @@ def targets_of(sync: SyncConfig, config: Config, connector: Connector) -> list[T
         sets = [(sync.name, f"segment.{sync.segment}", sync.audience_name, config.segments[sync.segment].title)]
     else:
         partition = config.partitions[str(sync.partition)]
-        groups = dict.fromkeys((*partition.groups, *([partition.otherwise] if partition.otherwise else [])))
+        groups = groups_of(partition)
         titled = sync.audience_name == f"{partition.title}: {GROUP}"
         names = {group: sync.audience_name.replace(GROUP, group) for group in groups}
         sets = [

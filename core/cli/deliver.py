@@ -9,11 +9,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from core.cli.app import FAILED, HELD, NEWS, App, DurationText, as_of_option, known_names, moment, verb
+
+PLAN_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 if TYPE_CHECKING:
     from core.fill import Event, OnEvent, PullRun
@@ -31,9 +34,13 @@ if TYPE_CHECKING:
 def plan_command(
     app: App, sync: tuple[str, ...], members: bool, fresh: timedelta | None, full: bool, no_pull: bool, as_of: datetime | None
 ) -> int:
-    """Show exactly what sync would do, and send nothing."""
-    from core.cli.plans import describe_members, describe_plan, describe_sources
-    from core.cli.tables import show_plans
+    """
+    Show exactly what sync would do, and send nothing.
+
+    `tagalong plan --json > plan.json` keeps it, for `tagalong sync --plan plan.json` to carry out just that.
+    """
+    from core.cli.plan_document import as_document, describe_plans
+    from core.cli.plans import describe_members, describe_sources
     from core.run import chosen_syncs, connections_under, plan
 
     if no_pull and (fresh or full):
@@ -43,20 +50,33 @@ def plan_command(
         at = moment(as_of, hub.config, app.clock) if as_of else None
         plans = plan(hub, names=sync, as_of=at, fresh=fresh, full=full, pull=bool(fresh or full), on_event=on_event)
         under = connections_under(hub, hub.definitions(store), chosen_syncs(hub, sync))
-        described = [describe_plan(one) for one in plans]
+        described = describe_plans(hub, store, plans)
         sources = describe_sources(store, sorted(under), hub.clock())
         if members:
             for told, one in zip(described, plans, strict=True):
                 told["members"] = describe_members(store, one)
-        now = hub.clock()
-    code = HELD if any(told["held"] for told in described) else 0
-    if app.as_json:
-        return app.answer({"as_of": at or (plans[0].as_of if plans else now), "plans": described, "sources": sources}, code)
+        code = HELD if any(told["held"] for told in described) else 0
+        if app.as_json:
+            data = {"as_of": at or (plans[0].as_of if plans else hub.clock()), "plans": described, "sources": sources}
+            return app.answer(data if at else as_document(hub, store, plans, data), code)
+    _show_plan(described, sources, members=members)
+    return code
+
+
+def _show_plan(described: list[dict[str, Any]], sources: list[dict[str, Any]], *, members: bool) -> None:
+    from core.cli.flapping import told_flapping
+    from core.cli.output import clean
+    from core.cli.plan_document import show_quotas
+    from core.cli.tables import show_plans
+
     show_plans(described)
+    show_quotas(described)
+    for one in described:
+        if one["flapping"]:
+            click.echo(clean(told_flapping(one["label"], one["flapping"])))
     _show_sources(sources)
     if members:
         _show_members(described)
-    return code
 
 
 def _show_sources(sources: list[dict[str, Any]]) -> None:
@@ -86,12 +106,27 @@ def _show_members(plans: list[dict[str, Any]]) -> None:
 @verb("sync", "tagalong sync regulars --limit 5")
 @click.argument("sync", nargs=-1)
 @click.option("--limit", type=click.IntRange(1), help="Change no more than this many members of each sync.")
+@click.option("--only", metavar="WHO", help="Send this one person, and show what the vendor answers.")
+@click.option("--plan", "plan_file", type=PLAN_FILE, help="Carry out just what `plan --json` wrote there, or nothing.")
 @click.option("--fresh", type=DurationText(), help="Pull what is older than this, whatever the schedules say.")
 @click.option("--no-pull", is_flag=True, help="Rest on what is stored.")
 @click.option("--full", is_flag=True, help="Pull everything again.")
 @click.pass_obj
-def sync_command(app: App, sync: tuple[str, ...], limit: int | None, fresh: timedelta | None, no_pull: bool, full: bool) -> int:
-    """Pull what is stale and push what differs; once, then exit."""
+def sync_command(
+    app: App,
+    sync: tuple[str, ...],
+    limit: int | None,
+    only: str | None,
+    plan_file: Path | None,
+    fresh: timedelta | None,
+    no_pull: bool,
+    full: bool,
+) -> int:
+    """
+    Pull what is stale and push what differs; once, then exit.
+
+    WHO is an address, a user id, a profile id or KIND:VALUE.
+    """
     from core.alerts.watch import tell_after
     from core.cli.plans import describe_report
     from core.cli.tables import show_report
@@ -99,6 +134,20 @@ def sync_command(app: App, sync: tuple[str, ...], limit: int | None, fresh: time
 
     if no_pull and (fresh or full):
         raise click.UsageError("--no-pull, and --fresh or --full, contradict each other")
+    if plan_file is not None:
+        from core.cli.apply import apply_plan
+
+        if sync or limit or only or fresh or full:
+            raise click.UsageError(
+                "--plan says itself what is sent, and pulls nothing: it goes with no SYNC and no other option"
+            )
+        return apply_plan(app, plan_file)
+    if only is not None:
+        from core.cli.only import sync_only
+
+        if len(sync) != 1 or limit:
+            raise click.UsageError("--only goes with the name of one SYNC, and without --limit")
+        return sync_only(app, sync[0], only, fresh=fresh, pull=not no_pull, full=full)
     with app.hub() as hub:
         known_names(sync, hub.config.syncs, "sync")
         syncs = len(sync) or sum(one.enabled for one in hub.config.syncs.values())

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
 
-from core.cli.app import FAILED, App, Moment, as_of_option, moment, verb
+from core.cli.app import FAILED, App, DurationText, Moment, as_of_option, moment, verb
 from core.cli.group_names import sets_of
 
 if TYPE_CHECKING:
@@ -20,10 +20,21 @@ if TYPE_CHECKING:
 @click.option("--members", is_flag=True, help="List who is in it: profile ids and identifiers.")
 @click.option("--moves", is_flag=True, help="Show who went from one group of a partition to another.")
 @click.option("--since", type=Moment(), help="With --moves: since when; else since the first run that recorded it.")
+@click.option("--flapping", is_flag=True, help="List who went in and out over and over.")
+@click.option("--times", type=click.IntRange(1), help="With --flapping: how often at least; 3, if left out.")
+@click.option("--within", type=DurationText(), help="With --flapping: within how long; 7d, if left out.")
 @as_of_option
 @click.pass_obj
 def segments_command(
-    app: App, name: str | None, members: bool, moves: bool, since: datetime | None, as_of: datetime | None
+    app: App,
+    name: str | None,
+    members: bool,
+    moves: bool,
+    since: datetime | None,
+    flapping: bool,
+    times: int | None,
+    within: timedelta | None,
+    as_of: datetime | None,
 ) -> int:
     """
     Show how big segments are, what changed and who is in.
@@ -36,6 +47,10 @@ def segments_command(
     config = app.config()
     at = moment(as_of, config, app.clock)
     chosen = sets_of(name, config) if name else None
+    if (times or within) and not flapping:
+        raise click.UsageError("--times and --within go with --flapping")
+    if flapping and (chosen is None or moves or members or since):
+        raise click.UsageError("--flapping takes the name of a segment or partition, and none of the other lists")
     if moves:
         if name not in config.partitions:
             raise click.UsageError("--moves takes the name of a partition")
@@ -44,6 +59,10 @@ def segments_command(
     elif members and (chosen is None or len(chosen) > 1):
         raise click.UsageError("--members takes the name of one segment, or PARTITION.GROUP")
     with Store(config.workspace.database) as store:
+        if flapping and chosen:
+            from core.cli.flapping import show_flapping
+
+            return show_flapping(app, store, chosen, until=at, within=within, times=times)
         if moves and name is not None:
             from core.cli.group_moves import show_moves
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from core.cli.flapping import told_flapping
 from core.cli.held import Waiting, show_held
 from core.cli.output import age, clean, counted, table
 from core.store.pauses import ALL
@@ -35,6 +36,11 @@ def show_standing(found: Mapping[str, Any]) -> None:
 
 
 def _endings(found: Mapping[str, Any]) -> Iterator[str]:
+    for one in found["syncs"]:
+        for label, delays in one["delayed"].items():
+            yield from (_told_delay(label, reason, delayed) for reason, delayed in delays.items())
+        if one["flapping"]:
+            yield told_flapping(one["name"], one["flapping"])
     for one in found["retired"]:
         yield f"retired: {one['ours']} of ours stay in the {one['kind']} {one['name']!r} at {one['connection']}"
     letters = found["dead_letters"]
@@ -46,6 +52,12 @@ def _endings(found: Mapping[str, Any]) -> Iterator[str]:
     if any(letters.values()):
         told = ", ".join(counted(letters[name], one, many) for name, one, many in counts if letters[name])
         yield f"dead letters: {told} (`tagalong dead-letters`)"
+
+
+def _told_delay(label: str, reason: str, delayed: Mapping[str, Any]) -> str:
+    first, last = (delayed[key][:16].replace("T", " ") for key in ("first_at", "last_at"))
+    stay = "1 stays" if delayed["members"] == 1 else f"{delayed['members']:,} stay"
+    return f"{label}: {stay} for {reason}, until {first}Z" + (f" to {last}Z" if first != last else "")
 
 
 def _connection_row(one: Mapping[str, Any], now: datetime) -> list[object]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from core.cli.flapping import count_flapping
 from core.clock import from_us, to_us
 from core.config.model import Config
 from core.daemon import LEASE, rests_on
@@ -18,7 +19,7 @@ from core.store.holds import Hold, holds
 from core.store.pauses import ALL, pauses
 from core.store.runs import Run, last_finished
 from core.store.sources import began_after
-from core.targets import sync_of
+from core.targets import sets_of, sync_of
 from core.timetable import Timetable
 
 NEW_FOR = timedelta(hours=24)
@@ -34,7 +35,7 @@ def read_standing(hub: Hub) -> dict[str, Any]:
         due = timetable.due(conn, now)
         stopped = pauses(conn)
         rows = audiences(conn)
-        syncs = [_sync(conn, config, name, rows, due.get(f"sync.{name}"), stopped) for name in config.syncs]
+        syncs = [_sync(conn, config, name, rows, due.get(f"sync.{name}"), stopped, now) for name in config.syncs]
         return {
             "as_of": now,
             "daemon": leases.is_held(conn, LEASE, hub.clock),
@@ -97,8 +98,10 @@ def _sync(
     rows: Iterable[AudienceRow],
     due: datetime | None,
     stopped: Mapping[str, datetime],
+    now: datetime,
 ) -> dict[str, Any]:
     sync = config.syncs[name]
+    run, mirror = last_finished(conn, "sync", name), sync.mode == "mirror"
     return {
         "name": name,
         "segment": sync.segment,
@@ -106,8 +109,10 @@ def _sync(
         "to": sync.to,
         "enabled": sync.enabled,
         "paused": not {ALL, f"sync.{name}", f"connection.{sync.to}"}.isdisjoint(stopped),
-        **_last(last_finished(conn, "sync", name)),
+        **_last(run),
         "due_at": due,
+        "delayed": _delayed(run),
+        "flapping": count_flapping(conn, sets_of(sync, config), until=now) if sync.grace is None and mirror else None,
         "audiences": [_audience(conn, row) for row in rows if sync_of(row.label, config) == name],
     }
 
@@ -118,6 +123,12 @@ def _audience(conn: sqlite3.Connection, row: AudienceRow) -> dict[str, Any]:
         "connection": row.connection, "kind": row.kind, "name": row.name,
         "ours": len(found.owned), "theirs": len(found.theirs), "on_their_way": len(found.waiting),
     }  # fmt: skip
+
+
+def _delayed(run: Run | None) -> dict[str, Any]:
+    """Return who stayed for `grace` or `min_stay` in the last run, by audience."""
+    found = {} if run is None else {label: plan.get("delayed") for label, plan in run.summary.items()}
+    return {label: delayed for label, delayed in found.items() if delayed}
 
 
 def _last(run: Run | None) -> dict[str, Any]:

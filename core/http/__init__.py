@@ -6,6 +6,7 @@ HTTP, done once for every connector: one client per connection, its credentials,
     answers    the table from status to error             files     the config's folder
     retrying   what is sent again, and when               encode    plain values as query, form, JSON
     waiting    sleeping, interruptibly                    outage    a vendor that is away, logged once
+    observe    what was answered, for a person who looks on
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from core.errors import ConfigError
 from core.http.api import HttpApi
 from core.http.files import Folder
 from core.http.hosts import Hosts, host_of, is_loopback
+from core.http.observe import Observer
 from core.http.outage import Outage
 from core.http.retrying import Repeater
 from core.http.waiting import Waiter
@@ -61,12 +63,13 @@ def open_api(
     limits: Sequence[Limit] | None = None,
     tokens: TokenPlace = "file",
     token: Token | None = None,
+    observer: Observer | None = None,
 ) -> HttpApi:
     """
     Return the api of one connection; nothing is sent yet.
 
     *limits* stand in for the manifest's: for a sandbox that keeps others. *tokens* says where OAuth 2 tokens are kept; *token*
-    is one that is not kept, and only tried.
+    is one that is not kept, and only tried. *observer* is shown the answers to what is written there.
 
     Raises:
         ConfigError: the base URL leads to a host that the manifest does not name.
@@ -99,6 +102,7 @@ def open_api(
             waiter=waiter,
             outage=Outage(store_path.absolute(), connection),
             clock=clock,
+            observer=observer,
         )
         place = Folder(folder.absolute(), store_path.absolute())
         return HttpApi(wire, Repeater(waiter.sleep, rng), place, settings=settings, closing=stack.pop_all())

@@ -26,6 +26,7 @@ from core.errors import ConfigError, ConnectorError, ProtocolError, QuotaExhaust
 from core.http.answers import FAILURES, Asked, Classify, Received, remaining_wait_s, to_answer, transport_error, view_of
 from core.http.encode import encode_json, encode_pairs
 from core.http.hosts import Hosts
+from core.http.observe import READS, Observer, Seen
 from core.http.outage import Outage
 from core.http.retrying import PATIENCE_S
 from core.http.streams import save
@@ -82,6 +83,8 @@ class Wire:
     waiter: Waiter
     outage: Outage
     clock: Clock
+    observer: Observer | None = None
+    """Is shown every answer to a request that is no mere reading."""
     tally: Tally = field(default_factory=Tally)
 
     def base(self) -> str:
@@ -143,6 +146,9 @@ class Wire:
         with self._judged(), self.budget.place(call.limit_path, self.waiter.check):
             with self._open(call, allow) as response:
                 received = _receive(call.asked, response)
+            if self.observer is not None and call.asked.method not in READS:
+                path = call.asked.path.partition("?")[0]
+                self.observer(Seen(call.asked.method, path, received.status, received.text))
             return self._answer(call, received, allow)
 
     def into(self, call: Call, file: IO[bytes], max_bytes: int, allow: Sequence[int]) -> Answer:

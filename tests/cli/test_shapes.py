@@ -11,6 +11,9 @@ PLAN = {
     "sync", "label", "set", "to", "audience", "mode", "wanted", "ours", "theirs", "adds", "creates", "updates", "removes",
     "moves", "skips", "delayed", "held", "held_adds", "held_removes", "limited", "requests", "seconds", "notes",
 }  # fmt: skip
+DOCUMENT = PLAN | {
+    "quota", "flapping", "account", "remote_id", "definition", "settings", "sends", "skipped", "withheld",
+}  # fmt: skip
 PULL = {"connection", "status", "run", "requests", "resume_at", "error", "streams"}
 STREAM = {"name", "complete", "records", "changed", "pages", "deleted", "held", "bad", "took_s", "notes", "error"}
 SYNC = {"name", "status", "run", "requests", "resume_at", "error", "plans"}
@@ -29,7 +32,8 @@ TOP = {
     "segments nordic --members": {"as_of", "members"},
     "segments region --moves": {"partition", "since", "until", "moves"},
     "explain nordic u1": {"as_of", "name", "people"},
-    "plan": {"as_of", "plans", "sources"},
+    "plan": {"as_of", "plans", "sources", "format", "made_at", "store", "seal"},
+    "plan --as-of 2026-01-31": {"as_of", "plans", "sources"},
     "sync": REPORT,
     "status": {"as_of", "daemon", "paused", "connections", "syncs", "holds", "dead_letters", "retired"},
     "runs": {"runs"},
@@ -78,10 +82,12 @@ INNER = {
         ("people.sets", {"name", "member", "live", "known", "excluded", "next_change", "foreseen", "approximate", "tree"}),
     ],
     "segments nordic --members": [("members", {"profile_id", "identifiers"})],
-    "plan": [("plans", PLAN), ("sources", {"connection", "completed_at", "age_s"})],
+    "plan": [("plans", DOCUMENT), ("sources", {"connection", "completed_at", "age_s"})],
     "sync": [("pulls", PULL), ("pulls.streams", STREAM), ("syncs", SYNC), ("syncs.plans", PLAN | {"verdicts"})],
     "status": [
         ("connections.streams", {"name", "records", "completed_at", "stale", "error", "held", "vanished"}),
+        ("syncs", {"name", "segment", "partition", "to", "enabled", "paused", "status", "run_at", "due_at", "error",
+          "audiences", "delayed", "flapping"}),
         ("syncs.audiences", {"connection", "kind", "name", "ours", "theirs", "on_their_way"}),
     ],
     "runs": [(

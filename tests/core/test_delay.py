@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pyroaring import BitMap
 from support.story import Story, held, ids, skips
 
-from core.clock import from_us
+from core.clock import from_us, to_us
 from core.delay import Delay, Stay, apart, out_since
 from core.errors import TransientError
 from core.run import plan
@@ -67,7 +67,7 @@ def test_who_stays_out_goes_when_the_time_has_come_though_nothing_else_changes(t
     writes = story.vendor.writes
 
     assert ({"grace": 1}, {}) == (skips(report), held(report))
-    assert (goes_at, goes_at) == report.syncs[0].plans[0].draft.stays.next_at(Delay.GRACE)
+    assert (to_us(goes_at), to_us(goes_at)) == report.syncs[0].plans[0].draft.stays.ends(Delay.GRACE)
     (planned,) = plan(story.hub())
     assert (1, 0) == (len(planned.skips["grace"]), len(planned.removes))  # type: ignore[index]
     story.now = goes_at - timedelta(minutes=16)
@@ -158,7 +158,7 @@ def test_min_stay_counts_from_the_add_and_not_from_a_later_value(tmp_path: Path)
     report = story.sync()
     assert {"min_stay": 2} == skips(report)
     stays = report.syncs[0].plans[0].draft.stays
-    assert (added + 7 * DAY, later + 7 * DAY) == stays.next_at(Delay.MIN_STAY)
+    assert (to_us(added + 7 * DAY), to_us(later + 7 * DAY)) == stays.ends(Delay.MIN_STAY)
     story.now = added + 7 * DAY - timedelta(minutes=15)
     story.sync()
     assert ids(2, 3, 4) == story.there()

@@ -1,0 +1,60 @@
+"""`sync --plan`: carries out a plan that somebody kept, or says what has moved since and sends nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from core.cli.app import FAILED, App
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from core.apply import Moved
+
+
+def apply_plan(app: App, path: Path) -> int:
+    """Carry out the document in *path*, and return the exit code."""
+    from core.alerts.watch import tell_after
+    from core.apply import apply
+    from core.cli.deliver import report_code, stopping, watching
+    from core.cli.plans import describe_report
+    from core.cli.tables import show_report
+    from core.document import read_document
+    from core.store.seal import seal_of
+
+    with app.hub() as hub:
+        with hub.store() as store, store.atomic() as conn:
+            seal = seal_of(conn)
+        document = read_document(path, seal)
+        with stopping(hub.stop), watching("Syncing", syncs=len(document.syncs)) as on_event:
+            applied = apply(hub, document, on_event=on_event)
+            tell_after(hub)
+        stopped = hub.stop.is_set()
+    plan = {"file": str(path), "made_at": document.made_at, "as_of": document.as_of}
+    if applied.report is None:
+        return _refused(app, path, plan, applied.moved)
+    code = FAILED if stopped else report_code(applied.report)
+    described = describe_report(applied.report)
+    if app.as_json:
+        return app.answer({**described, "plan": plan, "moved": []}, code)
+    show_report(described)
+    return code
+
+
+def _refused(app: App, path: Path, plan: dict[str, Any], moved: Sequence[Moved]) -> int:
+    told = [
+        {"label": one.label, "op": one.way, "members": one.members, "of": one.of, "reason": one.reason, "message": str(one)}
+        for one in moved
+    ]
+    if app.as_json:
+        return app.answer({"status": "refused", "plan": plan, "moved": told}, FAILED)
+    from core.cli.output import clean
+
+    click.echo(clean(f"{path}: the world has moved since the plan was made; nothing was sent"))
+    for one in told:
+        click.echo(clean(f"  {one['message']}"))
+    click.echo("`tagalong plan` shows what would be sent now.")
+    return FAILED
