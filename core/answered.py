@@ -1,4 +1,4 @@
-"""A vendor's answer, made fit to be shown to a person: `core.masking` over each text of it, cut to a screenful. Keeps nothing."""
+"""A vendor's answer, made fit to be shown to a person: `core.masking` over each text of it, cut to a screenful."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def test_a_refusal_is_shown_too(settled: House) -> None:
     said = h.run("sync", "vips", "--only", address(5), code=3)
 
     assert "was answered 400:" in said.out
-    assert "[address] is bad" in said.out
+    assert "[member] is bad" in said.out
     assert "abc" not in said.out
     assert "\x1b" not in said.out
     assert "vips: add: rejected" in said.out
