@@ -76,7 +76,8 @@ HOLDERS: Final[dict[str, str]] = {
     "audiences": "id connection account kind name remote_id sync target made_by_us foreign_read_at owned=people theirs=people "
     "waiting=people planned_at",
     "ledger": "audience_id member_key=member profile_id=profile sync remote_id=member handle=own object=own value_hash=own "
-    "state at run_id",
+    "state at run_id added_at",
+    "leaving": "audience_id since profiles=people",
     "intents": "id audience_id sync run_id written_at sent_at settled_at job=text approved",
     "intent_members": "intent_id op member_key=member profile_id=profile remote_id=member handle=own object=own "
     "value_hash=own verdict reason=own",

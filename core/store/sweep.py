@@ -149,7 +149,8 @@ def _take_out(
 ) -> int:
     """Take ids out of the bitmaps of a table, but for those of companies."""
     ids, changed = BitMap(people), 0
-    named = {"audiences": "sync", "holds": "target", "approvals": "target", "forgettings": "id"}.get(table, "name")
+    names_of = {"audiences": "sync", "holds": "target", "approvals": "target", "forgettings": "id", "leaving": "since"}
+    named = names_of.get(table, "name")
     bitmaps = [column for column, holds in columns.items() if holds == "people"]
     keys = "rowid" if table in {"audiences", "approvals", "forgettings"} else _KEYS[table]
     names = ", ".join(f'"{column}"' for column in bitmaps)
@@ -168,7 +169,9 @@ def _take_out(
     return changed
 
 
-_KEYS: Final = {"member_sets": "name", "membership_history": "name, run_id", "holds": "target, kind"}
+_KEYS: Final = {
+    "member_sets": "name", "membership_history": "name, run_id", "holds": "target, kind", "leaving": "audience_id, since",
+}  # fmt: skip
 
 
 def _is_company(name: str, companies: Collection[str]) -> bool:
