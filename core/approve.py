@@ -21,8 +21,18 @@ from core.store import Store, holds
 from core.store.holds import Hold
 from core.store.vanish import approve_stream
 
-MEMBERS = frozenset({HeldKind.REMOVALS, HeldKind.ADDS, HeldKind.MOVES, HeldKind.BASELINE, HeldKind.RETARGET, HeldKind.UNSEEN})
-TEXTS = frozenset({HeldKind.RETARGET, HeldKind.UNSEEN, HeldKind.GONE, HeldKind.RESTORED})
+MEMBERS = frozenset(
+    {
+        HeldKind.REMOVALS,
+        HeldKind.ADDS,
+        HeldKind.MOVES,
+        HeldKind.BASELINE,
+        HeldKind.REPLACE,
+        HeldKind.RETARGET,
+        HeldKind.UNSEEN,
+    }
+)
+TEXTS = frozenset({HeldKind.RETARGET, HeldKind.UNSEEN, HeldKind.GONE, HeldKind.RESTORED, HeldKind.REPLACE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +91,7 @@ def _approve_members(hub: Hub, target: str, held: list[Hold]) -> Approval:
             put_in, taken_out = _union(hold.adds for hold in shown), _union(hold.removes for hold in shown)
             holds.approve_members(conn, label, put_in, taken_out, at=at)
             adds += len(put_in)
-            removes += len(taken_out)
+            removes += len(taken_out) + sum(int(hold.facts.get("strangers", 0)) for hold in shown)
             for hold in of_label:
                 if hold.kind in TEXTS and hold.definition is not None:
                     holds.approve_text(conn, label, hold.kind, hold.definition, at=at)
@@ -97,6 +107,8 @@ def _nothing(target: str, held: list[Hold]) -> ConfigError:
         return ConfigError(Problem(f"nothing of {target} is held"))
     streams = sorted({stream for hold in held for stream in hold.facts.get("approve", ()) if "." in stream})
     reasons = "; ".join(hold.reason for hold in held)
+    if all(hold.kind == HeldKind.UNREADABLE for hold in held):
+        return ConfigError(Problem(f"{target} is held: {reasons}", remedy="what nobody can know cannot be approved"))
     remedy = " and ".join(f"tagalong approve {stream}" for stream in streams) or "pull the source to its end first"
     return ConfigError(Problem(f"{target} is held for its sources: {reasons}", remedy=remedy))
 

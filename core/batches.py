@@ -13,6 +13,7 @@ from typing import Final
 from pyroaring import BitMap
 
 from core import reach
+from core.clock import to_us
 from core.contract import Change, Op, Ref
 from core.plan import Plan, after
 from core.send import Item
@@ -89,6 +90,14 @@ class Batches:
         for part in _parts(self.plan.removes):
             rows = ledger.of_profiles(self.store.conn, self.row.id, part) if self.row else {}
             for entry in self._merged([e for entries in rows.values() for e in entries if e.state in ledger.OURS]):
+                yield Item(_removal(entry))
+        if self.row is not None and self.plan.strangers:
+            yield from islice(self._strangers(self.row), self.plan.strangers)
+
+    def _strangers(self, row: AudienceRow) -> Iterator[Item]:
+        """Yield the members of ours whom nobody knows; their rows go while these are read."""
+        for entries in ledger.nameless(self.store.conn, row.id, at=to_us(self.plan.as_of), size=READ_AHEAD):
+            for entry in self._merged(entries):
                 yield Item(_removal(entry))
 
     def batches(self) -> Iterator[list[Item]]:

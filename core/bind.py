@@ -163,7 +163,13 @@ def _bound(conn: sqlite3.Connection, target: Target, row: AudienceRow, account: 
     unreadable = not row.made_by_us and row.foreign_read_at is None and intents.any_written(conn, row.id)
     if unreadable and target.sync.mode == "mirror":
         notes = (*notes, "its members cannot be read and we did not make it: people are added and never removed")
-    return Bound(row, account=account, add_only=unreadable, notes=notes)
+    return Bound(row, account=account, add_only=unreadable, held=_unreadable(target) if unreadable else None, notes=notes)
+
+
+def _unreadable(target: Target) -> Held | None:
+    """Return the hold on an audience whose members cannot be read, where who was there before us is to be adopted."""
+    sync = target.sync
+    return None if sync.baseline == "ignore" else guards.unreadable(sync.baseline, sync=sync.name)
 
 
 # --- an audience about to be made ----------------------------------------------------------------------------------
@@ -218,7 +224,8 @@ def read_foreign(store: Store, target: Target, bound: Bound, *, api: Callable[[]
     pages = target.audience.members(api(), row.remote_id)
     if isinstance(pages, Unsupported):
         note = "its members cannot be read and we did not make it: people are added and never removed"
-        return Bound(row, account=bound.account, add_only=True, held=bound.held, notes=(*bound.notes, note))
+        held = bound.held or _unreadable(target)
+        return Bound(row, account=bound.account, add_only=True, held=held, notes=(*bound.notes, note))
     with store.atomic() as conn:
         known = [entry.member_key for entry in ledger.rows(conn, row.id) if entry.state is State.FOREIGN]
         _store_foreign(conn, row, ledger.drop(conn, row.id, known))

@@ -15,7 +15,7 @@ def priced(plan: Plan, manifest: Manifest) -> Plan:
     put_in = [move for move in plan.moves if move.new is not None]
     taken_out = [entry for move in plan.moves for entry in move.old]
     adds = len(plan.adds) + len(plan.creates) + len(plan.updates) + len(put_in)
-    removes = len(plan.removes) + len(taken_out)
+    removes = len(plan.removes) + len(taken_out) + plan.strangers
     requests = audience.cost(adds, removes) if adds or removes else 0
     requests += -(-len(plan.creates) // audience.max_batch)
     if plan.draft.bound.row is None and (plan.size or audience.whole) and not plan.whole_held:

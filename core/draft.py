@@ -8,14 +8,15 @@ removed (a key or object that another wanted profile holds) is found here; how m
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
 from pyroaring import BitMap
 
-from core import reach
+from core import baseline, reach
+from core.baseline import Baseline
 from core.bind import Bound
 from core.changes import Changes, parts
 from core.clock import to_us
@@ -95,6 +96,8 @@ class Drafting:
         self.unknown: dict[int, str] = {}
         self.rekeys: list[Rekey] = []
         self.moves: list[Move] = []
+        self.claimed: dict[str, int] = {}
+        """Foreign members, by key, who turned out to be wanted."""
         self.kept = BitMap()
         """Wanted profiles who turn out to be there already, by a row that was somebody else's."""
 
@@ -112,10 +115,19 @@ class Drafting:
         if not case.held:
             removes = self._removable(removes - self.rests.removes)
             updates = Changes(self).find(add_only)
-            adds = self._reachable(self._permitted(adds - self.kept)) - self.kept
+            adds -= self.kept
+            permitted = self._permitted(adds)
+            if self._baseline_is_due(add_only):
+                self._recognise(adds - permitted)
+            adds = self._reachable(permitted) - self.kept
             # a row that was never confirmed is sent again under its new name: nobody knows whether the vendor has it
             unsure = (r.new for r in self.rekeys if r.new is not None and r.new.state is State.UNSURE)
             updates |= BitMap([e.profile_id or 0 for e in unsure if _in(e, case.wanted)])
+        before_us = self._baseline(add_only)
+        if before_us is not None:
+            removes |= before_us.leaving
+            self.skips[Skip.FOREIGN] -= before_us.adopted
+            updates |= before_us.adopted if self.audience.wanted_fields() else BitMap()
         return Draft(
             case.target,
             case.bound,
@@ -138,11 +150,50 @@ class Drafting:
             first_run=case.first_run,
             approved=holds.approved_members(self.conn, case.target.label, at=self.at),
             held=case.held,
+            baseline=before_us,
+            nameless=0 if add_only or self.row is None or case.held else baseline.nameless(self.conn, self.id, at=self.at),
         )
 
     def _churn(self) -> Churn:
         owned = len(self.standing.owned)
         return audiences.churn(self.conn, self.id, at=self.at, owned=owned) if self.row else Churn(0, 0, owned, 0)
+
+    # --- who was there before us -------------------------------------------------------------------------------------
+
+    def _baseline_is_due(self, add_only: bool) -> bool:
+        if self.row is None or self.case.held or (add_only and self.case.target.sync.baseline == baseline.REPLACE):
+            return False
+        return baseline.due(self.conn, self.row, self.case.target.sync.baseline)
+
+    def _baseline(self, add_only: bool) -> Baseline | None:
+        """Return what becomes of who was there before us, once everybody wanted is recognised among them."""
+        if self.row is None or not self._baseline_is_due(add_only):
+            return None
+        found = baseline.find(
+            self.conn,
+            self.row,
+            self.case.target.sync.baseline,
+            label=self.case.target.label,
+            stands=self.standing,
+            wanted=self.case.wanted,
+            resting=self.rests.removes,
+            claimed=self.claimed,
+            at=self.at,
+        )
+        return replace(found, leaves=self._removable(found.leaves, (State.FOREIGN,)))
+
+    def _recognise(self, profiles: BitMap) -> None:
+        """Find who of *profiles*, wanted and not to be added, is there: nobody wanted is taken out for a stranger."""
+        for part in parts(profiles):
+            keys = reach.keys_of(self.conn, part, self.kind)
+            reached = reach.reach(
+                self.conn, self.audience, keys, stream_id=self.stream_id, kind=self.kind, api=self.api, memory=self.case.memory
+            )
+            there = ledger.of_remote_ids(self.conn, self.id, {ref.remote_id for ref in reached.refs.values()})
+            for profile_id, ref in reached.refs.items():
+                foreign = next((e for e in there.get(ref.remote_id, ()) if e.state is State.FOREIGN), None)
+                if foreign is not None:
+                    self._claim(foreign, profile_id)
 
     # --- adds --------------------------------------------------------------------------------------------------------
 
@@ -281,16 +332,17 @@ class Drafting:
         """A foreign member turns out to be this profile."""
         if entry.profile_id != profile_id:
             self.rekeys.append(Rekey(entry.member_key, replace(entry, profile_id=profile_id)))
+        self.claimed[entry.member_key] = profile_id
         self.skips[Skip.FOREIGN].add(profile_id)
 
     # --- removes -----------------------------------------------------------------------------------------------------
 
-    def _removable(self, removes: BitMap) -> BitMap:
+    def _removable(self, removes: BitMap, states: Sequence[State] = ledger.OURS) -> BitMap:
         """Return who of *removes* is really to go: not whose key or object another wanted profile holds."""
         going = BitMap()
         for part in parts(removes):
             rows = ledger.of_profiles(self.conn, self.id, part)
-            entries = self.as_merged([e for entries in rows.values() for e in entries if e.state in ledger.OURS])
+            entries = self.as_merged([e for entries in rows.values() for e in entries if e.state in states])
             held = self.held_by_others(entries)
             for entry in entries:
                 if entry.member_key not in held:

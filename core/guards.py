@@ -31,6 +31,8 @@ class HeldKind(StrEnum):
     RETARGET = "retarget"
     GONE = "gone"
     BASELINE = "baseline"
+    REPLACE = "replace"
+    UNREADABLE = "unreadable"
     REMOVALS = "removals"
     ADDS = "adds"
     MOVES = "moves"
@@ -187,6 +189,28 @@ def retarget(before: str, now: str, *, sync: str, approved: bool) -> Held | None
         return None
     reason = f"the audience was {before} and is now {now}; the members of the old one stay there"
     return Held(HeldKind.RETARGET, reason, facts={"before": before, "now": now}, approve=sync)
+
+
+# --- who was there before us ---------------------------------------------------------------------------------------
+
+
+def replaces(known: int, strangers: int, *, sync: str) -> Held:
+    """`baseline = "replace"` takes out people whom we did not put there: never without a person who saw how many."""
+    total = known + strangers
+    reason = f"baseline = replace would remove {total} who were there before us and are not wanted"
+    if strangers:
+        reason += f"; {strangers} of them are nobody we know"
+    facts = {"removals": total, "strangers": strangers}
+    return Held(HeldKind.REPLACE, reason, holds=Holds.REMOVES, facts=facts, approve=sync)
+
+
+def unreadable(baseline: str, *, sync: str) -> Held:
+    """Who was there before us is to be ours, and nobody can say who that is."""
+    reason = (
+        f"baseline = {baseline} cannot be kept: the destination does not tell who is there;"
+        f' write baseline = "ignore" in the sync {sync}'
+    )
+    return Held(HeldKind.UNREADABLE, reason, facts={"baseline": baseline})
 
 
 def _whole_minutes(duration: timedelta) -> timedelta:

@@ -28,8 +28,11 @@ def remember(conn: sqlite3.Connection, plan: Plan, *, definition: str, syncing: 
 
 def _holds(plan: Plan, definition: str) -> list[Hold]:
     """Return what `status` shows and `approve` lets through: each reason with the members shown."""
+    baseline = plan.draft.baseline
     texts = {HeldKind.RETARGET: plan.target.target, HeldKind.UNSEEN: definition}
     texts |= {held.kind: str(held.facts["copied_at"]) for held in plan.held if held.kind is HeldKind.RESTORED}
+    if baseline is not None and baseline.strangers:
+        texts[HeldKind.REPLACE] = baseline.digest
     merged: dict[HeldKind, list[Held]] = {}
     for held in plan.held:
         merged.setdefault(held.kind, []).append(held)

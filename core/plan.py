@@ -7,21 +7,24 @@ and the destination's reads. A plan never sends. `core.push` carries it out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
 from pyroaring import BitMap
 
+from core.baseline import Baseline
 from core.bind import Bound
 from core.contract import Ref
 from core.delay import NOBODY, Stays
 from core.guards import Held, HeldKind, Holds
 from core.sizes import SIZE_GUARDS, SizeGuard, Sizes, sizes_held
+from core.store import ledger
 from core.store.audiences import Churn, Standing
 from core.store.holds import Approved
-from core.store.ledger import Entry
+from core.store.ledger import Entry, State
 from core.targets import Target, Turnover
 
 
@@ -97,6 +100,10 @@ class Draft:
     approved: Approved = field(default_factory=lambda: Approved(BitMap(), BitMap()))
     held: tuple[Held, ...] = ()
     """Reasons to hold all of it: its sources, its words, its audience."""
+    baseline: Baseline | None = None
+    """What becomes of who was there before us, where that is yet to be done."""
+    nameless: int = 0
+    """Members of ours whom nobody knows, to be removed."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -129,6 +136,8 @@ class Plan:
     held_adds: BitMap
     held_removes: BitMap
     """Moves held are in here."""
+    strangers: int = 0
+    """Members to be removed whom nobody knows: there before us, and adopted by a `replace`."""
     limited: bool = False
     """Cut short by `--limit`."""
     requests: int = 0
@@ -163,7 +172,8 @@ class Plan:
     @property
     def size(self) -> int:
         """Members that will be sent."""
-        return len(self.adds) + len(self.creates) + len(self.updates) + len(self.removes) + len(self.moves)
+        sent = len(self.adds) + len(self.creates) + len(self.updates) + len(self.removes) + len(self.moves)
+        return sent + self.strangers
 
 
 def difference(wanted: BitMap, standing: Standing, *, add_only: bool) -> tuple[BitMap, BitMap]:
@@ -218,7 +228,11 @@ def _judge(draft: Draft, attended: bool, size_guards: Sequence[SizeGuard]) -> tu
     held = [replace(one, approve=draft.target.sync.name) for one in sizes_held(sizes, guards=size_guards)]
     holds_adds = any(one.holds in (Holds.ADDS, Holds.BOTH) for one in held)
     holds_removes = any(one.holds in (Holds.REMOVES, Holds.BOTH) for one in held)
-    return tuple(held), adds if holds_adds else BitMap(), removes if holds_removes else BitMap()
+    held_removes = removes if holds_removes else BitMap()
+    if draft.baseline is not None and (waiting := draft.baseline.hold(draft.target.sync.name)) is not None:
+        held.append(waiting)
+        held_removes = held_removes | draft.baseline.waiting
+    return tuple(held), adds if holds_adds else BitMap(), held_removes
 
 
 def _link(drafts: Sequence[Draft], held_adds: list[BitMap], held_removes: list[BitMap]) -> list[BitMap]:
@@ -249,6 +263,7 @@ def _let_through(draft: Draft, held: tuple[Held, ...], held_adds: BitMap, held_r
         held=held,
         held_adds=held_adds,
         held_removes=held_removes,
+        strangers=0 if draft.held else draft.nameless + (draft.baseline.taken_out if draft.baseline is not None else 0),
     )
 
 
@@ -265,10 +280,19 @@ def limit(plans: Iterable[Plan], members: int | None) -> list[Plan]:
             parts.append(part if len(part) <= left else BitMap(part[:left]))
             left -= len(parts[-1])
         removes, adds, creates, updates = parts
-        less = plan.size > len(moves) + sum(map(len, parts))
+        strangers = min(plan.strangers, left)
+        left -= strangers
+        less = plan.size > len(moves) + sum(map(len, parts)) + strangers
         cut.append(
             replace(
-                plan, moves=moves, removes=removes, adds=adds, creates=creates, updates=updates, limited=plan.limited or less
+                plan,
+                moves=moves,
+                removes=removes,
+                adds=adds,
+                creates=creates,
+                updates=updates,
+                strangers=strangers,
+                limited=plan.limited or less,
             )
         )
     return cut
@@ -277,3 +301,15 @@ def limit(plans: Iterable[Plan], members: int | None) -> list[Plan]:
 def after(plan: Plan) -> BitMap:
     """Return who is ours when everything in the plan is done: owned, less the removals let through, plus the adds."""
     return (plan.draft.standing.owned - plan.removes) | plan.adds | plan.creates
+
+
+def strangers(conn: sqlite3.Connection, plan: Plan) -> Iterator[tuple[str, bool]]:
+    """Yield the remote ids of members whom nobody knows and who are to be removed, each with whether they are let through."""
+    row, found = plan.draft.bound.row, plan.draft.baseline
+    if row is None or not (plan.draft.nameless or (found is not None and found.strangers)):
+        return
+    claimed = {rekey.old_key for rekey in plan.draft.rekeys}
+    for entry in ledger.strangers(conn, row.id):
+        if entry.state is State.FOREIGN and (found is None or not found.strangers or entry.member_key in claimed):
+            continue
+        yield entry.ref.remote_id, entry.state is not State.FOREIGN or (found is not None and found.goes)

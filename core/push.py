@@ -18,7 +18,7 @@ from typing import Final
 
 from pyroaring import BitMap
 
-from core import bind, reach
+from core import baseline, bind, reach
 from core.batches import Batches
 from core.changes import fields_setting, fields_text
 from core.clock import Clock, to_us
@@ -105,6 +105,7 @@ class _Push:
                 row = self._make()
             self.recorder = self._recorder(row)
             self._change_ledger(row)
+            self._adopt(row)
             if not plan.size and not (self.audience.whole and plan.draft.bound.row is None):
                 return self.report
             self._create_people(row)
@@ -176,6 +177,13 @@ class _Push:
             ]
             touched |= ledger.put(conn, row.id, asked, sync=self.plan.label, run_id=self.s.run_id, at=at)
             audiences.refresh(conn, row.id, touched, waiting=BitMap(), settled=BitMap())
+
+    def _adopt(self, row: AudienceRow) -> None:
+        """Make ours who was there before us, as far as the sync's `baseline` has it."""
+        if self.plan.whole_held:
+            return
+        found, wished = self.plan.draft.baseline, self.target.sync.baseline
+        baseline.carry_out(self.store, row, self.audience, found, wished=wished, lease=self.s.lease, clock=self.s.clock)
 
     def _create_people(self, row: AudienceRow) -> None:
         """Make those at the destination who are not there, never as subscribed."""

@@ -96,7 +96,7 @@ def _show_members(plans: list[dict[str, Any]]) -> None:
     table(
         ("sync", *columns),
         [
-            [told["label"], m["op"], str(m["profile_id"]), *(m[c] for c in columns[2:])]
+            [told["label"], m["op"], str(m["profile_id"] or ""), *(m[c] for c in columns[2:])]
             for told in plans
             for m in told["members"]
         ],

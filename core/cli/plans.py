@@ -14,7 +14,7 @@ from core.deliver import SyncRun, told_delays
 from core.errors import told
 from core.fill import PullRun
 from core.guards import Held
-from core.plan import Plan, Skip
+from core.plan import Plan, Skip, strangers
 from core.run import SyncReport
 from core.store import Store
 
@@ -37,7 +37,9 @@ def describe_plan(plan: Plan) -> dict[str, Any]:
         "adds": len(plan.adds),
         "creates": len(plan.creates),
         "updates": len(plan.updates),
-        "removes": len(plan.removes),
+        "removes": len(plan.removes) + plan.strangers,
+        "strangers": plan.strangers,
+        "adopts": 0 if plan.draft.baseline is None else len(plan.draft.baseline.adopted),
         "moves": len(plan.moves),
         "skips": {str(skip): len(profiles) for skip, profiles in plan.skips.items() if profiles},
         "delayed": told_delays(plan),
@@ -68,15 +70,21 @@ def describe_members(store: Store, plan: Plan) -> list[dict[str, Any]]:
         ("move", "", BitMap([move.profile_id for move in plan.moves])),
         ("add", "held", plan.held_adds),
         ("remove", "held", plan.held_removes),
+        *([("adopt", "", plan.draft.baseline.adopted)] if plan.draft.baseline is not None else []),
         *_skipped(plan),
     ]
     everybody = BitMap().union(*(profiles for _, _, profiles in groups))
     known = _known(store, everybody)
-    return [
+    lines: list[dict[str, Any]] = [
         {"op": op, "note": note, "profile_id": profile_id, **known.get(profile_id, {"email": None, "user_id": None})}
         for op, note, profiles in groups
         for profile_id in profiles
     ]
+    return lines + [
+        {"op": "remove", "note": f"{'' if goes else 'held: '}nobody we know: {member}", "profile_id": None, "email": None,
+         "user_id": None}
+        for member, goes in strangers(store.conn, plan)
+    ]  # fmt: skip
 
 
 def _skipped(plan: Plan) -> Iterator[tuple[str, str, BitMap]]:

@@ -64,11 +64,16 @@ def _plan_row(plan: Described) -> dict[str, object]:
         "remove": plan["removes"],
         "move": plan["moves"],
         "update": plan["updates"],
-        "held": plan["held_adds"] + plan["held_removes"],
+        "adopt": plan["adopts"],
+        "held": plan["held_adds"] + plan["held_removes"] + _held_strangers(plan),
         "requests": plan["requests"],
         "time": "" if plan["seconds"] < 1 else age(plan["seconds"]),
         "skipped": _skipped(plan),
     }
+
+
+def _held_strangers(plan: Described) -> int:
+    return sum(held["facts"].get("strangers", 0) for held in plan["held"])
 
 
 def _audience(plan: Described) -> str:
@@ -104,7 +109,7 @@ def _row(label: str, sync: Described, plan: Described | None = None) -> dict[str
         "added": _confirmed(verdicts, "add"),
         "removed": _confirmed(verdicts, "remove"),
         "moved": plan["moves"] if plan is not None and verdicts else 0,
-        "held": 0 if plan is None else plan["held_adds"] + plan["held_removes"],
+        "held": 0 if plan is None else plan["held_adds"] + plan["held_removes"] + _held_strangers(plan),
         "requests": None,
         "skipped": "" if plan is None else _skipped(plan),
         "others": ", ".join(f"{count:,} {what}" for what, count in others.items()),

@@ -185,6 +185,8 @@ class SyncConfig:
     params: Mapping[str, object] = field(default_factory=dict)
     """The audience's own keys, validated by its `Params`."""
     mode: Literal["mirror", "add_only"] = "mirror"
+    baseline: Literal["ignore", "adopt", "replace"] = "ignore"
+    """What becomes of the members who were there before our first write: `core.baseline`."""
     create_missing: bool = False
     require_consent: bool = False
     schedule: Schedule | None = None

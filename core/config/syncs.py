@@ -87,6 +87,7 @@ def _read(at: Path, table: object, known: Known, problems: Problems) -> SyncConf
         audience_name=found[1],
         params=own,
         mode=basics.mode,
+        baseline=basics.baseline,
         create_missing=basics.create_missing,
         require_consent=basics.require_consent,
         schedule=basics.schedule,
@@ -134,6 +135,7 @@ def _audience(
         problems.say((*at, "segment"), message, remedy if members == "company" else 'give the segment of = "company"')
     elif made.of == "company":
         problems.say((*at, "to"), "companies cannot be pushed in this version", "push a segment of their people")
+    _check_baseline(basics, connector.name, made, at, problems)
     params = problems.validate(made.Params, own, at, also=COMMON)
     if basics.create_missing and made.create_people is None:
         problems.say((*at, "create_missing"), f"{connector.name} cannot create people for a {kind}", "leave it out")
@@ -145,6 +147,20 @@ def _audience(
         _check_names(made(params), name, of, at, problems)
         _check_fields(made(params), name, of, at, problems)
     return kind, name
+
+
+def _check_baseline(basics: SyncTable, connector: str, made: type[Audience], at: Path, problems: Problems) -> None:
+    """Check that members who were there before us can be read, and removed, where they are to be adopted."""
+    if basics.baseline == "ignore":
+        return
+    where = (*at, "baseline")
+    if made.whole:
+        problems.say(where, f"a {made.kind} of {connector} is ours as a whole: nobody is in it before us", "leave it out")
+    elif made.members is Audience.members:
+        said = f"{connector} cannot tell who is in a {made.kind}, so nobody can be adopted"
+        problems.say(where, said, 'leave it out: whoever is there stays, as "ignore" has it')
+    elif basics.baseline == "replace" and basics.mode == "add_only":
+        problems.say(where, "replace removes people, and add_only never does", 'write baseline = "adopt", or mode = "mirror"')
 
 
 def _kind_and_name(

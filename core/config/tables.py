@@ -298,6 +298,11 @@ class SyncTable(Table):
     """Its kind and name; the kind may be left out where the vendor has one, the name defaults to the title."""
     mode: Literal["mirror", "add_only"] = "mirror"
     """mirror: who leaves is removed, of those that we added; add_only: nobody is ever removed."""
+    baseline: Literal["ignore", "adopt", "replace"] = "ignore"
+    """
+    Members who were there before our first write: ignore leaves them alone; adopt makes those who are wanted ours, so that they
+    are removed when they leave; replace adopts all and removes, once somebody approves it, who is not wanted.
+    """
     create_missing: Flag = False
     """true: people whom the destination does not know are created there, never as subscribed."""
     require_consent: Flag = False

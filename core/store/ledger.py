@@ -10,7 +10,7 @@ Every function that changes rows returns the profiles whose bitmaps must be refr
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -183,6 +183,43 @@ def added_since(conn: sqlite3.Connection, audience_id: int, profiles: BitMap, *,
 def rows(conn: sqlite3.Connection, audience_id: int) -> Iterable[Entry]:
     """Yield every row of an audience, in order of key."""
     for row in conn.execute(f"SELECT {_COLUMNS} FROM ledger WHERE audience_id = ? ORDER BY member_key", (audience_id,)):
+        yield _entry(row)
+
+
+_NAMELESS = """
+    FROM ledger l WHERE audience_id = ?1 AND profile_id IS NULL AND state IN ('ours', 'unsure')
+    AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.audience_id = ?1 AND d.what = 'member' AND d.key = l.member_key
+        AND (d.given_up_at IS NOT NULL OR d.next_try_at > ?2))
+    AND NOT EXISTS (SELECT 1 FROM intents i CROSS JOIN intent_members m ON m.intent_id = i.id
+        WHERE i.audience_id = ?1 AND i.settled_at IS NULL AND m.member_key = l.member_key AND m.verdict IS NULL)
+"""
+
+
+def count_nameless(conn: sqlite3.Connection, audience_id: int, *, at: int) -> int:
+    """Return how many rows of ours are nobody's, but for those on their way and those whose dead letter is not due at *at*."""
+    return int(conn.execute(f"SELECT count(*) {_NAMELESS}", (audience_id, at)).fetchone()[0])
+
+
+def nameless(conn: sqlite3.Connection, audience_id: int, *, at: int, size: int) -> Iterator[list[Entry]]:
+    """Yield the rows that `count_nameless` counts, *size* at a time; they may be deleted meanwhile."""
+    after = ""
+    while True:
+        part = conn.execute(
+            f"SELECT {_COLUMNS} {_NAMELESS} AND member_key > ?3 ORDER BY member_key LIMIT ?4", (audience_id, at, after, size)
+        ).fetchall()
+        if not part:
+            return
+        after = part[-1][0]
+        yield [_entry(row) for row in part]
+
+
+def strangers(conn: sqlite3.Connection, audience_id: int) -> Iterator[Entry]:
+    """Yield the rows that are nobody's, ours and foreign, in order of key."""
+    for row in conn.execute(
+        f"SELECT {_COLUMNS} FROM ledger WHERE audience_id = ? AND profile_id IS NULL AND state IN ('ours', 'unsure', 'foreign')"
+        " ORDER BY member_key",
+        (audience_id,),
+    ):
         yield _entry(row)
 
 

@@ -52,8 +52,8 @@ Commands:
   doctor        Examine the file, the machine and the work.
   demo          Show everything with made-up people in built-in sandboxes.
 
-  Exit codes: 0 done, 1 failed, 2 bad usage or config, 3 new dead letters or
-  waiting for a quota, 4 something held.
+  Exit codes: 0 done, 1 failed, 2 bad usage or config, 3 new dead letters,
+  waiting for a quota or drift, 4 something held.
 """
 HEAVY = {
     "pydantic",
