@@ -166,6 +166,11 @@ def _bound(conn: sqlite3.Connection, target: Target, row: AudienceRow, account: 
     return Bound(row, account=account, add_only=unreadable, held=_unreadable(target) if unreadable else None, notes=notes)
 
 
+def bound_already(conn: sqlite3.Connection, target: Target, row: AudienceRow) -> Bound:
+    """Return an audience that *target* was made for, as it stands; asks nobody."""
+    return _bound(conn, target, row, row.account)
+
+
 def _unreadable(target: Target) -> Held | None:
     """Return the hold on an audience whose members cannot be read, where who was there before us is to be adopted."""
     sync = target.sync

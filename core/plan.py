@@ -7,8 +7,7 @@ and the destination's reads. A plan never sends. `core.push` carries it out.
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -21,10 +20,9 @@ from core.contract import Ref
 from core.delay import NOBODY, Stays
 from core.guards import Held, HeldKind, Holds
 from core.sizes import SIZE_GUARDS, SizeGuard, Sizes, sizes_held
-from core.store import ledger
 from core.store.audiences import Churn, Standing
 from core.store.holds import Approved
-from core.store.ledger import Entry, State
+from core.store.ledger import Entry
 from core.targets import Target, Turnover
 
 
@@ -301,15 +299,3 @@ def limit(plans: Iterable[Plan], members: int | None) -> list[Plan]:
 def after(plan: Plan) -> BitMap:
     """Return who is ours when everything in the plan is done: owned, less the removals let through, plus the adds."""
     return (plan.draft.standing.owned - plan.removes) | plan.adds | plan.creates
-
-
-def strangers(conn: sqlite3.Connection, plan: Plan) -> Iterator[tuple[str, bool]]:
-    """Yield the remote ids of members whom nobody knows and who are to be removed, each with whether they are let through."""
-    row, found = plan.draft.bound.row, plan.draft.baseline
-    if row is None or not (plan.draft.nameless or (found is not None and found.strangers)):
-        return
-    claimed = {rekey.old_key for rekey in plan.draft.rekeys}
-    for entry in ledger.strangers(conn, row.id):
-        if entry.state is State.FOREIGN and (found is None or not found.strangers or entry.member_key in claimed):
-            continue
-        yield entry.ref.remote_id, entry.state is not State.FOREIGN or (found is not None and found.goes)

@@ -104,6 +104,7 @@ class _Push:
                     return self.report
                 row = self._make()
             self.recorder = self._recorder(row)
+            self._remember_params(row)
             self._change_ledger(row)
             self._adopt(row)
             if not plan.size and not (self.audience.whole and plan.draft.bound.row is None):
@@ -177,6 +178,14 @@ class _Push:
             ]
             touched |= ledger.put(conn, row.id, asked, sync=self.plan.label, run_id=self.s.run_id, at=at)
             audiences.refresh(conn, row.id, touched, waiting=BitMap(), settled=BitMap())
+
+    def _remember_params(self, row: AudienceRow) -> None:
+        params = self.audience.params.model_dump_json()
+        if self.plan.whole_held or audiences.params_of(self.store.conn, row.id) == params:
+            return
+        with self.store.atomic() as conn:
+            self.s.lease.check(conn)
+            audiences.remember_params(conn, row.id, params)
 
     def _adopt(self, row: AudienceRow) -> None:
         """Make ours who was there before us, as far as the sync's `baseline` has it."""

@@ -37,7 +37,7 @@ COMMANDS = {
     "approve": "release",
     "pause": "release",
     "resume": "release",
-    "retire": "release",
+    "retire": "retire",
     "rebind": "release",
     "backup": "backup",
     "drift": "drift",

@@ -14,9 +14,10 @@ from core.deliver import SyncRun, told_delays
 from core.errors import told
 from core.fill import PullRun
 from core.guards import Held
-from core.plan import Plan, Skip, strangers
+from core.plan import Plan, Skip
 from core.run import SyncReport
-from core.store import Store
+from core.store import Store, ledger
+from core.store.ledger import State
 
 CHUNK = 5_000
 
@@ -83,7 +84,7 @@ def describe_members(store: Store, plan: Plan) -> list[dict[str, Any]]:
     return lines + [
         {"op": "remove", "note": f"{'' if goes else 'held: '}nobody we know: {member}", "profile_id": None, "email": None,
          "user_id": None}
-        for member, goes in strangers(store.conn, plan)
+        for member, goes in _strangers(store, plan)
     ]  # fmt: skip
 
 
@@ -96,6 +97,18 @@ def _skipped(plan: Plan) -> Iterator[tuple[str, str, BitMap]]:
     for op, several in (("remove", stays.stays), ("add", stays.elsewhere)):
         for one in several:
             yield op, f"skipped: {one.reason} until {iso(one.until)}", one.who & plan.skips.get(Skip(one.reason), BitMap())
+
+
+def _strangers(store: Store, plan: Plan) -> Iterator[tuple[str, bool]]:
+    """Yield the remote ids of members whom nobody knows and who are to be removed, each with whether they are let through."""
+    row, found = plan.draft.bound.row, plan.draft.baseline
+    if row is None or not (plan.draft.nameless or (found is not None and found.strangers)):
+        return
+    claimed = {rekey.old_key for rekey in plan.draft.rekeys}
+    for entry in ledger.strangers(store.conn, row.id):
+        if entry.state is State.FOREIGN and (found is None or not found.strangers or entry.member_key in claimed):
+            continue
+        yield entry.ref.remote_id, entry.state is not State.FOREIGN or (found is not None and found.goes)
 
 
 def _known(store: Store, profiles: BitMap) -> dict[int, dict[str, str | None]]:

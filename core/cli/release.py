@@ -1,4 +1,4 @@
-"""What a person decides: let through what is held, stand still and go on, let go of a sync, start a connection as new."""
+"""What a person decides: let through what is held, stand still and go on, start a connection as new."""
 
 from __future__ import annotations
 
@@ -110,27 +110,6 @@ def _target(name: str | None, everything: bool, config: Config) -> str:
 def _spoken(target: str) -> str:
     kind, _, name = target.partition(".")
     return f"the {kind} {name}" if name else "everything"
-
-
-@verb("retire", "tagalong retire")
-@click.pass_obj
-def retire_command(app: App) -> int:
-    """List audiences that no sync fills any more."""
-    from core.cli.output import table
-    from core.cli.standing import retired
-    from core.store import Store
-
-    config = app.config()
-    with Store(config.workspace.database) as store:
-        found = retired(store.conn, config)
-    if app.as_json:
-        return app.answer({"retired": found})
-    if not found:
-        click.echo("Nothing is retired: every audience with members of ours is filled by a sync.")
-        return 0
-    columns = ("sync", "connection", "kind", "name", "ours")
-    table(columns, [[one[column] for column in columns] for one in found])
-    return 0
 
 
 @verb("rebind", "tagalong rebind crm")

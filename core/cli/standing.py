@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from core import retire
 from core.cli.flapping import count_flapping
 from core.clock import from_us, to_us
 from core.config.model import Config
@@ -52,11 +53,7 @@ def read_standing(hub: Hub) -> dict[str, Any]:
 
 def retired(conn: sqlite3.Connection, config: Config) -> list[dict[str, Any]]:
     """Return the audiences that hold members of ours and that no sync of the config fills any more."""
-    return [
-        {"sync": row.label, **_audience(conn, row)}
-        for row in audiences(conn)
-        if sync_of(row.label, config) is None and standing(conn, row.id).owned
-    ]
+    return [{"sync": row.label, **_audience(conn, row)} for row in retire.retired(conn, config)]
 
 
 def _connection(

@@ -144,6 +144,17 @@ def rebind(
     )
 
 
+def remember_params(conn: sqlite3.Connection, audience_id: int, params: str) -> None:
+    """Keep what the sync says of its audience, in JSON: what takes members out when the sync is gone from the config."""
+    conn.execute("INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", (f"params\x1f{audience_id}", params))
+
+
+def params_of(conn: sqlite3.Connection, audience_id: int) -> str | None:
+    """Return what was kept; None where nothing was sent since it is."""
+    row = conn.execute("SELECT value FROM settings WHERE key = ?", (f"params\x1f{audience_id}",)).fetchone()
+    return None if row is None else str(row[0])
+
+
 def set_planned(conn: sqlite3.Connection, audience_id: int, as_of: int) -> None:
     """Remember that a plan as of *as_of* was carried out whole: only later changes of keys and values are looked for."""
     conn.execute("UPDATE audiences SET planned_at = ? WHERE id = ?", (as_of, audience_id))

@@ -45,7 +45,7 @@ Commands:
   approve       Let through what is held of a sync or of a source.
   pause         Stop a sync, a connection or everything at once.
   resume        Let what is paused go on.
-  retire        List audiences that no sync fills any more.
+  retire        List audiences that no sync fills, or let go of one.
   rebind        Start a connection as new, with another account.
   backup        Copy the database while the daemon runs.
   drift         Compare who is in each audience with what we believe.

@@ -9,7 +9,8 @@ from workspace import USAGE, Type
 
 PLAN = {
     "sync", "label", "set", "to", "audience", "mode", "wanted", "ours", "theirs", "adds", "creates", "updates", "removes",
-    "moves", "adopts", "strangers", "skips", "delayed", "held", "held_adds", "held_removes", "limited", "requests", "seconds", "notes",
+    "moves", "adopts", "strangers", "skips", "delayed", "held", "held_adds", "held_removes", "limited", "requests", "seconds",
+    "notes",
 }  # fmt: skip
 DOCUMENT = PLAN | {
     "quota", "flapping", "account", "remote_id", "definition", "settings", "sends", "skipped", "withheld",
