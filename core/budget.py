@@ -7,6 +7,9 @@ many, and 96% of the permitted rate is used. One row a slot says how much of it 
 lumps, for the slot at hand only, and what a lump had left over is given back with the next one: a pull pays one small write
 for several requests. `concurrency` is kept by the threads of one process: between processes the leases already see to it.
 
+A quota (a limit by the hour or the day) may be used up by nobody's doing but a daemon's: a request that nobody waits for leaves
+a share of it alone (`reserve`), however many processes there are.
+
 A connection's own row (bucket `*`) holds `not_before`: a vendor that asks for patience is left alone by every process. A
 daily quota that ran out is `connections.resume_at`.
 """
@@ -36,6 +39,8 @@ MARGIN: Final = 1.02
 """How much longer than the vendor's period ours is, since requests do not take equally long to arrive."""
 LUMPS: Final = 10
 """The part of a limit that is taken at once at most."""
+QUOTA_S: Final = 3600.0
+"""A limit whose period is as long as this, or longer, is a quota: what is used up of it is gone for long."""
 LOOK_EVERY_S: Final = 0.2
 """How old what we know of other processes' pauses may be."""
 
@@ -83,6 +88,9 @@ class Bucket:
         self._far = max(2 * SLOTS, int(60 / self._slot_s))  # no honest grant lies further ahead
         self._slot = -1
         self._left = 0.0
+        self._left_under = 0.0
+        """The reserve that what is left of the lump was taken under."""
+        self.is_quota = limit.per_s >= QUOTA_S
         self._paths = re.compile("|".join(translate(path) for path in limit.paths)) if limit.paths else None
         self.places = Places(limit.concurrency) if limit.concurrency else None
 
@@ -90,12 +98,18 @@ class Bucket:
         """Tell whether the limit is for requests to *path*."""
         return self._paths is None or self._paths.match(path) is not None
 
-    def take(self, now: float, store: Callable[[], Store], longest_wait_s: float) -> float:
-        """Take one request's worth and return the seconds to wait for it; above *longest_wait_s* nothing was taken."""
+    def take(self, now: float, store: Callable[[], Store], longest_wait_s: float, reserve: float = 0.0) -> float:
+        """
+        Take one request's worth and return the seconds to wait for it; above *longest_wait_s* nothing was taken.
+
+        *reserve* is the share of a quota that is left alone; of a short limit, which is there again at once, none is.
+        """
         if math.isinf(self._amount):
             return 0.0
-        if self._left < self._cost or not 0 <= self._slot - int(now / self._slot_s) <= self._far:
-            wait_s = self._refill(now, store(), longest_wait_s)
+        reserve = reserve if self.is_quota else 0.0
+        stale = not 0 <= self._slot - int(now / self._slot_s) <= self._far
+        if self._left < self._cost or stale or reserve > self._left_under:
+            wait_s = self._refill(now, store(), longest_wait_s, reserve)
             if wait_s > longest_wait_s:
                 return wait_s
         self._left -= self._cost
@@ -110,7 +124,8 @@ class Bucket:
         ).fetchone()
         return float(row[0])
 
-    def _refill(self, now: float, store: Store, longest_wait_s: float) -> float:
+    def _refill(self, now: float, store: Store, longest_wait_s: float, reserve: float) -> float:
+        allowed = max(self._cost, self._amount * (1 - reserve))
         this = int(now / self._slot_s)
         with store.atomic() as conn:
             if self._left:
@@ -124,13 +139,13 @@ class Bucket:
                 (self._connection, self._key(this - SLOTS - 1), f"{self._name}@:"),
             )
             granted = {int(bucket.rpartition("@")[2]): tokens for bucket, tokens in rows}
-            slot, room = self._first_room(this, granted)
+            slot, room = self._first_room(this, granted, allowed)
             wait_s = max(0.0, slot * self._slot_s - now)
             if wait_s > longest_wait_s:
                 return wait_s
             # the less room there is the smaller the lump: what one process holds unused another has to wait for
             lump = min(self._lump, room / 4 // self._cost * self._cost)
-            self._slot, self._left = slot, max(self._cost, lump)
+            self._slot, self._left, self._left_under = slot, max(self._cost, lump), reserve
             self._grant(conn.execute, this)
         return wait_s
 
@@ -145,11 +160,11 @@ class Bucket:
             (self._connection, f"{self._name}@", self._key(this - SLOTS)),
         )
 
-    def _first_room(self, this: int, granted: dict[int, float]) -> tuple[int, float]:
+    def _first_room(self, this: int, granted: dict[int, float], allowed: float) -> tuple[int, float]:
         # nobody overtakes: never before the last slot that was granted in, unless a clock that was set back put it far ahead
         slot = max([this, *(one for one in granted if one <= this + self._far)])
         while True:
-            room = self._amount - sum(tokens for one, tokens in granted.items() if slot - SLOTS <= one <= slot)
+            room = allowed - sum(tokens for one, tokens in granted.items() if slot - SLOTS <= one <= slot)
             if room >= self._cost:
                 return slot, room
             slot += 1
@@ -170,6 +185,7 @@ class Budget:
         self._looked = -math.inf
         self._not_before = 0.0
         self._resume_at: datetime | None = None
+        self._kept_until: datetime | None = None
         self.users = 0
 
     def _store(self) -> Store:
@@ -185,6 +201,12 @@ class Budget:
                 self._opened = None
 
     @contextmanager
+    def kept(self) -> Iterator[Store]:
+        """Yield the store; one thread at a time."""
+        with self._lock:
+            yield self._store()
+
+    @contextmanager
     def place(self, path: str, check: Callable[[], None]) -> Iterator[None]:
         """Hold one of the places that concurrency limits leave; *check* is called while waiting and may raise."""
         with ExitStack() as stack:
@@ -193,9 +215,11 @@ class Budget:
                     stack.enter_context(bucket.places.hold(check))
             yield
 
-    def take(self, path: str, now: float, *, longest_wait_s: float) -> float:
+    def take(self, path: str, now: float, *, longest_wait_s: float, reserve: float = 0.0) -> float:
         """
         Take a request's worth of every limit that covers *path* (relative to the base URL, without query).
+
+        *reserve* is the share of each quota that this request may not touch: it is kept for those that a person waits for.
 
         Returns:
             Seconds to wait before sending. More than *longest_wait_s* means that it may not be sent.
@@ -205,7 +229,7 @@ class Budget:
             wait_s = max(0.0, self._not_before - now)
             for bucket in self._buckets:
                 if wait_s <= longest_wait_s and bucket.covers(path):
-                    wait_s = max(wait_s, bucket.take(now, self._store, longest_wait_s))
+                    wait_s = max(wait_s, bucket.take(now, self._store, longest_wait_s, reserve))
             return wait_s
 
     def hold_off(self, until: float) -> None:
@@ -238,6 +262,19 @@ class Budget:
             self._look()
             return self._resume_at
 
+    def keep_until(self, until: datetime) -> None:
+        """Remember that what is left of a quota is for people until *until*."""
+        with self._lock:
+            self._kept_until = until
+            with self._store().atomic() as conn:
+                conn.execute("UPDATE connections SET kept_until = ? WHERE name = ?", (to_us(until), self._connection))
+
+    def kept_until(self) -> datetime | None:
+        """Return when there is more of a quota again than is kept for people, if it was ever down to that."""
+        with self._lock:
+            self._look()
+            return self._kept_until
+
     def _look(self) -> None:
         # real seconds, whatever the waiter believes: only the freshness of a cache hangs on them
         now = time.monotonic()
@@ -245,9 +282,9 @@ class Budget:
             return
         self._looked = now
         execute = self._store().conn.execute
-        row = execute("SELECT resume_at FROM connections WHERE name = ?", (self._connection,)).fetchone()
+        row = execute("SELECT resume_at, kept_until FROM connections WHERE name = ?", (self._connection,)).fetchone()
         if row is not None:
-            self._resume_at = None if row[0] is None else from_us(row[0])
+            self._resume_at, self._kept_until = (None if at is None else from_us(at) for at in row)
         row = execute("SELECT not_before FROM budgets WHERE connection = ? AND bucket = '*'", (self._connection,)).fetchone()
         if row is not None:
             self._not_before = max(self._not_before, row[0])

@@ -153,6 +153,14 @@ class QuotaExhausted(ConnectorError):  # noqa: N818
         self.resume_at = resume_at
 
 
+class QuotaKept(QuotaExhausted):
+    """What is left of the quota is kept for people (`reserve`); runs that nobody looks on go on at *resume_at*."""
+
+
+class VendorAway(QuotaExhausted):
+    """The vendor did not answer for a while and is left alone until *resume_at*; this request was not sent."""
+
+
 class RejectedError(ConnectorError):
     """Not as it is: the core halves the batch; a member that is refused alone becomes a dead letter."""
 

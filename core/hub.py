@@ -45,6 +45,8 @@ class Hub:
         connectors: Mapping[str, Connector] | None = None,
         opener: Opener = open_api,
         sleep: Callable[[float], None] | None = None,
+        attended: bool = True,
+        probe: bool = False,
     ) -> None:
         self.config = config
         self.clock = clock
@@ -53,6 +55,10 @@ class Hub:
         self._by_name = connectors if connectors is not None else {}
         self._opener = opener
         self._sleep = sleep
+        self.attended = attended
+        """Whether somebody waits for what is done; else a share of each quota is left alone."""
+        self.probe = probe
+        """Whether vendors that are left alone are asked all the same."""
 
     def __enter__(self) -> Hub:
         return self
@@ -122,6 +128,8 @@ class Hub:
             sleep=self._sleep,
             tokens=self.config.workspace.tokens,
             **({} if observer is None else {"observer": observer}),
+            reserve=0.0 if self.attended else configured.reserve,
+            probe=self.probe,
         )
 
 

@@ -25,6 +25,7 @@ from core.contract import (
     Erasure,
     Manifest,
     Outcome,
+    Quota,
     ResponseView,
     Sandbox,
     Settings,
@@ -85,6 +86,11 @@ class Connector:
         The answer stands; requests before that time are a pause of the connection.
         """
         return getattr(self.module, "rest_until", None)
+
+    @property
+    def quota(self) -> Callable[[ResponseView, Any], Quota | None] | None:
+        """Asked on every response that is no error, with the settings, where no usual header tells what is left of a quota."""
+        return getattr(self.module, "quota", None)
 
     @property
     def check(self) -> Callable[[Api], Iterable[CheckStep]] | None:

@@ -69,7 +69,8 @@ class Sender:
             self._retrying(sent)
         except (AuthError, QuotaExhausted) as error:
             sent.error = error
-            self._nothing_happened(sent)
+            if not sent.unsure:  # an earlier try may have arrived: who has no answer stays a question
+                self._nothing_happened(sent)
         except TransientError as error:
             sent.error = error
             if not error.maybe_acted:

@@ -17,6 +17,7 @@ from typing import Final
 from core.clock import from_us
 from core.config.model import Config, Schedule
 from core.schedule import due_after
+from core.store.outages import LONGEST_REST, left_alone
 from core.store.pauses import ALL, pauses
 
 UNSCHEDULED_SYNC_EVERY: Final = timedelta(hours=1)
@@ -61,6 +62,7 @@ class _State:
     """By connection: when the last clean pull ended."""
     paused: frozenset[str]
     quota: Mapping[str, datetime]
+    """By connection: until when it waits, for a quota or for a vendor that does not answer."""
 
 
 @dataclass(slots=True)
@@ -87,7 +89,7 @@ class Timetable:
 
     def due(self, conn: sqlite3.Connection, now: datetime) -> dict[str, datetime]:
         """Return when each job is due, by key; one that waits for something, or is paused, is left out."""
-        state = _look(conn, self.jobs.values())
+        state = _look(conn, self.jobs.values(), now)
         standing = {key: job for key, job in self.jobs.items() if not self._paused(job, state)}
         due = {key: self._own_due(job, state) for key, job in standing.items() if job.what is What.SYNC or job.schedule}
         for key, job in standing.items():
@@ -137,7 +139,7 @@ class Timetable:
         return pull.schedule is None or self._own_due(pull, state) <= now
 
 
-def _look(conn: sqlite3.Connection, jobs: Iterable[Job]) -> _State:
+def _look(conn: sqlite3.Connection, jobs: Iterable[Job], now: datetime) -> _State:
     last, complete = {}, {}
     for job in jobs:  # one probe of the index each: the table of runs grows for years
         of = "FROM runs WHERE kind = ? AND name = ? AND finished_at IS NOT NULL"
@@ -151,5 +153,15 @@ def _look(conn: sqlite3.Connection, jobs: Iterable[Job]) -> _State:
             clean = conn.execute(f"SELECT finished_at {of} AND status = 'done' ORDER BY id DESC LIMIT 1", key).fetchone()
             if clean is not None:
                 complete[job.name] = from_us(clean[0])
-    quota = conn.execute("SELECT name, resume_at FROM connections WHERE resume_at IS NOT NULL")
-    return _State(last, complete, frozenset(pauses(conn)), {name: from_us(at) for name, at in quota})
+    return _State(last, complete, frozenset(pauses(conn)), _waits(conn, now))
+
+
+def _waits(conn: sqlite3.Connection, now: datetime) -> dict[str, datetime]:
+    """Return until when connections wait: for a quota, for more of it than is kept for people, for a vendor to answer again."""
+    latest = "max(coalesce(resume_at, 0), coalesce(kept_until, 0))"
+    waits = {name: from_us(at) for name, at in conn.execute(f"SELECT name, {latest} FROM connections WHERE {latest} > 0")}
+    for name, away in left_alone(conn).items():
+        # further off than any probe is: the clock was set back, and the probe is due now
+        if away.probe_at is not None and away.probe_at - now <= LONGEST_REST:
+            waits[name] = max(waits.get(name, away.probe_at), away.probe_at)
+    return waits

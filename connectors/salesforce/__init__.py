@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from connectors.salesforce import mapping, vendor
-from connectors.salesforce.answers import classify, rest_until
+from connectors.salesforce.answers import classify, quota, rest_until
 from connectors.salesforce.campaigns import AUDIENCES
 from connectors.salesforce.checks import account, check
 from connectors.salesforce.mapping import ACCOUNTS, CONTACTS, LEADS, OPPORTUNITIES, ObjectType
@@ -20,7 +20,7 @@ from connectors.salesforce.pull import pull_objects
 from connectors.salesforce.settings import Settings, auth
 from core.contract import Api, Category, Deletions, Kind, Limit, Manifest, Page, Pick, Stream
 
-__all__ = ["AUDIENCES", "MANIFEST", "Settings", "account", "auth", "check", "classify", "rest_until", "streams"]
+__all__ = ["AUDIENCES", "MANIFEST", "Settings", "account", "auth", "check", "classify", "quota", "rest_until", "streams"]
 
 LOOKBACK: Final = timedelta(minutes=10)
 """How much is read again each time: a row's stamp is older than the moment at which its transaction shows it (Quirk 1)."""

@@ -10,7 +10,7 @@ import re
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from core.contract import ResponseView
+from core.contract import Quota, ResponseView
 from core.errors import AuthError, ConnectorError, NotFoundError, QuotaExhausted, RateLimited, RejectedError, TransientError
 
 PAUSE: Final = timedelta(minutes=15)
@@ -62,6 +62,15 @@ def rest_until(response: ResponseView, settings: Any) -> datetime | None:
         return None
     used, allowed = int(found[1]), int(found[2])
     return response.now + PAUSE if used * 100 >= settings.quota_percent * allowed > 0 else None
+
+
+def quota(response: ResponseView, settings: Any) -> Quota | None:
+    """Return how much is left of our share of the org's requests; the window rolls, so nothing is ever there again at once."""
+    found = _USED.search(response.headers.get("sforce-limit-info", ""))
+    if found is None:
+        return None
+    ours = int(found[2]) * settings.quota_percent / 100
+    return Quota(ours, max(0.0, ours - int(found[1])))
 
 
 def _first(body: Any) -> dict[str, Any]:

@@ -118,7 +118,7 @@ def _account(
     try:
         with open_api(
             connector, settings, connection=connection.name, store_path=config.workspace.database, folder=config.folder,
-            clock=app.clock, token=token,
+            clock=app.clock, token=token, probe=True,
         ) as api:  # fmt: skip
             account = connector.account(api)
     except (TransientError, QuotaExhausted):

@@ -111,6 +111,7 @@ def _show_members(plans: list[dict[str, Any]]) -> None:
 @click.option("--fresh", type=DurationText(), help="Pull what is older than this, whatever the schedules say.")
 @click.option("--no-pull", is_flag=True, help="Rest on what is stored.")
 @click.option("--full", is_flag=True, help="Pull everything again.")
+@click.option("--probe", is_flag=True, help="Ask vendors, too, that are left alone for not answering.")
 @click.pass_obj
 def sync_command(
     app: App,
@@ -121,6 +122,7 @@ def sync_command(
     fresh: timedelta | None,
     no_pull: bool,
     full: bool,
+    probe: bool,
 ) -> int:
     """
     Pull what is stale and push what differs; once, then exit.
@@ -137,7 +139,7 @@ def sync_command(
     if plan_file is not None:
         from core.cli.apply import apply_plan
 
-        if sync or limit or only or fresh or full:
+        if sync or limit or only or fresh or full or probe:
             raise click.UsageError(
                 "--plan says itself what is sent, and pulls nothing: it goes with no SYNC and no other option"
             )
@@ -147,8 +149,8 @@ def sync_command(
 
         if len(sync) != 1 or limit:
             raise click.UsageError("--only goes with the name of one SYNC, and without --limit")
-        return sync_only(app, sync[0], only, fresh=fresh, pull=not no_pull, full=full)
-    with app.hub() as hub:
+        return sync_only(app, sync[0], only, fresh=fresh, pull=not no_pull, full=full, probe=probe)
+    with app.hub(probe=probe) as hub:
         known_names(sync, hub.config.syncs, "sync")
         syncs = len(sync) or sum(one.enabled for one in hub.config.syncs.values())
         with stopping(hub.stop), watching("Syncing", syncs=syncs) as on_event:
@@ -188,7 +190,7 @@ def run_command(app: App) -> int:
     """Run every schedule in the config until told to stop."""
     from core.daemon import run_daemon
 
-    with app.hub(level="info") as hub, stopping(hub.stop):
+    with app.hub(level="info", attended=False) as hub, stopping(hub.stop):
         ended = run_daemon(hub)
     code = app.answer({"clean": ended}) if app.as_json else 0
     if not ended:  # a vendor that hangs keeps its thread; what it was handed is an open intent, settled at the next start

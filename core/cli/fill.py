@@ -29,8 +29,9 @@ CHAPTERS = {
 @verb("pull", "tagalong pull crm billing")
 @click.argument("connection", nargs=-1)
 @click.option("--full", is_flag=True, help="Pull everything again, to see what vanished.")
+@click.option("--probe", is_flag=True, help="Ask vendors, too, that are left alone for not answering.")
 @click.pass_obj
-def pull_command(app: App, connection: tuple[str, ...], full: bool) -> int:
+def pull_command(app: App, connection: tuple[str, ...], full: bool, probe: bool) -> int:
     """Fill the store from the connections."""
     from core.alerts.watch import tell_after
     from core.cli.deliver import stopping, watching
@@ -38,7 +39,7 @@ def pull_command(app: App, connection: tuple[str, ...], full: bool) -> int:
     from core.cli.tables import show_pulls
     from core.fill import pull
 
-    with app.hub() as hub:
+    with app.hub(probe=probe) as hub:
         known_names(connection, hub.config.connections, "connection")
         many = len(connection) or sum(one.enabled for one in hub.config.connections.values())
         with stopping(hub.stop), watching("Pulling", pulls=many) as on_event:

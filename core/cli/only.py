@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from core.run import SyncReport
 
 
-def sync_only(app: App, sync: str, who: str, *, fresh: timedelta | None, pull: bool, full: bool) -> int:
+def sync_only(app: App, sync: str, who: str, *, fresh: timedelta | None, pull: bool, full: bool, probe: bool) -> int:
     """Send one person, show the vendor's answer, and return the exit code."""
     from core.alerts.watch import tell_after
     from core.cli.deliver import report_code, stopping, watching
@@ -25,7 +25,7 @@ def sync_only(app: App, sync: str, who: str, *, fresh: timedelta | None, pull: b
     from core.run import sync as run_sync
 
     answers = Answers()
-    with app.hub() as hub:
+    with app.hub(probe=probe) as hub:
         known_names((sync,), hub.config.syncs, "sync")
         with stopping(hub.stop), watching("Syncing", syncs=1) as on_event:
             report = run_sync(

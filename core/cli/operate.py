@@ -63,6 +63,8 @@ def _verdict(standing: dict[str, Any]) -> int:
     everything = [*standing["connections"], *standing["syncs"]]
     if any(one["status"] == "failed" for one in everything):
         return FAILED
+    if any(one["away"] and one["away"]["until"] for one in standing["connections"]):
+        return FAILED
     if standing["holds"]:
         return HELD
     if standing["dead_letters"]["new"] or any(one["status"] == "waiting" for one in everything):

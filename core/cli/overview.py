@@ -74,6 +74,11 @@ def _doubts(one: Mapping[str, Any]) -> Iterator[str]:
         yield f"paused, until `tagalong resume {one['name']}`"
     if one["quota_until"]:
         yield f"quota used up until {one['quota_until']:%H:%M}Z"
+    elif one["quota_kept_until"]:
+        yield f"the rest of its quota is kept for people until {one['quota_kept_until']:%H:%M}Z"
+    if one["away"] and one["away"]["until"]:
+        since, until = one["away"]["since"], one["away"]["until"]
+        yield f"no answer since {since:%H:%M}Z, left alone until {until:%H:%M}Z ({one['away']['reason']})"
     for stream in one["streams"]:
         if stream["error"]:
             yield f"{stream['name']}: {stream['error']}"

@@ -162,7 +162,7 @@ def steps_of(app: App, config: Config, connection: ConnectionConfig) -> Iterator
         settings = resolve_settings(connector, connection, config.folder, app.environ)
         api = open_api(
             connector, settings, connection=connection.name, store_path=config.workspace.database, folder=config.folder,
-            clock=app.clock, tokens=config.workspace.tokens,
+            clock=app.clock, tokens=config.workspace.tokens, probe=True,
         )  # fmt: skip
     except ConfigError as error:
         for problem in error.problems:

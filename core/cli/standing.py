@@ -14,7 +14,7 @@ from core.config.model import Config
 from core.daemon import LEASE, rests_on
 from core.freshness import stale_at
 from core.hub import Hub
-from core.store import leases
+from core.store import leases, outages
 from core.store.audiences import AudienceRow, audiences, standing
 from core.store.holds import Hold, holds
 from core.store.pauses import ALL, pauses
@@ -60,8 +60,8 @@ def _connection(
     conn: sqlite3.Connection, config: Config, name: str, due: datetime | None, stopped: Mapping[str, datetime], now: datetime
 ) -> dict[str, Any]:
     configured = config.connections[name]
-    row = conn.execute("SELECT id, account, resume_at FROM connections WHERE name = ?", (name,)).fetchone()
-    id_, account, resume_at = row or (None, None, None)
+    row = conn.execute("SELECT id, account, resume_at, kept_until FROM connections WHERE name = ?", (name,)).fetchone()
+    id_, account, resume_at, kept_until = row or (None, None, None, None)
     streams = []
     for stream, live, completed, error, took_s, held, vanished in conn.execute(
         "SELECT s.name, s.live_count, s.completed_at, s.error, s.took_s, s.held_since IS NOT NULL,"
@@ -83,9 +83,22 @@ def _connection(
         "account": account,
         **_last(last_finished(conn, "pull", name, after=began_after(conn, name))),
         "due_at": due,
-        "quota_until": from_us(resume_at) if resume_at is not None and from_us(resume_at) > now else None,
+        "quota_until": _ahead(resume_at, now),
+        "quota_kept_until": _ahead(kept_until, now),
+        "away": _away(outages.away(conn, name)),
         "streams": streams,
     }
+
+
+def _ahead(at: int | None, now: datetime) -> datetime | None:
+    return from_us(at) if at is not None and from_us(at) > now else None
+
+
+def _away(away: outages.Away | None) -> dict[str, Any] | None:
+    """Return how a vendor stands that did not answer the last request; `until` where it is left alone."""
+    if away is None:
+        return None
+    return {"since": away.since, "failures": away.failures, "until": away.probe_at, "reason": away.reason}
 
 
 def _sync(

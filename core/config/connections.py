@@ -68,6 +68,7 @@ def _read(name: str, table: object, names: Collection[str], problems: Problems) 
         streams=None if basics.streams is None else tuple(basics.streams),
         stale_after=basics.stale_after,
         full_every=basics.full_every,
+        reserve=float(basics.reserve.rstrip("%")) / 100,
         enabled=basics.enabled,
         settings=own,
     )

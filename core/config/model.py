@@ -89,6 +89,8 @@ class ConnectionConfig:
     """Names of the streams to pull; None is all."""
     stale_after: timedelta | None = None
     full_every: timedelta | None = None
+    reserve: float = 0.10
+    """The share of each quota that runs nobody looks on leave to people."""
     enabled: bool = True
     settings: Mapping[str, object] = field(default_factory=dict)
     """The connector's own keys, validated but for secrets, which are still references."""

@@ -172,6 +172,19 @@ def _share(limit: object) -> float | None:
     return share if 0 < share < 1 else None
 
 
+def _reserve(value: object) -> str:
+    text = _text(value).replace(" ", "")
+    try:
+        share = float(text.removesuffix("%")) if text.endswith("%") else -1.0
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 90:
+        raise problem(
+            f"must be a share from '0%' to '90%', not {value!r}", 'reserve = "20%" leaves a fifth of a quota to people'
+        )
+    return text
+
+
 _DURATION_SCHEMA = {"type": "string", "pattern": r"^\d+\s*[smhdw]$", "examples": ["15m", "24h", "30d"]}
 _LIMIT_SCHEMA = {"anyOf": [{"type": "string", "pattern": r"^\d+(\.\d+)?%$"}, {"type": "integer", "minimum": 1}]}
 
@@ -185,6 +198,9 @@ SegmentZone = Annotated[
     ZoneInfo | Literal["person"],
     PlainValidator(_segment_zone),
     WithJsonSchema({"type": "string", "examples": ["Europe/Stockholm", "person"]}),
+]
+ReserveText = Annotated[
+    str, PlainValidator(_reserve), WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?%$", "examples": ["20%"]})
 ]
 Currency = Annotated[str, PlainValidator(_currency), WithJsonSchema({"type": "string", "pattern": "^[A-Za-z]{3}$"})]
 Flag = Annotated[bool, PlainValidator(_flag_type), BeforeValidator(_flag), WithJsonSchema({"type": "boolean"})]
@@ -249,6 +265,8 @@ class ConnectionTable(Table):
     """How old its last complete pull may be before syncs that rest on it are held."""
     full_every: Duration | None = None
     """How often everything is pulled again to find what vanished, where the vendor does not tell."""
+    reserve: ReserveText = "10%"
+    """How much of a quota (by the hour, the day) the daemon leaves to commands that people run: "0%" to "90%"."""
     enabled: Flag = True
     """false: neither pulled nor pushed to."""
 

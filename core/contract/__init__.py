@@ -5,7 +5,7 @@ A connector is a module (`connectors/NAME/__init__.py`) with the names that `cor
 auth, account, STREAMS or streams, AUDIENCES, and where needed classify and check.
 """
 
-from core.contract.api import Answer, Api, CheckStep, Fetched, Json, ResponseView, Result
+from core.contract.api import Answer, Api, CheckStep, Fetched, Json, Quota, ResponseView, Result
 from core.contract.audiences import (
     UNSUPPORTED,
     Audience,
@@ -98,6 +98,7 @@ __all__ = [
     "Person",
     "Pick",
     "QueryKey",
+    "Quota",
     "Range",
     "Record",
     "Ref",

@@ -31,6 +31,17 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Quota:
+    """How much of a quota (by the hour, the day) an answer says is left."""
+
+    limit: float
+    left: float
+    _: KW_ONLY
+    resets_at: datetime | None = None
+    """When all of it is there again, where the vendor tells."""
+
+
+@dataclass(frozen=True, slots=True)
 class Fetched:
     """An answer kept in a file: an archive, a CSV."""
 

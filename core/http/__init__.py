@@ -5,7 +5,7 @@ HTTP, done once for every connector: one client per connection, its credentials,
     wire       a request from beginning to end            streams   NDJSON and downloads
     answers    the table from status to error             files     the config's folder
     retrying   what is sent again, and when               encode    plain values as query, form, JSON
-    waiting    sleeping, interruptibly                    outage    a vendor that is away, logged once
+    waiting    sleeping, interruptibly                    outage    a vendor that is away is left alone
     observe    what was answered, for a person who looks on
 """
 
@@ -16,11 +16,10 @@ import ssl
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from datetime import datetime
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -43,6 +42,7 @@ from core.tokens import Exchange, HeldToken, Token, TokenKeeper, TokenPlace, Vau
 
 __all__ = ["HttpApi", "open_api", "open_exchange", "token_path"]
 
+T = TypeVar("T")
 TIMEOUT = httpx.Timeout(30.0, connect=10.0, read=60.0, pool=60.0)
 CONNECTIONS = httpx.Limits(max_connections=32, max_keepalive_connections=16, keepalive_expiry=15.0)
 
@@ -64,12 +64,15 @@ def open_api(
     tokens: TokenPlace = "file",
     token: Token | None = None,
     observer: Observer | None = None,
+    reserve: float = 0.0,
+    probe: bool = False,
 ) -> HttpApi:
     """
     Return the api of one connection; nothing is sent yet.
 
     *limits* stand in for the manifest's: for a sandbox that keeps others. *tokens* says where OAuth 2 tokens are kept; *token*
-    is one that is not kept, and only tried. *observer* is shown the answers to what is written there.
+    is one that is not kept, and only tried. *observer* is shown the answers to what is written there. *reserve* is the share
+    of a quota that is left to people; with *probe* a vendor is asked though it is left alone.
 
     Raises:
         ConfigError: the base URL leads to a host that the manifest does not name.
@@ -90,17 +93,21 @@ def open_api(
         if auth.base_url_key is not None and settings.base_url is None:
             base_url = None
     with ExitStack() as stack:
+        limits = manifest.limits if limits is None else limits
+        budget = stack.enter_context(shared_budget(store_path, connection, limits))
         wire = Wire(
             connection=connection,
             base_url=base_url,
             hosts=hosts,
             signer=make_signer(auth, source),
             classify=connector.classify,
-            rest_until=_resting(connector, settings),
+            rest_until=_telling(connector.rest_until, settings),
             client=stack.enter_context(httpx.Client(headers=headers, limits=CONNECTIONS, **options)),
-            budget=stack.enter_context(shared_budget(store_path, connection, manifest.limits if limits is None else limits)),
+            budget=budget,
             waiter=waiter,
-            outage=Outage(store_path.absolute(), connection),
+            outage=Outage(connection, budget.kept, clock, probe=probe),
+            reserve=reserve,
+            quota=_telling(connector.quota, settings),
             clock=clock,
             observer=observer,
         )
@@ -139,8 +146,7 @@ def _client_options(hosts: Hosts, **own: object) -> Mapping[str, Any]:
     }
 
 
-def _resting(connector: Connector, settings: Settings) -> Callable[[ResponseView], datetime | None] | None:
-    ask = connector.rest_until
+def _telling(ask: Callable[[ResponseView, Any], T] | None, settings: Settings) -> Callable[[ResponseView], T] | None:
     return None if ask is None else lambda response: ask(response, settings)
 
 

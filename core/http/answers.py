@@ -7,6 +7,7 @@ A connector's `classify` is asked first on every response. Messages hold no body
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -16,7 +17,8 @@ from typing import Final
 
 import httpx
 
-from core.contract import Answer, Json, ResponseView
+from core.budget import QUOTA_S
+from core.contract import Answer, Json, Quota, ResponseView
 from core.errors import (
     AuthError,
     ConnectorError,
@@ -168,6 +170,34 @@ def remaining_wait_s(headers: httpx.Headers, now: float) -> float | None:
             wait_s = reset - now if reset > 1e9 else reset
             return wait_s if 0 < wait_s <= NEAR_S else None
     return None
+
+
+def quota_told(headers: httpx.Headers, now: float) -> Quota | None:
+    """
+    Return what the headers say of a quota: `...-Remaining` beside `...-Limit`, or beside the name without it.
+
+    Only of a quota: one that is called daily, or that is there again in an hour or more: a shorter one is `remaining_wait_s`'.
+    """
+    for name in headers:
+        if not name.endswith("remaining"):
+            continue
+        stem = name.removesuffix("remaining")
+        told = [_number(headers.get(key)) for key in (name, f"{stem}limit", stem.rstrip("-"), f"{stem}reset")]
+        left, limit, reset = told[0], told[1] if told[1] is not None else told[2], told[3]
+        wait_s = None if reset is None else reset - now if reset > 1e9 else reset
+        if left is None or not limit or not ("dail" in name or "day" in name or (wait_s or 0.0) >= QUOTA_S):
+            continue
+        resets_at = None if wait_s is None or wait_s <= 0 else datetime.fromtimestamp(now + wait_s, UTC)
+        return Quota(limit, left, resets_at=resets_at)
+    return None
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text) if text is not None else math.nan
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None
 
 
 def parse_body(asked: Asked, received: Received, *, lenient: bool = False) -> Json:

@@ -118,7 +118,8 @@ class HttpApi:
         with self._located():
             call = self._call(Asked(method, path), params, query, **content)
             harmless = method in HARMLESS if repeat is None else repeat
-            return self._repeater(lambda: self._wire.once(call, allow), harmless=harmless)
+            writes = method not in ("GET", "HEAD")
+            return self._repeater(lambda: self._wire.once(call, allow), harmless=harmless, writes=writes)
 
     def _call(self, asked: Asked, *queries: Mapping[str, object] | None, **content: Any) -> Call:
         if self._wire.base_url is None:  # it comes with a token that may have to be fetched

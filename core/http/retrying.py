@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
-from core.errors import AuthError, TransientError
+from core.errors import AuthError, QuotaExhausted, TransientError
 
 T = TypeVar("T")
 
@@ -39,9 +39,27 @@ class Repeater:
         again = retry_if_exception(lambda error: _may_pass(error) or worth_it(error))
         return Retrying(stop=_enough, retry=again, wait=self._wait_s, sleep=sleep, reraise=True)
 
-    def __call__(self, send: Callable[[], T], *, harmless: bool) -> T:
-        """Return what *send* gives; its last error once the tries are used up."""
-        return (self._harmless if harmless else self._careful)(send)
+    def __call__(self, send: Callable[[], T], *, harmless: bool, writes: bool = False) -> T:
+        """
+        Return what *send* gives; its last error once the tries are used up.
+
+        A request that *writes* and may have been carried out stays so, though a later try was not even sent.
+        """
+        maybe: TransientError | None = None
+
+        def tried() -> T:
+            nonlocal maybe
+            try:
+                return send()
+            except TransientError as error:
+                maybe = error if error.maybe_acted else maybe
+                raise
+            except (AuthError, QuotaExhausted) as error:
+                if maybe is not None and writes and not _may_pass(error):
+                    raise maybe from error
+                raise
+
+        return (self._harmless if harmless else self._careful)(tried)
 
     def _wait_s(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None

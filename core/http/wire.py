@@ -21,9 +21,28 @@ import httpx
 from core.auth import Signer
 from core.budget import Budget
 from core.clock import Clock
-from core.contract import Answer, ResponseView
-from core.errors import ConfigError, ConnectorError, ProtocolError, QuotaExhausted, TransientError
-from core.http.answers import FAILURES, Asked, Classify, Received, remaining_wait_s, to_answer, transport_error, view_of
+from core.contract import Answer, Quota, ResponseView
+from core.errors import (
+    ConfigError,
+    ConnectorError,
+    ProtocolError,
+    QuotaExhausted,
+    QuotaKept,
+    RateLimited,
+    TransientError,
+    VendorAway,
+)
+from core.http.answers import (
+    FAILURES,
+    Asked,
+    Classify,
+    Received,
+    quota_told,
+    remaining_wait_s,
+    to_answer,
+    transport_error,
+    view_of,
+)
 from core.http.encode import encode_json, encode_pairs
 from core.http.hosts import Hosts
 from core.http.observe import READS, Observer, Seen
@@ -35,6 +54,9 @@ from core.log import log
 
 MAX_BODY_BYTES: Final = 256 * 1024 * 1024
 MAX_REDIRECTS: Final = 5
+KEPT: Final = "what is left of the vendor's quota is kept for people (reserve); runs that nobody looks on go on by themselves"
+ASK_AGAIN: Final = timedelta(hours=1)
+"""How long little is believed to be left of a quota whose end the vendor does not tell."""
 
 
 @dataclass(slots=True)
@@ -82,6 +104,10 @@ class Wire:
     budget: Budget
     waiter: Waiter
     outage: Outage
+    reserve: float = 0.0
+    """The share of a quota that is left to people: 0 where one looks on."""
+    quota: Callable[[ResponseView], Quota | None] | None = None
+    """Reads how much of a quota is left out of an answer, where the vendor has a way of its own to say so."""
     clock: Clock
     observer: Observer | None = None
     """Is shown every answer to a request that is no mere reading."""
@@ -93,6 +119,7 @@ class Wire:
             return self.base_url
         with self._judged():
             self._heed_pause()  # the token server is part of the vendor
+            self.outage.refuse()
             return self.signer.base_url() or ""
 
     def call(
@@ -144,6 +171,7 @@ class Wire:
     def once(self, call: Call, allow: Sequence[int]) -> Answer:
         """Send *call* and return its answer, or raise the one typed error."""
         with self._judged(), self.budget.place(call.limit_path, self.waiter.check):
+            self.outage.admit()
             with self._open(call, allow) as response:
                 received = _receive(call.asked, response)
             if self.observer is not None and call.asked.method not in READS:
@@ -156,6 +184,7 @@ class Wire:
         file.seek(0)
         file.truncate()
         with self._judged(), self.budget.place(call.limit_path, self.waiter.check):
+            self.outage.admit()
             with self._open(call, allow) as response:
                 if response.status_code == httpx.codes.OK:
                     if "html" in response.headers.get("content-type", "").lower():
@@ -169,6 +198,8 @@ class Wire:
     def _answer(self, call: Call, received: Received, allow: Sequence[int]) -> Answer:
         now = self.clock()
         answer = to_answer(call.asked, received, classify=self.classify, allow=allow, now=now)
+        if self.quota is not None:
+            self._keep(self.quota(view_of(call.asked, received, now)))
         until = self.rest_until(view_of(call.asked, received, now)) if self.rest_until is not None else None
         if until is not None:
             self.budget.pause(until)
@@ -178,6 +209,7 @@ class Wire:
         """Send *call* and return its answer still open, to be closed by *stack*; a failure is raised as by `once`."""
         with self._judged(), ExitStack() as trial:
             trial.enter_context(self.budget.place(call.limit_path, self.waiter.check))
+            self.outage.admit()
             response = trial.enter_context(self._open(call))
             if response.status_code != httpx.codes.OK:
                 to_answer(call.asked, _receive(call.asked, response), classify=self.classify, allow=(), now=self.clock())
@@ -226,6 +258,7 @@ class Wire:
         wait_s = remaining_wait_s(response.headers, self.waiter.now())
         if wait_s is not None:
             self.budget.hold_off(self.waiter.now() + wait_s)
+        self._keep(quota_told(response.headers, self.waiter.now()))
         log.debug("request_sent", connection=self.connection, request=call.asked.words, status=response.status_code)
         return response
 
@@ -233,10 +266,15 @@ class Wire:
         resume_at = self.budget.resume_at()
         if resume_at is not None and self.clock() < resume_at:
             raise QuotaExhausted("the vendor's quota is used up; the connection resumes by itself", resume_at=resume_at)
+        kept_until = self.budget.kept_until() if self.reserve else None
+        if kept_until is not None and self.clock() < kept_until:
+            raise QuotaKept(KEPT, resume_at=kept_until)
 
     def _pace(self, path: str) -> None:
         self._heed_pause()
-        wait_s = self.budget.take(path, self.waiter.now(), longest_wait_s=PATIENCE_S)
+        wait_s = self.budget.take(path, self.waiter.now(), longest_wait_s=PATIENCE_S, reserve=self.reserve)
+        if wait_s > PATIENCE_S and self.reserve:
+            raise QuotaKept(KEPT, resume_at=self.clock() + timedelta(seconds=wait_s))
         if wait_s > PATIENCE_S:
             raise QuotaExhausted(
                 "the vendor's limit is used up; the connection resumes by itself",
@@ -252,16 +290,32 @@ class Wire:
         try:
             yield
         except TransientError as error:
+            if isinstance(error, RateLimited):
+                self.outage.ended()
             self._heed(error)
+            raise
+        except VendorAway:
+            raise
+        except QuotaKept as error:
+            self.budget.keep_until(error.resume_at)
             raise
         except QuotaExhausted as error:
             self.budget.pause(error.resume_at)
+            if error.status is not None:  # it was the vendor who said so
+                self.outage.ended()
             raise
         except ConnectorError:
             self.outage.ended()
             raise
         else:
             self.outage.ended()
+
+    def _keep(self, quota: Quota | None) -> None:
+        """Where little of a quota is left, leave that to people: who goes on here is not waited for."""
+        if quota is None or not self.reserve or quota.left > quota.limit * self.reserve:
+            return
+        now = self.clock()
+        self.budget.keep_until(max(quota.resets_at or now + ASK_AGAIN, now))
 
     def _heed(self, error: TransientError) -> None:
         """Let every process wait as long as the vendor asks; for a long wait pause the connection instead."""

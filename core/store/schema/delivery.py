@@ -17,3 +17,18 @@ def m015_letters(db: Database) -> None:
         ALTER TABLE dead_letters ADD COLUMN dropped_at INTEGER;
     """,
     )
+
+
+@step
+def m015b_outages(db: Database) -> None:
+    """Vendors that do not answer, and until when they are left alone; quota that is kept for people."""
+    statements(
+        db,
+        """
+        CREATE TABLE outages (
+            connection TEXT PRIMARY KEY, failures INTEGER NOT NULL, since INTEGER NOT NULL, opened_at INTEGER,
+            probes INTEGER NOT NULL DEFAULT 0, probe_at INTEGER, reason TEXT NOT NULL
+        ) WITHOUT ROWID;
+        ALTER TABLE connections ADD COLUMN kept_until INTEGER;
+    """,
+    )
