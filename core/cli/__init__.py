@@ -42,6 +42,8 @@ COMMANDS = {
     "backup": "backup",
     "drift": "drift",
     "doctor": "doctor",
+    "suppress": "suppress",
+    "forget": "forget",
     "demo": "showcase",
 }
 """Each command and the module of this package that it is in, in the order in which they are met."""

@@ -50,6 +50,8 @@ Commands:
   backup        Copy the database while the daemon runs.
   drift         Compare who is in each audience with what we believe.
   doctor        Examine the file, the machine and the work.
+  suppress      Enter by hand that people said no.
+  forget        Erase a person, and never let them come back.
   demo          Show everything with made-up people in built-in sandboxes.
 
   Exit codes: 0 done, 1 failed, 2 bad usage or config, 3 new dead letters,

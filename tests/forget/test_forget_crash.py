@@ -1,0 +1,146 @@
+"""Whatever interrupts a forgetting, the next call goes on with it, and in between nobody adds the person anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from forgetting import ANN, ANN_ID, TELLING, ForgetStory, telling
+from support.audiences import KilledProcess
+
+from core.contract import Verdict
+from core.errors import StoreError, TransientError
+from core.store.person_key import key_path
+from core.store.runs import Status
+
+STEPS = ("begun", "removed crm Vips", "erased crm", "swept", "resolved", "scrubbed")
+
+
+def _kill_after(name: str) -> Callable[[str], None]:
+    def step(done: str) -> None:
+        if done == name:
+            raise KilledProcess
+
+    return step
+
+
+@pytest.mark.parametrize("after", STEPS)
+def test_a_kill_after_any_step_is_gone_on_with(story: ForgetStory, after: str) -> None:
+    """One certificate in the end, one removal and one erasure at the vendor, nothing left in any file."""
+    story.settled()
+    with pytest.raises(KilledProcess):
+        story.forget(step=_kill_after(after))
+    story.sync()  # a daemon goes on meanwhile
+    assert after == "begun" or ANN_ID not in story.there()
+
+    forgot = story.forget()
+
+    assert Status.DONE is forgot.status
+    assert forgot.certificate["done_at"]
+    if after != "begun":  # after that, the sync in between had removed them: the pull no longer knew them
+        assert ["removed"] == [one["did"] for one in forgot.certificate["connections"][0]["audiences"]]
+    assert "erased" == forgot.certificate["connections"][0]["erasure"]["did"]
+    assert [ANN_ID] == story.vendor.moved("remove")
+    assert 1 == len(story.sought)
+    assert [] == telling(story.bytes_of_all_files(), *TELLING)
+    again = story.forget()
+    assert forgot.certificate == again.certificate  # asked once more, it is shown
+
+
+@pytest.mark.parametrize("where", ["before apply", "after apply"])
+def test_a_kill_around_the_removal_is_gone_on_with(story: ForgetStory, where: str) -> None:
+    """The intent is open: who knows whether the vendor acted."""
+    story.settled()
+
+    def fault(at: str) -> None:
+        if at == where:
+            raise KilledProcess
+
+    story.vendor.fault = fault
+    with pytest.raises(KilledProcess):
+        story.forget()
+    story.vendor.fault = None
+    assert Status.DONE is story.forget().status
+    assert {"1", "2", "3", "4", "5"} == story.there()
+    assert [] == telling(story.bytes_of_all_files(), *TELLING)
+
+
+def test_between_the_calls_nobody_adds_them_back(story: ForgetStory) -> None:
+    """Removed, and the erasure fails; a sync in between would add them again, for they are in the segment."""
+    story.settled()
+
+    def down() -> None:
+        raise TransientError("the vendor is away", maybe_acted=False)
+
+    story.erase_fault = down
+    forgot = story.forget()
+    assert (Status.FAILED, ["crm"]) == (forgot.status, list(forgot.failed))
+    assert "done_at" not in forgot.certificate
+    story.sync()
+    assert ANN_ID not in story.there()
+    story.erase_fault = None
+    assert Status.DONE is story.forget().status
+
+
+def test_a_destination_that_cannot_be_asked_is_let_go_of(story: ForgetStory) -> None:
+    """By hand then: the certificate lists what to do, and where."""
+    story.settled()
+
+    def down() -> None:
+        raise TransientError("the vendor is away", maybe_acted=False)
+
+    story.erase_fault = down
+    story.forget()
+    forgot = story.forget(by_hand=frozenset(["crm"]))
+    assert Status.DONE is forgot.status
+    (left,) = forgot.certificate["by_hand"]
+    assert ("crm", "https://docs.example.com/erase") == (left["connection"], left["docs_url"])
+    assert [] == telling(story.bytes_of_all_files(), *TELLING)
+
+
+def test_a_refusal_of_the_vendor_is_left_for_a_person(story: ForgetStory) -> None:
+    """Asked and refused: nobody asks a second time."""
+    story.verdict = Verdict.REJECTED
+    forgot = story.settled().forget()
+    assert "refused" == forgot.certificate["connections"][0]["erasure"]["did"]
+    assert ["crm"] == [one["connection"] for one in forgot.certificate["by_hand"]]
+
+
+def test_a_job_under_way_is_waited_for(story: ForgetStory) -> None:
+    """The vendor may still add them: what is asked of it then would come too early."""
+    story.kind = "job"
+    story.syncs.clear()
+    story.add_sync("vips")
+    story.people(1, 2, 3)
+    story.ann()
+    story.sync()
+    assert set() == story.there()
+    forgot = story.forget()
+    assert Status.WAITING is forgot.status
+    story.vendor.jobs_done = True
+    assert Status.WAITING is story.forget().status  # the removal is a job as well
+    assert Status.DONE is story.forget().status
+    assert {"1", "2", "3"} == story.there()
+
+
+def test_without_its_key_nothing_is_pulled(story: ForgetStory) -> None:
+    """Rather than let people back whom nobody can tell any more."""
+    story.can_erase = False
+    story.settled()
+    story.forget()
+    path = key_path(story.folder / "tagalong.db")
+    key = path.read_text()
+    path.unlink()
+    with pytest.raises(StoreError, match="is gone"):
+        story.sync()
+    path.write_text("ab" * 32)
+    with pytest.raises(StoreError, match="not the key"):
+        story.sync()
+    path.write_text("nonsense")
+    with pytest.raises(StoreError, match="damaged"):
+        story.sync()
+    assert ANN_ID not in story.there()
+    path.write_text(key)
+    story.sync()
+    assert ANN_ID not in story.there()
+    assert ANN in {person["email"] for person in story.vendor.people.values()}
