@@ -18,6 +18,7 @@ from pydantic import SecretStr, field_validator, model_validator
 
 from connectors.activecampaign import consents as _consents  # noqa: F401 - registers its streams
 from connectors.activecampaign import fields as _fields  # noqa: F401 - registers its audience
+from connectors.activecampaign.erasure import ERASURE, erase
 from connectors.activecampaign.people import STREAMS
 from connectors.activecampaign.tags import AUDIENCES
 from connectors.activecampaign.vendor import DOCS, object_of, total_of
@@ -25,7 +26,7 @@ from core.contract import Api, Category, CheckStep, HeaderKey, Limit, Manifest, 
 from core.contract import Settings as BaseSettings
 from core.errors import AuthError, ConnectorError, RateLimited
 
-__all__ = ["AUDIENCES", "MANIFEST", "STREAMS", "Settings", "account", "auth", "check", "classify"]
+__all__ = ["AUDIENCES", "ERASURE", "MANIFEST", "STREAMS", "Settings", "account", "auth", "check", "classify", "erase"]
 
 API_PATH: Final = "/api/3"
 IMPORT_WAIT_S: Final = 60.0

@@ -46,6 +46,7 @@ class Writes:
             ("POST", "/tags"): self._post_tag,
             ("POST", "/contactTags"): self._post_contact_tag,
             ("DELETE", "/contactTags/{id}"): self._delete_contact_tag,
+            ("DELETE", "/contacts/{id}"): self._delete_contact,
             ("POST", "/fields"): self._post_field,
             ("POST", "/fieldRels"): self._post_relation,
             ("POST", "/import/bulk_import"): self._post_import,
@@ -65,6 +66,10 @@ class Writes:
             self.account.set_value(contact, int(each["field"]), str(each["value"]))
         values = [value_json(contact.id, *pair) for pair in contact.values.items()]
         return Reply({"fieldValues": values, "contact": self.account.contact_json(contact)}, 200 if found else 201)
+
+    def _delete_contact(self, ask: Ask) -> Reply:
+        self.account.erase(self.account.contacts[known(self.account.contacts, ask, "Subscriber")].email)
+        return Reply({})
 
     def _post_tag(self, ask: Ask) -> Reply:
         given = json_of(ask).get("tag", {})

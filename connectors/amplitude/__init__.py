@@ -15,6 +15,7 @@ from typing import Any, Final
 from pydantic import Field, SecretStr, model_validator
 
 from connectors.amplitude.cohorts import AUDIENCES, read_cohorts
+from connectors.amplitude.erasure import ERASURE, erase
 from connectors.amplitude.events import STREAMS
 from connectors.amplitude.identify import DEFAULT_MIN_ID_LENGTH  # and with it the audience `field`
 from connectors.amplitude.vendor import ANALYTICS, DOCS, Region, classify
@@ -22,7 +23,7 @@ from core.contract import Api, Basic, Category, CheckStep, Limit, Manifest, Step
 from core.contract import Settings as BaseSettings
 from core.errors import AuthError, ConfigError, ConnectorError
 
-__all__ = ["AUDIENCES", "MANIFEST", "STREAMS", "Settings", "account", "auth", "check", "classify"]
+__all__ = ["AUDIENCES", "ERASURE", "MANIFEST", "STREAMS", "Settings", "account", "auth", "check", "classify", "erase"]
 
 MANIFEST = Manifest(
     name="amplitude",

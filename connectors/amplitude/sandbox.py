@@ -73,6 +73,8 @@ class AmplitudeSandbox(Sandbox):
         """Signed addresses that are still good, and the job of each."""
         self._downloads = Window(60 * rate_factor, 600.0)
         self._identified = Window(1000 * rate_factor, 1.0)
+        self.staged: set[str] = set()
+        """Users who are to be deleted."""
         self._lock = threading.RLock()
         self.app = make_app(self, self._endpoints(), self._admit, self._lock)
 
@@ -88,6 +90,7 @@ class AmplitudeSandbox(Sandbox):
             Endpoint("GET", "/api/5/cohorts/request/{job}/file", self._job_file),
             Endpoint("GET", "/storage/{signature}", self._stored_file),
             Endpoint("POST", "/identify", self._identify, write=True),
+            Endpoint("POST", "/api/2/deletions/users", self._delete_users, write=True),
         ]
 
     def settings(self) -> Mapping[str, object]:
@@ -134,6 +137,22 @@ class AmplitudeSandbox(Sandbox):
             raise Refused(401, {"error": {"http_code": 401, "type": "unauthorized", "message": "Invalid keys."}})
         if ask.path.startswith("/api/5/") and not self._downloads.admits():
             raise _refused(429, "too_many_requests")
+
+    # Deletion --------------------------------------------------------------------------------------------------------
+
+    def _delete_users(self, ask: Ask) -> Reply:
+        """Stage users for deletion; who is not known is an error unless it is to be passed over."""
+        body = ask.json()
+        users = [str(id_) for id_ in body.get("user_ids", [])]
+        if not 0 < len(users) <= 100:
+            raise _refused(400, "between 1 and 100 users")
+        unknown = [id_ for id_ in users if id_ not in self.state.users]
+        if unknown and body.get("ignore_invalid_id") != "True":
+            raise _refused(400, "invalid user ids")
+        self.staged |= set(users) - set(unknown)
+        day = self.now().date().isoformat()
+        asked = [{"requester": body.get("requester"), "requested_on_day": day}]
+        return Reply({"day": day, "status": "staging", "amplitude_ids": asked})
 
     # Export ----------------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from pydantic import Field, SecretStr
 
+from connectors.encharge.erasure import ERASURE, erase
 from connectors.encharge.people import STREAMS, tag_names
 from connectors.encharge.tags import AUDIENCES
 from connectors.encharge.vendor import DOCS, people_of, unsubscribed_name
@@ -21,7 +22,7 @@ from core.contract import Api, Category, CheckStep, HeaderKey, Limit, Manifest, 
 from core.contract import Settings as BaseSettings
 from core.errors import AuthError, ConfigError, ProtocolError
 
-__all__ = ["AUDIENCES", "MANIFEST", "STREAMS", "Settings", "account", "auth", "check"]
+__all__ = ["AUDIENCES", "ERASURE", "MANIFEST", "STREAMS", "Settings", "account", "auth", "check", "erase"]
 
 MANIFEST = Manifest(
     name="encharge",

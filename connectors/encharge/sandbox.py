@@ -145,6 +145,7 @@ class EnchargeSandbox(Sandbox):
             Endpoint("POST", f"{base}/tags-management", self._post_tags, write=True),
             Endpoint("POST", f"{base}/tags", self._tag, write=True),
             Endpoint("DELETE", f"{base}/tags", self._untag, write=True),
+            Endpoint("DELETE", f"{base}/people", self._delete_people, write=True),
         ]
 
     def _admit(self, ask: Ask) -> None:
@@ -232,6 +233,20 @@ class EnchargeSandbox(Sandbox):
             if user is not None and name in user.tags:
                 user.tags.remove(name)
                 self._moved(user, name, "remove")
+        return Reply(status=204)
+
+    def _delete_people(self, ask: Ask) -> Reply:
+        """Archive, unless `force` says for good."""
+        wanted = [(name.rpartition("[")[2].rstrip("]"), value) for name, value in ask.query if name.startswith("people[")]
+        found = [user for by, value in wanted for user in self._known(by, value)]
+        if not found:
+            raise _refused(404, "Person not found")
+        for user in found:
+            if ask.one("force") == "true":
+                self.users.pop(user.id)
+            else:
+                user.archived = True
+        self._changes += 1
         return Reply(status=204)
 
     def _moved(self, user: User, name: str, op: str) -> None:

@@ -15,9 +15,9 @@ from connectors.google_analytics.answers import classify, rest_until
 from connectors.google_analytics.checks import account, check
 from connectors.google_analytics.reports import DIMENSIONS, LOOKBACK, dimension, pull_days, rows
 from connectors.google_analytics.vendor import DOCS, SCOPE, Settings, sign_in
-from core.contract import Category, Kind, Limit, Manifest, OAuth2, Stream
+from core.contract import Category, Erasure, Kind, Limit, Manifest, OAuth2, Stream
 
-__all__ = ["MANIFEST", "Settings", "account", "auth", "check", "classify", "rest_until", "streams"]
+__all__ = ["ERASURE", "MANIFEST", "Settings", "account", "auth", "check", "classify", "rest_until", "streams"]
 
 LIMITS: Final = (
     Limit(5, per_s=1, concurrency=4),  # ten at once for everybody who looks at the property; DOCS/quotas
@@ -36,6 +36,13 @@ MANIFEST = Manifest(
     checked_on=date(2026, 4, 15),
     scopes={SCOPE: "to read reports; the account must be a Viewer of the property as well"},
 )
+
+ERASURE = Erasure(
+    "deletes what is kept of the user",
+    docs_url="https://developers.google.com/analytics/devguides/config/userdeletion/v3",
+    by_hand="Admin > Data display > the User explorer report > Delete user",
+)
+"""By hand alone: a person does it in the vendor's own pages."""
 
 
 def auth(settings: Settings) -> OAuth2:

@@ -16,6 +16,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from connectors.hubspot import mapping, vendor
 from connectors.hubspot.answers import classify
 from connectors.hubspot.checks import account, check
+from connectors.hubspot.erasure import ERASURE, erase
 from connectors.hubspot.lists import AUDIENCES
 from connectors.hubspot.mapping import COMPANIES, CONTACTS, DEALS, ObjectType
 from connectors.hubspot.objects import pull_objects
@@ -35,7 +36,7 @@ from core.contract import (
 )
 from core.contract import Settings as BaseSettings
 
-__all__ = ["AUDIENCES", "MANIFEST", "Settings", "account", "auth", "check", "classify", "streams"]
+__all__ = ["AUDIENCES", "ERASURE", "MANIFEST", "Settings", "account", "auth", "check", "classify", "erase", "streams"]
 
 GENERAL: Final = Limit(100, per_s=10)  # the smallest plan's burst, per app; usage-guidelines
 SEARCH: Final = Limit(5, per_s=1, paths=("*/search",))  # per account, all object types together; usage-guidelines

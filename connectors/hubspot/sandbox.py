@@ -58,6 +58,7 @@ ENDPOINTS: Final = (
     _Endpoint(
         "POST", "/crm/objects/{V}/{type}/batch/upsert", "objects.batch_upsert", ("crm.objects.{type}.write",), write=True
     ),
+    _Endpoint("POST", "/crm/objects/{V}/{type}/gdpr-delete", "objects.gdpr_delete", ("crm.objects.{type}.write",), write=True),
     _Endpoint("POST", "/crm/associations/{V}/{type}/{to}/batch/read", "objects.associations", ("crm.objects.{type}.read",)),
     _Endpoint("GET", "/crm/lists/{V}/object-type-id/0-1/name/{name:path}", "lists.list_by_name", ("crm.lists.read",)),
     _Endpoint("POST", "/crm/lists/{V}/search", "lists.list_search", ("crm.lists.read",)),

@@ -27,6 +27,21 @@ class ObjectAnswers:
     def account(self, _ask: Ask) -> Reply:
         return Reply({"portalId": self.portal_id, "accountType": "STANDARD", "timeZone": "UTC", "companyCurrency": "EUR"})
 
+    def gdpr_delete(self, ask: Ask) -> Reply:
+        """Delete for good, by id or by address; an address that nobody has is blocked."""
+        of, body = ask.path["type"], object_of(ask)
+        id_ = str(body.get("objectId"))
+        if body.get("idProperty") == "email":
+            found = self.state.by_email(additional=False).get(id_.lower())
+            if found is None:
+                self.state.blocked.add(id_.lower())
+                return Reply(None, 204)
+            id_ = found.id
+        if id_ not in self.state.objects[of]:
+            raise Refused(404, "OBJECT_NOT_FOUND", "Object not found.")
+        self.state.forget(of, [id_])
+        return Reply(None, 204)
+
     def properties(self, ask: Ask) -> Reply:
         return Reply({"results": list(self.state.definitions[ask.path["type"]].values())})
 

@@ -85,6 +85,8 @@ class State:
         self.definitions = {name: _definitions(spelled) for name, spelled in _STANDARD.items()}
         self.stages: dict[str, str] = {}
         self.lists: dict[str, StoredList] = {}
+        self.blocked: set[str] = set()
+        """Addresses that can be no contact's any more."""
         self._serial = 10_000_000
 
     def serial(self) -> str:

@@ -16,13 +16,14 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr, ValidationInfo, field_validator, model_validator
 
+from connectors.mailchimp.erasure import ERASURE, erase
 from connectors.mailchimp.members import STREAMS
 from connectors.mailchimp.tags import AUDIENCES
 from core.contract import Api, Basic, Category, CheckStep, Limit, Manifest, OAuth2, ResponseView, Result, one_way
 from core.contract import Settings as BaseSettings
 from core.errors import AuthError, ConnectorError, RateLimited, RejectedError
 
-__all__ = ["AUDIENCES", "MANIFEST", "STREAMS", "Settings", "account", "auth", "check", "classify"]
+__all__ = ["AUDIENCES", "ERASURE", "MANIFEST", "STREAMS", "Settings", "account", "auth", "check", "classify", "erase"]
 
 DOCS = "https://mailchimp.com/developer/marketing"
 

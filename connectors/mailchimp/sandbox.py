@@ -131,6 +131,7 @@ class MailchimpSandbox(Sandbox):
             ("GET", "/lists/{list_id}/tag-search"): self._search_tags,
             ("GET", "/lists/{list_id}/segments"): self._get_segments,
             ("POST", "/lists/{list_id}/segments"): self._post_segment,
+            ("POST", member + "/actions/delete-permanent"): self._delete_member,
             ("POST", segment): self._change_segment,
             ("PATCH", segment): self._patch_segment,
             ("GET", segment + "/members"): self._get_segment_members,
@@ -159,9 +160,10 @@ class MailchimpSandbox(Sandbox):
                 self._authorize(request)
                 if request.path_params.get("list_id", LIST) != LIST:
                     raise not_found()
-                return JSONResponse(
-                    chosen(handler(request, body), *(request.query_params.get(n, "") for n in ("fields", "exclude_fields")))
-                )
+                said = handler(request, body)
+                if said is None:
+                    return Response(status_code=204)
+                return JSONResponse(chosen(said, *(request.query_params.get(n, "") for n in ("fields", "exclude_fields"))))
         except Problem as problem:
             return _problem(problem)
         finally:
@@ -311,6 +313,9 @@ class MailchimpSandbox(Sandbox):
         totals = {"total_created": "new_members", "total_updated": "updated_members", "error_count": "errors"}
         return answer | {name: len(answer[of]) for name, of in totals.items()}
 
+    def _delete_member(self, request: Request, body: Any) -> None:
+        self.list.forget(self._one(request).address)
+
     # Shapes ----------------------------------------------------------------------------------------------------------
 
     def _segment(self, request: Request) -> Segment:
@@ -351,7 +356,7 @@ def _page(found: list[Any], request: Request) -> list[Any]:
 
 
 async def _json(request: Request) -> Any:
-    if request.method == "GET":
+    if request.method == "GET" or request.url.path.endswith("/delete-permanent"):
         return None
     try:
         body = await request.json()

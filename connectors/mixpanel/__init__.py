@@ -19,9 +19,9 @@ from connectors.mixpanel.checks import account, check
 from connectors.mixpanel.events import pull_events
 from connectors.mixpanel.fields import AUDIENCES
 from connectors.mixpanel.vendor import DOCS, LIMITS, Settings
-from core.contract import Basic, Category, Deletions, Kind, Manifest, Stream
+from core.contract import Basic, Category, Deletions, Erasure, Kind, Manifest, Stream
 
-__all__ = ["AUDIENCES", "MANIFEST", "Settings", "account", "auth", "check", "classify", "streams"]
+__all__ = ["AUDIENCES", "ERASURE", "MANIFEST", "Settings", "account", "auth", "check", "classify", "streams"]
 
 LOOKBACK: Final = timedelta(minutes=10)
 """`$last_seen` has whole seconds and is set by the vendor's servers, whose clock is not ours."""
@@ -39,6 +39,13 @@ MANIFEST = Manifest(
     limits=LIMITS,
     checked_on=date(2026, 8, 20),
 )
+
+ERASURE = Erasure(
+    "deletes the user's profile and events",
+    docs_url="https://docs.mixpanel.com/reference/delete-profile",
+    by_hand="Project settings > Data & Privacy > Data deletion (GDPR); or the user's profile > Delete",
+)
+"""By hand alone: a person does it in the vendor's own pages."""
 
 
 def auth(settings: Settings) -> Basic:

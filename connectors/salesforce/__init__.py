@@ -18,9 +18,11 @@ from connectors.salesforce.checks import account, check
 from connectors.salesforce.mapping import ACCOUNTS, CONTACTS, LEADS, OPPORTUNITIES, ObjectType
 from connectors.salesforce.pull import pull_objects
 from connectors.salesforce.settings import Settings, auth
-from core.contract import Api, Category, Deletions, Kind, Limit, Manifest, Page, Pick, Stream
+from core.contract import Api, Category, Deletions, Erasure, Kind, Limit, Manifest, Page, Pick, Stream
 
-__all__ = ["AUDIENCES", "MANIFEST", "Settings", "account", "auth", "check", "classify", "quota", "rest_until", "streams"]
+__all__ = [
+    "AUDIENCES", "ERASURE", "MANIFEST", "Settings", "account", "auth", "check", "classify", "quota", "rest_until", "streams",
+]  # fmt: skip
 
 LOOKBACK: Final = timedelta(minutes=10)
 """How much is read again each time: a row's stamp is older than the moment at which its transaction shows it (Quirk 1)."""
@@ -39,6 +41,13 @@ MANIFEST = Manifest(
     limits=(Limit(25, per_s=1, concurrency=5),),
     checked_on=date(2026, 11, 21),
 )
+
+ERASURE = Erasure(
+    "deletes the contact, lead or person account",
+    docs_url="https://developer.salesforce.com/docs/atlas.en-us.api_rest.meta/api_rest/",
+    by_hand="the record > Delete, then empty it from the recycle bin; or mask it, where what hangs on it must stay",
+)
+"""By hand alone: a person does it in the vendor's own pages."""
 
 
 def streams(settings: Settings) -> Iterable[Stream]:

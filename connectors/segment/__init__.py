@@ -13,10 +13,10 @@ from typing import Any, Final, Literal
 from pydantic import SecretStr, field_validator, model_validator
 
 from connectors.segment.traits import AUDIENCES
-from core.contract import Api, Basic, Category, CheckStep, Limit, Manifest, Result, Step, check_steps
+from core.contract import Api, Basic, Category, CheckStep, Erasure, Limit, Manifest, Result, Step, check_steps
 from core.contract import Settings as BaseSettings
 
-__all__ = ["AUDIENCES", "MANIFEST", "Settings", "account", "auth", "check"]
+__all__ = ["AUDIENCES", "ERASURE", "MANIFEST", "Settings", "account", "auth", "check"]
 
 MANIFEST = Manifest(
     name="segment",
@@ -31,6 +31,13 @@ MANIFEST = Manifest(
     limits=[Limit(50, per_s=1, concurrency=2)],
     checked_on=date(2026, 11, 21),
 )
+
+ERASURE = Erasure(
+    "deletes and suppresses the user in Segment and in what it feeds",
+    docs_url="https://segment.com/docs/privacy/user-deletion-and-suppression/",
+    by_hand="Privacy > Deletion and suppression > New request",
+)
+"""By hand alone: a person does it in the vendor's own pages."""
 
 HOSTS: Final = {"us": "https://api.segment.io/v1", "eu": "https://events.eu1.segmentapis.com/v1"}
 """Quirk 2: the wrong one answers 200 and loses everything. docs_url/guides/regional-segment/"""

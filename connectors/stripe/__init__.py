@@ -17,11 +17,11 @@ from connectors.stripe.feed import LOOKBACK, pull
 from connectors.stripe.lists import mode
 from connectors.stripe.mapping import at, language, payment_row, subscription_row
 from connectors.stripe.sources import CUSTOMERS, INVOICES, SUBSCRIPTIONS
-from core.contract import Api, Auth, Bearer, Category, Deletions, Kind, Limit, Manifest, Stream
+from core.contract import Api, Auth, Bearer, Category, Deletions, Erasure, Kind, Limit, Manifest, Stream
 from core.contract import Settings as BaseSettings
 from core.errors import AuthError, ConfigError
 
-__all__ = ["MANIFEST", "Settings", "account", "auth", "check", "classify", "streams"]
+__all__ = ["ERASURE", "MANIFEST", "Settings", "account", "auth", "check", "classify", "streams"]
 
 API_VERSION = "2026-06-24.dahlia"  # docs.stripe.com/changelog; without it each account answers in the shape of its own version
 
@@ -46,6 +46,13 @@ MANIFEST = Manifest(
         "Events: Read": "what changed since the last pull",
     },
 )
+
+ERASURE = Erasure(
+    "deletes the customer, which ends every subscription at once",
+    docs_url="https://docs.stripe.com/api/customers/delete",
+    by_hand="Customers > the customer > Delete, or Redact where invoices must stay",
+)
+"""By hand alone: a person does it in the vendor's own pages."""
 
 
 class Settings(BaseSettings):

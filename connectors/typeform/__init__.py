@@ -15,13 +15,14 @@ from pydantic import Field, SecretStr, model_validator
 
 from connectors.typeform.answers import Who
 from connectors.typeform.checks import account, check
+from connectors.typeform.erasure import ERASURE, erase
 from connectors.typeform.responses import Responses
 from connectors.typeform.vendor import BASES, DOCS, SCOPES, SIGN_IN, Region, scope_for
 from core.contract import Auth, Bearer, Category, Limit, Manifest, OAuth2, ResponseView, Stream, one_way
 from core.contract import Settings as BaseSettings
 from core.errors import AuthError, ConnectorError
 
-__all__ = ["MANIFEST", "Settings", "account", "auth", "check", "classify", "streams"]
+__all__ = ["ERASURE", "MANIFEST", "Settings", "account", "auth", "check", "classify", "erase", "streams"]
 
 MANIFEST = Manifest(
     name="typeform",
@@ -100,6 +101,6 @@ def streams(settings: Settings) -> Iterable[Stream]:
 def classify(response: ResponseView) -> ConnectorError | None:
     """Name the scope that is missing; the rest is as the statuses say."""
     if response.status == 403:
-        scope = scope_for(response.path.partition("?")[0])
+        scope = scope_for(response.path.partition("?")[0], write=response.method != "GET")
         return AuthError(f"the token lacks the scope {scope}; make one that has it", code="missing scope")
     return None

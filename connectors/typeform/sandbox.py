@@ -63,6 +63,7 @@ class TypeformSandbox(Sandbox):
                 Endpoint("GET", forms, self._get_forms),
                 Endpoint("GET", form, lambda ask: Reply(self.state.form_json(self._form(ask)))),
                 Endpoint("GET", form + "/responses", self._get_responses),
+                Endpoint("DELETE", form + "/responses", self._delete_responses, write=True),
                 Endpoint("GET", "/workspaces", self._get_workspaces),
                 Endpoint("GET", "/oauth/authorize", self._authorize),
                 Endpoint("POST", "/oauth/token", self._token),
@@ -113,7 +114,8 @@ class TypeformSandbox(Sandbox):
         scheme, _, token = ask.headers.get("authorization", "").partition(" ")
         if scheme != "Bearer" or not (self.desk.welcomes(token) or (token == TOKEN and not self._revoked)):
             raise Refused(401, _error("AUTHENTICATION_FAILED", "Authentication credentials not found on the Request Headers"))
-        scope = "responses:read" if ask.path.endswith("/responses") else f"{ask.path.split('/')[1]}:read"
+        of = "responses" if ask.path.endswith("/responses") else ask.path.split("/")[1]
+        scope = f"{of}:{'write' if ask.method == 'DELETE' else 'read'}"
         if scope not in self.scopes:
             raise Refused(403, _error("FORBIDDEN", "missing scope"))
 
@@ -130,6 +132,12 @@ class TypeformSandbox(Sandbox):
         base = ask.url.partition("/forms")[0]
         items = [self.state.listing_json(form, base) for form in forms[(page - 1) * size : page * size]]
         return Reply({"total_items": len(forms), "page_count": math.ceil(len(forms) / size), "items": items})
+
+    def _delete_responses(self, ask: Ask) -> Reply:
+        form = self._form(ask)
+        for token in (ask.one("included_tokens") or "").split(","):
+            form.responses.pop(token, None)
+        return Reply({})
 
     def _get_responses(self, ask: Ask) -> Reply:
         form = self._form(ask)

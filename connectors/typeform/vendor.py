@@ -35,8 +35,8 @@ SIGN_IN: Final = {
 }
 
 
-def scope_for(path: str) -> str:
+def scope_for(path: str, *, write: bool = False) -> str:
     """Return the scope that a request to *path* needs."""
     if path.endswith("/responses"):
-        return "responses:read"
+        return "responses:write" if write else "responses:read"
     return "workspaces:read" if path.startswith("/workspaces") else "forms:read"

@@ -15,11 +15,11 @@ from pydantic import SecretStr, field_validator
 from connectors.zigpoll.answers import Who
 from connectors.zigpoll.checks import account, check
 from connectors.zigpoll.responses import responses
-from core.contract import Category, HeaderKey, Limit, Manifest, ResponseView, Stream
+from core.contract import Category, Erasure, HeaderKey, Limit, Manifest, ResponseView, Stream
 from core.contract import Settings as BaseSettings
 from core.errors import AuthError, ConnectorError
 
-__all__ = ["MANIFEST", "Settings", "account", "auth", "check", "classify", "streams"]
+__all__ = ["ERASURE", "MANIFEST", "Settings", "account", "auth", "check", "classify", "streams"]
 
 MANIFEST = Manifest(
     name="zigpoll",
@@ -32,6 +32,13 @@ MANIFEST = Manifest(
     limits=[Limit(2, per_s=1)],  # Quirk 3: no figure is published; this one is ours
     checked_on=date(2026, 11, 22),
 )
+
+ERASURE = Erasure(
+    "deletes the participant's responses",
+    docs_url=MANIFEST.docs_url,
+    by_hand="the poll > Responses > the response > Delete",
+)
+"""By hand alone: a person does it in the vendor's own pages."""
 
 
 class Settings(BaseSettings):

@@ -20,10 +20,10 @@ from connectors.zoho_crm.mapping import ACCOUNTS, CONTACTS, DEALS, LEADS, Module
 from connectors.zoho_crm.objects import LOOKBACK, pull_module
 from connectors.zoho_crm.tags import AUDIENCES
 from connectors.zoho_crm.vendor import API_VERSION, DATA_CENTRES, DOCS, HOSTS
-from core.contract import Api, Category, Deletions, Kind, Limit, Manifest, OAuth2, Page, Pick, Stream
+from core.contract import Api, Category, Deletions, Erasure, Kind, Limit, Manifest, OAuth2, Page, Pick, Stream
 from core.contract import Settings as BaseSettings
 
-__all__ = ["AUDIENCES", "MANIFEST", "Settings", "account", "auth", "check", "classify", "streams"]
+__all__ = ["AUDIENCES", "ERASURE", "MANIFEST", "Settings", "account", "auth", "check", "classify", "streams"]
 
 CREDITS: Final = Limit(50_000, per_s=86_400, paths=("/crm/*",))
 """Of the smallest paid edition; every request of ours costs one (Quirk 7). api-limits.html"""
@@ -46,6 +46,13 @@ MANIFEST = Manifest(
     checked_on=date(2026, 11, 21),
     scopes=SCOPES,
 )
+
+ERASURE = Erasure(
+    "deletes the contact or lead",
+    docs_url=MANIFEST.docs_url,
+    by_hand="the record > More > Delete, then the recycle bin; or Setup > Compliance settings > the person's request",
+)
+"""By hand alone: a person does it in the vendor's own pages."""
 
 FieldName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,99}$")]
 """An API name; it becomes part of queries."""
