@@ -17,7 +17,7 @@ ERASURE: Final = Erasure(
 
 
 def erase(api: Api, sought: Sought) -> Sequence[Outcome]:
-    """Delete the contacts that are known by their ids, and whoever else has one of the addresses (Quirk 20)."""
+    """Delete the contacts that are known by their ids, and whoever else has one of the addresses (Quirk 21)."""
     ids = dict.fromkeys((*sought.records.get("contacts", ()), *sought.of("contact_id")))
     for address in sought.of("email"):
         rows = rows_of(api.get("/contacts", email=address), "contacts")

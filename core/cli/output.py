@@ -144,7 +144,12 @@ def progress(what: str) -> Iterator[Progress]:
 
 def as_json(data: Mapping[str, object]) -> str:
     """Return *data* as one line of JSON that is safe to show on a terminal too."""
-    return json.dumps(plain(data), ensure_ascii=False).translate(_JSON_ESCAPES)
+    return spelled(json.dumps(plain(data), ensure_ascii=False))
+
+
+def spelled(text: str) -> str:
+    """Return JSON that means the same and cannot move a terminal's cursor."""
+    return text.translate(_JSON_ESCAPES)
 
 
 def plain(value: Any) -> Any:

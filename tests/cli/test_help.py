@@ -25,34 +25,35 @@ Options:
   -h, --help     Show this message and exit.
 
 Commands:
-  init          Write a commented config to start from.
-  check         Read the config and test every connection.
-  connect       Sign in at a vendor, once; the token is kept and renewed.
-  connectors    List the connectors there are, or describe one.
-  pull          Fill the store from the connections.
-  fields        Show what segments can speak of.
-  person        Show all that is known of one person.
-  segments      Show how big segments are, what changed and who is in.
-  explain       Show why a person is in a segment, or is not.
-  recipes       List segments and partitions that fit most, or add one.
-  plan          Show exactly what sync would do, and send nothing.
-  sync          Pull what is stale and push what differs; once, then exit.
-  run           Run every schedule in the config until told to stop.
-  status        Show how every connection and sync stands.
-  runs          List what was run, newest first.
-  dead-letters  List what was given up on for now, and why.
-  alerts        Show what alerts have told, or send a test.
-  approve       Let through what is held of a sync or of a source.
-  pause         Stop a sync, a connection or everything at once.
-  resume        Let what is paused go on.
-  retire        List audiences that no sync fills, or let go of one.
-  rebind        Start a connection as new, with another account.
-  backup        Copy the database while the daemon runs.
-  drift         Compare who is in each audience with what we believe.
-  doctor        Examine the file, the machine and the work.
-  suppress      Enter by hand that people said no.
-  forget        Erase a person, and never let them come back.
-  demo          Show everything with made-up people in built-in sandboxes.
+  init           Write a commented config to start from.
+  check          Read the config and test every connection.
+  connect        Sign in at a vendor, once; the token is kept and renewed.
+  connectors     List the connectors there are, or describe one.
+  pull           Fill the store from the connections.
+  fields         Show what segments can speak of.
+  person         Show all that is known of one person.
+  segments       Show how big segments are, what changed and who is in.
+  explain        Show why a person is in a segment, or is not.
+  recipes        List segments and partitions that fit most, or add one.
+  plan           Show exactly what sync would do, and send nothing.
+  sync           Pull what is stale and push what differs; once, then exit.
+  run            Run every schedule in the config until told to stop.
+  status         Show how every connection and sync stands.
+  doctor         Examine the file, the machine and the work.
+  runs           List what was run, newest first.
+  alerts         Show what alerts have told, or send a test.
+  dead-letters   List what was given up on for now, and why.
+  approve        Let through what is held of a sync or of a source.
+  pause          Stop a sync, a connection or everything at once.
+  resume         Let what is paused go on.
+  drift          Compare who is in each audience with what we believe.
+  retire         List audiences that no sync fills, or let go of one.
+  rebind         Start a connection as new, with another account.
+  backup         Copy the database while the daemon runs.
+  export-person  Write all that is known about one person, as JSON.
+  forget         Erase a person, and never let them come back.
+  suppress       Enter by hand that people said no.
+  demo           Show everything with made-up people in built-in sandboxes.
 
   Exit codes: 0 done, 1 failed, 2 bad usage or config, 3 new dead letters,
   waiting for a quota or drift, 4 something held.

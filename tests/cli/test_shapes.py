@@ -28,6 +28,7 @@ TOP = {
     "pull": {"pulls"},
     "fields": {"fields"},
     "person u1": {"as_of", "people"},
+    "export-person u1 --output ann.json": {"profile_id", "output", "rows"},
     "segments": {"as_of", "segments", "partitions", "failed", "warnings"},
     "segments nordic": {"as_of", "segments", "partitions", "failed", "warnings", "detail"},
     "segments nordic --members": {"as_of", "members"},
