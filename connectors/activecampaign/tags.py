@@ -29,7 +29,7 @@ from core.contract import (
     Verdict,
     one_by_one,
 )
-from core.errors import NotFoundError, ProtocolError, RejectedError
+from core.errors import NotFoundError, ProtocolError, RejectedError, TransientError
 
 AUDIENCES = AudienceSet()
 
@@ -87,7 +87,10 @@ class Tag(Known):
         """Make a tag; one of that name that is there after all is taken instead (Quirk 12)."""
         body = {"tag": {"tag": name, "tagType": "contact", "description": "Kept by Tagalong"}}
         try:
-            return str(object_of(api.post("/tags", json=body), "tag")["id"])
+            made = object_of(api.post("/tags", json=body), "tag")
+            if not _same(made.get("tag", name), name):
+                raise TransientError("the answer to a new tag is about another one")
+            return str(made["id"])
         except RejectedError:
             found = self.lookup(api, name)
             if found is None:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from connectors.hubspot import vendor
 from connectors.hubspot.mapping import several
 from core.contract import Api, Audience, AudienceSet, Change, Json, Op, Outcome, Params, Person, Ref, Verdict
-from core.errors import ProtocolError, RejectedError
+from core.errors import ProtocolError, RejectedError, TransientError
 
 AUDIENCES = AudienceSet()
 WRITABLE: Final = ("MANUAL", "SNAPSHOT")
@@ -75,7 +75,10 @@ class StaticList(Audience):
         """Make an empty static list; one of that name that somebody made meanwhile is taken instead."""
         body = {"name": name, "objectTypeId": vendor.CONTACTS_TYPE, "processingType": "MANUAL"}
         try:
-            return str(_list_of(api.post(vendor.path("crm/lists"), json=body))["listId"])
+            made = _list_of(api.post(vendor.path("crm/lists"), json=body))
+            if made.get("name", name) != name:
+                raise TransientError("the answer to a new list is about another one")
+            return str(made["listId"])
         except RejectedError:  # Quirk 17: a name in use is 409 or 400
             found = self.lookup(api, name)
             if found is None:
@@ -124,6 +127,8 @@ class StaticList(Audience):
         )
         added, removed = _ids(body, ADDED, bool(adds)), _ids(body, ("recordIdsRemoved",), bool(removes))
         missing = _ids(body, ("recordIdsMissing",), needed=False)
+        if (added | removed) - {each.remote_id for each in (*removes, *(change.ref for change in adds))}:
+            raise TransientError("the answer to a change of members is about others")  # so ours are not "already there"
         return [_outcome(Op.ADD, change.ref, added, missing) for change in adds] + [
             _outcome(Op.REMOVE, ref, removed, missing) for ref in removes
         ]

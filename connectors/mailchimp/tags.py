@@ -15,7 +15,7 @@ from enum import StrEnum
 from connectors.mailchimp.members import address
 from connectors.mailchimp.paging import PAGE_SIZE, Place, pages
 from core.contract import Api, Audience, AudienceSet, Change, Json, Op, Outcome, Person, Ref, Verdict
-from core.errors import ProtocolError, RejectedError
+from core.errors import ProtocolError, RejectedError, TransientError
 
 AUDIENCES = AudienceSet()
 
@@ -93,6 +93,8 @@ class Tag(Audience):
     def create(self, api: Api, name: str, seed: Sequence[Ref]) -> str:
         """Make an empty tag; the cap on members given here is not documented, so there are none (Quirk 12)."""
         made = api.post(f"{_list(api)}/segments", json={"name": name, "static_segment": []})
+        if str(made["name"]).casefold() != name.casefold():
+            raise TransientError("the answer to a new tag is about another one")
         return str(made["id"])
 
     def find(self, api: Api, keys: Sequence[str]) -> Mapping[str, Sequence[Ref]]:
@@ -136,6 +138,8 @@ class Tag(Audience):
         asked = [(Op.ADD, change.ref) for change in adds] + [(Op.REMOVE, ref) for ref in removes]
         body = _change(api, audience_id, asked)
         done = {Op.ADD: _addresses(body["members_added"]), Op.REMOVE: _addresses(body["members_removed"])}
+        if (done[Op.ADD] | done[Op.REMOVE]) - {ref.remote_id for _, ref in asked}:
+            raise TransientError("the answer to a change of members is about others")  # so ours do not "have it already"
         refused = {str(who).lower(): read_refusal(str(e.get("error"))) for e in body["errors"] for who in e["email_addresses"]}
         _check_names(refused, (ref.remote_id for _, ref in asked), nobody=any(not e["email_addresses"] for e in body["errors"]))
         open_ = {

@@ -165,6 +165,31 @@ def test_an_answer_without_the_lists_confirms_nothing(
         audience.apply(api, "77", _add("1"), [])
 
 
+@pytest.mark.parametrize("key", ["recordsIdsAdded", "recordIdsRemoved"])
+def test_an_answer_about_others_tells_nothing_of_ours(
+    fake_api: Callable[..., Any], respx_mock: Any, audience: StaticList, key: str
+) -> None:
+    """Quirk 15: an answer given before, to another batch. Taken for ours, it would say that ours were there already."""
+    api = fake_api("hubspot", {"token": "pat-x"})
+    answer = {"recordsIdsAdded": [], "recordIdsRemoved": [], "recordIdsMissing": [], key: ["7", "8"]}
+    respx_mock.put(f"{LISTS}/77/memberships/add-and-remove").respond(json=answer)
+
+    with pytest.raises(TransientError) as raised:
+        audience.apply(api, "77", _add("1"), [Ref("2")])
+    assert raised.value.maybe_acted
+
+
+def test_an_answer_about_another_list_binds_nothing(
+    fake_api: Callable[..., Any], respx_mock: Any, audience: StaticList
+) -> None:
+    """Taken for ours, two syncs would share a list."""
+    api = fake_api("hubspot", {"token": "pat-x"})
+    respx_mock.post(LISTS).respond(json={"list": {"listId": "5", "name": "Churned", "processingType": "MANUAL"}})
+
+    with pytest.raises(TransientError):
+        audience.create(api, "VIP", [])
+
+
 def test_ids_that_the_portal_does_not_have_are_not_found(portal: Callable[..., Any], audience: StaticList) -> None:
     api = portal()
     _three(api)

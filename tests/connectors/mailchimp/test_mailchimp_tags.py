@@ -368,3 +368,22 @@ def test_a_refusal_hands_on_what_was_said(respx_mock: Any, fake_api: Any, tag: A
 
     assert "permanently deleted" in outcome.message
     assert "permanently deleted" not in repr(outcome)
+
+
+@pytest.mark.parametrize("key", ["members_added", "members_removed"])
+def test_an_answer_about_others_tells_nothing_of_ours(respx_mock: Any, fake_api: Any, tag: Any, key: str) -> None:
+    """An answer that was given before, to another batch. Taken for ours, it would say that ours had the tag already."""
+    answer: dict[str, Any] = {"members_added": [], "members_removed": [], "errors": []}
+    respx_mock.post(TAG).respond(json=answer | {key: [{"email_address": "Cy@example.com"}]})
+
+    with pytest.raises(TransientError) as raised:
+        tag.apply(fake_api("mailchimp", SETTINGS), "123", adds("ann@example.com"), refs("bo@example.com"))
+    assert raised.value.maybe_acted
+
+
+def test_an_answer_about_another_tag_binds_nothing(respx_mock: Any, fake_api: Any, tag: Any) -> None:
+    """Taken for ours, two syncs would share a tag."""
+    respx_mock.post(f"{BASE}/lists/a6b5da1054/segments").respond(json={"id": 5, "name": "Churned"})
+
+    with pytest.raises(TransientError):
+        tag.create(fake_api("mailchimp", SETTINGS), "VIP", [])
