@@ -14,6 +14,7 @@ from __future__ import annotations
 import random
 import ssl
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import lru_cache
@@ -57,6 +58,7 @@ def open_api(
     clock: Clock = utc_now,
     stop: threading.Event | None = None,
     sleep: Callable[[float], None] | None = None,
+    seconds: Callable[[], float] = time.time,
     rng: random.Random | None = None,
     timeout: httpx.Timeout | float = TIMEOUT,
     transport: httpx.BaseTransport | None = None,
@@ -70,9 +72,10 @@ def open_api(
     """
     Return the api of one connection; nothing is sent yet.
 
-    *limits* stand in for the manifest's: for a sandbox that keeps others. *tokens* says where OAuth 2 tokens are kept; *token*
-    is one that is not kept, and only tried. *observer* is shown the answers to what is written there. *reserve* is the share
-    of a quota that is left to people; with *probe* a vendor is asked though it is left alone.
+    *seconds* is the clock that waits and rates go by, *clock* the one that records are dated by. *limits* stand in for the
+    manifest's: for a sandbox that keeps others. *tokens* says where OAuth 2 tokens are kept; *token* is one that is not kept,
+    and only tried. *observer* is shown the answers to what is written there. *reserve* is the share of a quota that is left to
+    people; with *probe* a vendor is asked though it is left alone.
 
     Raises:
         ConfigError: the base URL leads to a host that the manifest does not name.
@@ -82,7 +85,7 @@ def open_api(
     auth = connector.auth(settings)
     base_url = (settings.base_url or manifest.base_url or "").rstrip("/") or None
     hosts = _hosts(connector, auth, base_url, connection)
-    waiter = Waiter(stop=stop, sleep=sleep)
+    waiter = Waiter(stop=stop, sleep=sleep, seconds=seconds)
     options = _client_options(hosts, timeout=timeout, transport=transport)
     headers = {"user-agent": f"tagalong/{_version()}", "accept": "application/json", **manifest.headers}
     source: Tokens | None = None

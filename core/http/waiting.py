@@ -17,14 +17,22 @@ class Waiter:
     what was waited for is over afterwards.
     """
 
-    def __init__(self, *, stop: threading.Event | None = None, sleep: Callable[[float], None] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        stop: threading.Event | None = None,
+        sleep: Callable[[float], None] | None = None,
+        seconds: Callable[[], float] = time.time,
+    ) -> None:
+        """*seconds* tells the seconds since 1970, to all processes that share a store the same."""
         self._stop = stop or threading.Event()
         self._sleep = sleep
+        self._seconds = seconds
         self._skipped_s = 0.0
 
     def now(self) -> float:
         """Seconds since 1970, as shared between processes; not the clock that records are dated by."""
-        return time.time() + self._skipped_s
+        return self._seconds() + self._skipped_s
 
     def sleep(self, wait_s: float) -> None:
         """Sleep for *wait_s*; Stopped as soon as the process is to stop."""
@@ -34,9 +42,9 @@ class Waiter:
         if self._sleep is None:
             self._stop.wait(wait_s)
         else:
-            began = time.time()
+            began = self._seconds()
             self._sleep(wait_s)
-            self._skipped_s += max(0.0, wait_s - (time.time() - began))
+            self._skipped_s += max(0.0, wait_s - (self._seconds() - began))
         self.check()
 
     def check(self) -> None:
