@@ -174,6 +174,14 @@ class _StreamPull:
     def _pull_slice(self, slice_: str, *, full: bool, every: timedelta | None) -> bool:
         """Pull one slice to its clean end; return whether everything of it was asked for."""
         start = self._begin(slice_, full=full, every=every)
+        whole = self._to_the_end(slice_, start, every)
+        later = start.resume is not None and start.began_at != to_us(self.clock())
+        if later and checkpoints.has_cursor(self.store.conn, self.of.id, slice_):
+            # it went on with what an earlier run began, and knows things as they were then: what changed since is asked for
+            self._to_the_end(slice_, self._begin(slice_, full=False, every=None), None)
+        return whole
+
+    def _to_the_end(self, slice_: str, start: Start, every: timedelta | None) -> bool:
         try:
             self._pages(slice_, start)
         except RejectedError:
@@ -182,8 +190,7 @@ class _StreamPull:
             # the vendor no longer takes the token of a broken pull: start over with the cursor it began with
             with self._atomic() as conn:
                 checkpoints.forget_resume(conn, self.of.id, slice_)
-            start = self._begin(slice_, full=start.full, every=every)
-            self._pages(slice_, start)
+            self._pages(slice_, self._begin(slice_, full=start.full, every=every))
         with self._atomic() as conn:
             return self._end_slice(conn, slice_)
 

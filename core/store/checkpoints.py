@@ -60,6 +60,12 @@ def full_due(conn: sqlite3.Connection, stream_id: int, slice_: str, every: timed
     return every is not None and to_us(now) - row[0] >= every // timedelta(microseconds=1)
 
 
+def has_cursor(conn: sqlite3.Connection, stream_id: int, slice_: str) -> bool:
+    """Whether the next pull of the slice can ask for changes only."""
+    row = conn.execute("SELECT cursor FROM checkpoints WHERE stream_id = ? AND slice = ?", (stream_id, slice_)).fetchone()
+    return row is not None and row[0] is not None
+
+
 def begin(
     conn: sqlite3.Connection, stream: Stream, stream_id: int, slice_: str, *, full: bool, run_id: int, now: datetime
 ) -> Start:

@@ -294,6 +294,32 @@ def test_a_broken_pull_resumes_with_the_cursor_that_it_began_with(path: Path) ->
     assert [(None, None), (at(-9), None), (at(-9), "job 7"), (at(-9), "page 2"), (at(-3), None)] == found
 
 
+def test_a_pull_that_was_broken_off_knows_at_its_end_what_changed_meanwhile(path: Path) -> None:
+    """
+    The token of a broken pull leads to what there was when it began.
+
+    Called complete as it is, somebody who said no since would still be pushed to.
+    """
+    people = {"1": "stays", "2": "stays", "3": "stays"}
+
+    def pull(api: object, cursor: datetime | None, resume: str | None) -> Iterator[Page]:
+        if resume is None and cursor is None:
+            yield Page([contact(1, name="stays")], cursor=at(-1), resume="the people of yesterday, from the second on")
+            raise TransientError("gone")
+        if resume is not None:
+            yield Page([contact(2, name="stays"), contact(3, name="stays")], cursor=at(-1))
+        else:
+            yield Page([contact(id_, name=name) for id_, name in people.items() if name != "stays"], cursor=world.at)
+
+    world = crm(path, stream("contacts", (), pull=pull, **(dict(CONTACT) | {"fields": {"first_name": "name"}})))
+    assert not world.pull("crm").complete
+    people["3"] = "left"
+    world.later(hours=5)
+
+    assert world.pull("crm").complete
+    assert [("1", "stays"), ("2", "stays"), ("3", "left")] == world.rows("SELECT key, name FROM crm__contacts ORDER BY key")
+
+
 def test_a_resume_token_that_is_refused_starts_the_slice_over(path: Path) -> None:
     """At once, with the cursor the pull began with; a refusal later on is an error like any other."""
     found: list[Any] = []

@@ -89,14 +89,16 @@ def test_an_address_changed_at_mailchimp_is_one_person(mail: Any, store: Any, pu
     assert [(1,)] == [tuple(row) for row in store.conn.execute("SELECT count(DISTINCT profile_id) FROM mail__members")]
 
 
-def test_a_pull_that_breaks_goes_on_where_it_was(mail: Any, store: Any, pull: Any) -> None:
-    """The pages before the fault are stored; the next pull asks only for the rest, and nothing vanishes."""
-    mail.sandbox.load("members", people(*(f"p{i:04}@example.com" for i in range(3500))))
+def test_a_pull_that_breaks_goes_on_where_it_was(mail: Any, store: Any, pull: Any, clock: Any) -> None:
+    """The pages before the fault are stored; the next pull asks only for the rest and for what is new; nothing vanishes."""
+    yesterday = clock() - timedelta(days=1)
+    mail.sandbox.load("members", people(*(f"p{i:04}@example.com" for i in range(3499)), updated_at=yesterday))
+    mail.sandbox.load("members", people("newest@example.com"))
     mail.served.faults = lambda method, path, number: Fault(404, {}, b"{}") if number == 3 else None
     broken = pull()
     assert (2000, False) == (broken.records, broken.complete)
     mail.served.faults = None
     rest = pull()
 
-    assert (1500, 0, True) == (rest.records, rest.deleted, rest.complete)
+    assert (1500 + 1, 0, True) == (rest.records, rest.deleted, rest.complete)
     assert 3500 == store.conn.execute("SELECT count(*) FROM mail__members WHERE deleted_at IS NULL").fetchone()[0]
