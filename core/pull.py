@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeVar
 
-from core.clock import Clock, to_us
+from core.clock import Clock, from_us, to_us
 from core.config.model import ConnectionConfig
 from core.contract import Api, Deletions, Kind, Page, Stream
 from core.errors import (
@@ -49,6 +49,8 @@ ENDS_CONNECTION: Final = (AuthError, QuotaExhausted, LeaseLost, Stopped, StoreEr
 """What ends the pull of the whole connection; anything else ends only its stream."""
 FULL_EVERY: Final = timedelta(days=7)
 """How often a stream whose deletions show only by absence is pulled in full, unless it or the config says otherwise."""
+OVERTAKEN: Final = timedelta(hours=1)
+"""Age from which a pull that went on is made anew where changes alone cannot be asked for."""
 
 
 @dataclass(slots=True)
@@ -175,10 +177,14 @@ class _StreamPull:
         """Pull one slice to its clean end; return whether everything of it was asked for."""
         start = self._begin(slice_, full=full, every=every)
         whole = self._to_the_end(slice_, start, every)
-        later = start.resume is not None and start.began_at != to_us(self.clock())
-        if later and checkpoints.has_cursor(self.store.conn, self.of.id, slice_):
+        age = self.clock() - from_us(start.began_at)
+        if (
+            start.resume is not None
+            and age
+            and (age > OVERTAKEN or checkpoints.has_cursor(self.store.conn, self.of.id, slice_))
+        ):
             # it went on with what an earlier run began, and knows things as they were then: what changed since is asked for
-            self._to_the_end(slice_, self._begin(slice_, full=False, every=None), None)
+            whole |= self._to_the_end(slice_, self._begin(slice_, full=False, every=every), every)
         return whole
 
     def _to_the_end(self, slice_: str, start: Start, every: timedelta | None) -> bool:

@@ -160,7 +160,11 @@ def under_way(conn: sqlite3.Connection, stream_id: int, slice_: str) -> UnderWay
 
 
 def finish(conn: sqlite3.Connection, stream_id: int, slice_: str, *, now: datetime) -> bool:
-    """Note the clean end of the slice's pull; return whether it was a full one."""
+    """
+    Note the clean end of the slice's pull; return whether it was a full one.
+
+    The next full one is due by when this one began: what has gone since a record was read is not known to it.
+    """
     cursor, pending, full = conn.execute(
         "SELECT cursor, pending, full FROM checkpoints WHERE stream_id = ? AND slice = ?", (stream_id, slice_)
     ).fetchone()
@@ -170,8 +174,8 @@ def finish(conn: sqlite3.Connection, stream_id: int, slice_: str, *, now: dateti
     conn.execute(
         "UPDATE checkpoints SET cursor = coalesce(?, cursor), pending = NULL, resume = NULL, began = NULL, began_run = NULL, "
         "full = 0, began_at = NULL, replacing = NULL, completed_at = ?, "
-        "full_completed_at = CASE WHEN ? THEN ? ELSE full_completed_at END WHERE stream_id = ? AND slice = ?",
-        (pending, to_us(now), full, to_us(now), stream_id, slice_),
+        "full_completed_at = CASE WHEN ? THEN began_at ELSE full_completed_at END WHERE stream_id = ? AND slice = ?",
+        (pending, to_us(now), full, stream_id, slice_),
     )
     return bool(full)
 

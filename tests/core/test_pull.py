@@ -320,6 +320,48 @@ def test_a_pull_that_was_broken_off_knows_at_its_end_what_changed_meanwhile(path
     assert [("1", "stays"), ("2", "stays"), ("3", "left")] == world.rows("SELECT key, name FROM crm__contacts ORDER BY key")
 
 
+@pytest.mark.parametrize("away", [timedelta(minutes=5), timedelta(days=2), timedelta(days=8)], ids=str)
+def test_a_pull_that_went_on_after_long_is_followed_by_another(path: Path, away: timedelta) -> None:
+    """What it read before it broke is as old as that: a list made of it would be last week's, and say that it is today's."""
+    found: list[Any] = []
+    first, changed = contact(1, "ann@example.com"), contact(1, "ann@new.example.com")
+    world = crm(
+        path,
+        asked(
+            found,
+            [Page([first], cursor=at(-1), resume="page 2"), TransientError("gone")],
+            [Page([contact(2)], cursor=at(-1))],
+            [Page([changed], cursor=at(-1))],
+            deletions=Deletions.ABSENCE,
+        ),
+    )
+    world.pull("crm")
+    world.at += away
+    assert world.pull("crm").complete
+
+    # by absence alone it can be told what has gone since, which a week after the beginning is due
+    followed = (at(-1), None) if away < timedelta(days=7) else (None, None)
+    assert [(None, None), (None, "page 2"), followed] == found
+    assert "ann@new.example.com" == world.one("SELECT email FROM profile_rows WHERE key = '1'")
+
+
+@pytest.mark.parametrize(("away", "again"), [(timedelta(minutes=5), []), (timedelta(hours=2), [(None, None)])], ids=str)
+def test_what_cannot_be_asked_for_changes_is_read_again_after_an_hour(path: Path, away: timedelta, again: list[Any]) -> None:
+    """A whole pull more is much for a short break, and little for a list made of yesterday's people."""
+    found: list[Any] = []
+    pages = [
+        [Page([contact(1)], resume="page 2"), TransientError("gone")],
+        [Page([contact(2)])],
+        [Page([contact(1), contact(2)])],
+    ]
+    world = crm(path, asked(found, *pages))
+    world.pull("crm")
+    world.at += away
+
+    assert world.pull("crm").complete
+    assert [(None, None), (None, "page 2"), *again] == found
+
+
 def test_a_resume_token_that_is_refused_starts_the_slice_over(path: Path) -> None:
     """At once, with the cursor the pull began with; a refusal later on is an error like any other."""
     found: list[Any] = []

@@ -53,14 +53,23 @@ def test_a_run_after_a_kill_puts_everything_right(tmp_path: Path, victims: Victi
         _judge(play)
 
 
-def test_a_week_may_pass_before_the_next_start(tmp_path: Path, victims: Victims) -> None:
-    """Who was on the way when it died may be called otherwise by then, or wanted no more."""
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        # who was on the way may be called otherwise by then, or wanted no more
+        pytest.param(Order(REQUEST_SENT, 30, linger_s=LONG_ENOUGH_S), Order(ANSWER_READ, 2), id="while sending"),
+        # what was read before the kill is a week old when the rest is read
+        pytest.param(Order(PAGE_STORED, 3), None, id="while pulling"),
+    ],
+)
+def test_a_week_may_pass_before_the_next_start(tmp_path: Path, victims: Victims, first: Order, second: Order | None) -> None:
     with ExitStack() as stack:
         play = Play(tmp_path, victims)
         play.open(stack)
-        _kill(play, Order(REQUEST_SENT, 30, linger_s=LONG_ENOUGH_S))
+        _kill(play, first)
         play.live_a_week()
-        _kill(play, Order(ANSWER_READ, 2))
+        if second is not None:
+            _kill(play, second)
         _judge(play)
 
 

@@ -67,6 +67,8 @@ class Fate:
     """What the main thread is at: pull, resolve, evaluate, record, bind (and plan), make (an audience), push."""
     began_s: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock)
+    telling: threading.Lock = field(default_factory=threading.Lock)
+    """Taken once: whoever is killed just as the run ends tells of one of the two."""
 
     def begin(self) -> None:
         """Start the clock, and whoever waits for it."""
@@ -92,6 +94,8 @@ class Fate:
 
     def tell(self) -> None:
         """Say what was passed."""
+        if not self.telling.acquire(blocking=False):
+            return
         took_s = time.monotonic() - self.began_s
         told = {"passed": self.passed, "last": self.last, "stage": self.stage, "took_s": took_s}
         os.write(self.told, json.dumps(told).encode())

@@ -45,7 +45,7 @@ def m001_sources(db: Database) -> None:
             began_at INTEGER,                -- when it began, over restarts: no cursor of an unordered stream may pass it
             replacing TEXT,                  -- JSON [start, end]: the range whose replacement is under way
             completed_at INTEGER,
-            full_completed_at INTEGER,       -- clean end of the last full pull of this slice
+            full_completed_at INTEGER,       -- when the last full pull of this slice that came to a clean end began
             PRIMARY KEY (stream_id, slice)
         ) WITHOUT ROWID;
         CREATE TABLE vanished (              -- rows that a pull says are gone, held until approve
