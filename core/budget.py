@@ -1,9 +1,9 @@
 """
 How fast a connection may ask: the manifest's limits, kept by all processes together in the store's `budgets` table.
 
-Time is cut into slots, fifty to a limit's period. A request is granted in the first slot such that the slots of no period
+Time is cut into slots, a hundred to a limit's period. A request is granted in the first slot such that the slots of no period
 hold more than the limit allows; so a burst after a quiet spell goes out at once, no moving window of the vendor's ever sees too
-many, and 96% of the permitted rate is used. One row a slot says how much of it was granted (`tokens`). Grants are taken in
+many, and 97% of the permitted rate is used. One row a slot says how much of it was granted (`tokens`). Grants are taken in
 lumps, for the slot at hand only, and what a lump had left over is given back with the next one: a pull pays one small write
 for several requests. `concurrency` is kept by the threads of one process: between processes the leases already see to it.
 
@@ -23,6 +23,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import translate
 from pathlib import Path
@@ -34,7 +35,9 @@ from core.errors import StoreError
 from core.log import log
 from core.store.db import Store
 
-SLOTS: Final = 50
+SLOTS: Final = 100
+LATE_SLOTS: Final = 2
+"""How many slots after its own a request may leave and still count there: what the margin allows for."""
 MARGIN: Final = 1.02
 """How much longer than the vendor's period ours is, since requests do not take equally long to arrive."""
 LUMPS: Final = 10
@@ -72,6 +75,14 @@ class Places:
         finally:
             self._holders.discard(thread)
             self._free.release()
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a request was granted: when it may leave, and in which slot of each limit it counts."""
+
+    wait_s: float
+    slots: tuple[tuple[Bucket, int], ...] = ()
 
 
 class Bucket:
@@ -124,6 +135,23 @@ class Bucket:
         ).fetchone()
         return float(row[0])
 
+    def slot(self) -> int:
+        """Return the slot in which the last request was granted."""
+        return self._slot
+
+    def move(self, slot: int, now: float, store: Callable[[], Store]) -> None:
+        """Count a request that was granted in *slot* and leaves only *now*, later than the margin allows, where it leaves."""
+        this = int(now / self._slot_s)
+        if math.isinf(self._amount) or not LATE_SLOTS <= this - slot <= self._far:
+            return
+        with store().atomic() as conn:
+            moved = conn.execute(
+                "UPDATE budgets SET tokens = tokens - ? WHERE connection = ? AND bucket = ? AND tokens >= ?",
+                (self._cost, self._connection, self._key(slot), self._cost),
+            )
+            if moved.rowcount:
+                self._grant(conn.execute, this, this, self._cost)
+
     def _refill(self, now: float, store: Store, longest_wait_s: float, reserve: float) -> float:
         allowed = max(self._cost, self._amount * (1 - reserve))
         this = int(now / self._slot_s)
@@ -146,14 +174,14 @@ class Bucket:
             # the less room there is the smaller the lump: what one process holds unused another has to wait for
             lump = min(self._lump, room / 4 // self._cost * self._cost)
             self._slot, self._left, self._left_under = slot, max(self._cost, lump), reserve
-            self._grant(conn.execute, this)
+            self._grant(conn.execute, this, self._slot, self._left)
         return wait_s
 
-    def _grant(self, execute: Callable[..., object], this: int) -> None:
+    def _grant(self, execute: Callable[..., object], this: int, slot: int, tokens: float) -> None:
         execute(
             "INSERT INTO budgets (connection, bucket, tokens, at) VALUES (?, ?, ?, ?)"
             " ON CONFLICT DO UPDATE SET tokens = tokens + excluded.tokens",
-            (self._connection, self._key(self._slot), self._left, self._slot * self._slot_s),
+            (self._connection, self._key(slot), tokens, slot * self._slot_s),
         )
         execute(
             "DELETE FROM budgets WHERE connection = ? AND bucket > ? AND bucket < ?",
@@ -224,13 +252,29 @@ class Budget:
         Returns:
             Seconds to wait before sending. More than *longest_wait_s* means that it may not be sent.
         """
+        return self.grant(path, now, longest_wait_s=longest_wait_s, reserve=reserve).wait_s
+
+    def grant(self, path: str, now: float, *, longest_wait_s: float, reserve: float = 0.0) -> Grant:
+        """As `take`, for who tells with `departed` when the request really left."""
+        slots = []
         with self._lock:
             self._look()
             wait_s = max(0.0, self._not_before - now)
             for bucket in self._buckets:
                 if wait_s <= longest_wait_s and bucket.covers(path):
                     wait_s = max(wait_s, bucket.take(now, self._store, longest_wait_s, reserve))
-            return wait_s
+                    slots.append((bucket, bucket.slot()))
+            return Grant(wait_s, tuple(slots))
+
+    def departed(self, grant: Grant, now: float) -> None:
+        """
+        Note that a granted request leaves *now*: it woke up late, or waited for another limit.
+
+        Else a window that begins when it really left would hold it and all that follow on the slot it was granted in.
+        """
+        with self._lock:
+            for bucket, slot in grant.slots:
+                bucket.move(slot, now, self._store)
 
     def hold_off(self, until: float) -> None:
         """Let no process send before *until*: the vendor asked for patience."""

@@ -272,7 +272,8 @@ class Wire:
 
     def _pace(self, path: str) -> None:
         self._heed_pause()
-        wait_s = self.budget.take(path, self.waiter.now(), longest_wait_s=PATIENCE_S, reserve=self.reserve)
+        grant = self.budget.grant(path, self.waiter.now(), longest_wait_s=PATIENCE_S, reserve=self.reserve)
+        wait_s = grant.wait_s
         if wait_s > PATIENCE_S and self.reserve:
             raise QuotaKept(KEPT, resume_at=self.clock() + timedelta(seconds=wait_s))
         if wait_s > PATIENCE_S:
@@ -283,6 +284,7 @@ class Wire:
         if wait_s > 0:
             self.waiter.sleep(wait_s)
             self.tally.waited(wait_s)
+            self.budget.departed(grant, self.waiter.now())
 
     @contextmanager
     def _judged(self) -> Iterator[None]:

@@ -32,3 +32,15 @@ def m015b_outages(db: Database) -> None:
         ALTER TABLE connections ADD COLUMN kept_until INTEGER;
     """,
     )
+
+
+@step
+def m015c_finer_slots(db: Database) -> None:
+    """Rates are kept by slots half as long: what was granted keeps its place in time, so that no window begins anew."""
+    statements(
+        db,
+        """
+        UPDATE budgets SET bucket = substr(bucket, 1, length(bucket) - 15)
+            || printf('%015d', 2 * CAST(substr(bucket, -15) AS INTEGER)) WHERE bucket GLOB '*@*';
+    """,
+    )

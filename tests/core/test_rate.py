@@ -1,0 +1,138 @@
+"""How much of the permitted rate is used where there is work, and that no window is above it: counted where requests arrive."""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import time
+from types import SimpleNamespace
+
+import httpx
+import pytest
+from support import acme
+from support.rates import busiest, used
+
+from core.budget import Budget
+from core.contract import Limit
+from core.registry import Connector
+from core.store import Store
+
+BASE = "https://api.acme.test/v2"
+VENDORS = [Limit(5), Limit(100, per_s=10), Limit(60, per_s=60), Limit(100), Limit(20, concurrency=4)]
+
+
+class Seconds:
+    """A clock that is moved."""
+
+    def __init__(self) -> None:
+        self.at = 1_780_000_000.0
+
+    def now(self) -> float:
+        return self.at
+
+    def sleep(self, wait_s: float) -> None:
+        self.at += wait_s
+
+
+def limited(limit):
+    return Connector(SimpleNamespace(**{**vars(acme), "MANIFEST": dataclasses.replace(acme.MANIFEST, limits=(limit,))}))
+
+
+@pytest.mark.parametrize("limit", VENDORS, ids=lambda limit: f"{limit.amount:g} in {limit.per_s:g} s")
+def test_work_uses_what_is_permitted_and_no_window_is_above_it(respx_mock, fake_api, limit):
+    """Through the whole client, at the limits of real vendors, by a clock that only waiting and the vendor move."""
+    api = fake_api(limited(limit))
+    clock = Seconds()
+    api._wire.waiter.now, api._wire.waiter.sleep = clock.now, clock.sleep
+    arrived = []
+
+    def arrive(request):
+        arrived.append(clock.now())
+        clock.sleep(0.0007)
+        return httpx.Response(200, json={})
+
+    respx_mock.post(f"{BASE}/x").mock(side_effect=arrive)
+    for _ in range(int(limit.amount) * 5):
+        api.post("/x", json={})
+
+    assert busiest(arrived, limit.per_s) <= limit.amount
+    assert used(arrived, limit) >= 0.95
+
+
+def work(path, limit, clocks, number, count, arrived):
+    """
+    Send as one process of several, each with a clock of its own that stands still until the others have come as far.
+
+    So seconds are not slept, and yet nobody lives in another's past.
+    """
+    budget = Budget(path, "mail", [limit])
+    for _ in range(count):
+        now = clocks[number]
+        clocks[number] = now = now + budget.take("/x", now, longest_wait_s=1e9)
+        while any(other < now for other in clocks):
+            time.sleep(0.0002)
+        arrived.append(now)
+        clocks[number] = now + 0.001  # what a request takes
+    clocks[number] = float("inf")
+    budget.close()
+
+
+def test_two_processes_share_one_budget_and_use_it(store_path):
+    """Neither gets less done than one would, nor the vendor more than it permits."""
+    limit = Limit(40, per_s=10)
+    Store(store_path).close()
+    context = multiprocessing.get_context("spawn")
+    clocks = context.Array("d", [1_780_000_000.0] * 2, lock=False)
+    with context.Manager() as manager:
+        arrived = [manager.list() for _ in range(2)]
+        count = int(limit.amount) * 3
+        workers = [context.Process(target=work, args=(store_path, limit, clocks, n, count, arrived[n])) for n in range(2)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join(30)
+        together = sorted(at for one in arrived for at in one)
+        each = [len(one) for one in arrived]
+    assert [count, count] == each
+    assert busiest(together, limit.per_s) <= limit.amount
+    assert used(together, limit) >= 0.95
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_a_request_that_leaves_late_counts_where_it_left(store_path, told):
+    """A machine that was busy, or another limit that was waited for: without a word of it the next window holds too many."""
+    limit = Limit(10, per_s=1)
+    budget = Budget(store_path, "mail", [limit])
+    now, left = 1_780_000_000.0, []
+    for number in range(60):
+        grant = budget.grant("/x", now, longest_wait_s=60)
+        now += grant.wait_s
+        if number % 10 == 9:
+            now += 0.4  # woken late
+        if told:
+            budget.departed(grant, now)
+        left.append(now)
+    budget.close()
+
+    assert told == (busiest(left, limit.per_s) <= limit.amount)
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_a_request_that_waits_for_one_limit_counts_later_in_the_others(store_path, told):
+    """Searches have a limit of their own: ten of them that were granted at once do not leave at once."""
+    general, search = Limit(10, per_s=1), Limit(1, per_s=0.09, paths=("/search",))
+    budget = Budget(store_path, "mail", [general, search])
+    now, left = 1_780_000_000.0, []
+    grants = [budget.grant("/search", now, longest_wait_s=60) for _ in range(10)]  # ten threads at once
+    for grant in grants:
+        left.append(now + grant.wait_s)
+        if told:
+            budget.departed(grant, left[-1])
+    now = left[-1] + 0.1
+    for _ in range(10):
+        grant = budget.grant("/x", now, longest_wait_s=60)
+        now += grant.wait_s
+        left.append(now)
+    budget.close()
+
+    assert told == (busiest(left, general.per_s) <= general.amount)
