@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
 from typing import Final
 
-from core.budget import Bucket
+from core.bucket import Bucket
 from core.clock import from_us
 from core.contract import Limit, Manifest
 

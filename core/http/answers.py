@@ -17,7 +17,7 @@ from typing import Final
 
 import httpx
 
-from core.budget import QUOTA_S
+from core.bucket import QUOTA_S
 from core.contract import Answer, Json, Quota, ResponseView
 from core.errors import (
     AuthError,
