@@ -12,8 +12,9 @@ from activecampaign_rows import BASE, SETTINGS, Payload, adds, many, people, ref
 from pydantic import ValidationError
 
 from connectors.activecampaign import MANIFEST, Settings, classify, url_problem
+from connectors.activecampaign.erasure import erase
 from connectors.activecampaign.sandbox import KEY
-from core.contract import Person, ResponseView, Result
+from core.contract import Person, ResponseView, Result, Sought
 from core.errors import AuthError, ProtocolError, RateLimited
 from core.http.retrying import AUTH_TRIES
 from core.registry import load_connector
@@ -222,6 +223,7 @@ def test_every_request_has_a_shape_that_the_reference_knows(mail: Any, tag: Any,
     (outcome,) = field.apply(mail, made, adds(mail, "ann@example.com"), [])
     field.settle(mail, made, outcome.job)
     list(field.members(mail, made))
+    erase(mail, Sought({"email": ["bo+x@example.com"]}))
 
     asked = set(mail.sandbox.requests)
     assert {f"{line.method} {line.template}" for line in mail.sandbox._endpoints()} - asked == {

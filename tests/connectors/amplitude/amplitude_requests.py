@@ -22,6 +22,7 @@ REQUESTS = {
     r"GET /api/5/cohorts/request/\w+/file": "nothing",
     r"GET /storage/\w+": "nothing",
     r"POST /identify": "identify",
+    r"POST /api/2/deletions/users": "deletion",
 }
 """What may be asked, and the schema of its query, JSON or form."""
 

@@ -13,8 +13,9 @@ from amplitude_rows import HOUR, NOON, SETTINGS, event, make_world, payload, pul
 from pydantic import ValidationError
 
 from connectors.amplitude import MANIFEST, Settings, classify
+from connectors.amplitude.erasure import erase
 from connectors.amplitude.sandbox import AmplitudeSandbox
-from core.contract import Change, Fault, Ref, ResponseView, Result
+from core.contract import Change, Fault, Ref, ResponseView, Result, Sought
 from core.errors import AuthError, ConfigError, ProtocolError, RateLimited, RejectedError
 from core.registry import load_connector
 
@@ -225,6 +226,7 @@ def test_every_request_is_in_the_card(make_project: Any, events: Any, cohort: An
     cohort.apply(api, id_, [Change(Ref("user-1")), Change(Ref("user-1"))], [Ref("user-3")])
     list(cohort.members(api, id_))
     field.apply(api, "seg_at_risk", [Change(Ref("user-1"))], [Ref("user-3")])
+    erase(api, Sought({"user_id": ["user-1"]}))
     kinds = {request for request in api.sandbox.requests if api.sandbox.requests[request]}
 
     assert kinds == {f"{each.methods and min(each.methods - {'HEAD'})} {each.path}" for each in api.recorder.app.routes}

@@ -10,7 +10,8 @@ import pytest
 from encharge_rows import BASE, SETTINGS, Payload, adds, many, people, refs, verdicts
 
 from connectors.encharge import MANIFEST
-from core.contract import Change, Ref, Result, Verdict
+from connectors.encharge.erasure import erase
+from core.contract import Change, Ref, Result, Sought, Verdict
 from core.errors import AuthError, ProtocolError, RateLimited
 from core.registry import load_connector
 
@@ -142,6 +143,13 @@ def test_three_batches_are_under_way_at_once(mail: Any, tag: Any) -> None:
 
 def test_every_request_has_a_shape_that_the_document_knows(mail: Any, tag: Any, streams: Any) -> None:
     """One conversation that asks everything the connector can ask; the fixture holds each request against the schemas."""
+    _everything_but_erasing(mail, tag, streams)
+    erase(mail, Sought({"email": ["bo+x@example.com"]}))
+
+    assert {f"{line.method} {line.template}" for line in mail.sandbox._endpoints()} == set(mail.sandbox.requests)
+
+
+def _everything_but_erasing(mail: Any, tag: Any, streams: Any) -> None:
     mail.sandbox.load("members", people("ann@example.com", "bo+x@example.com"))
     _steps(mail)
     CONNECTOR.account(mail)
@@ -154,12 +162,10 @@ def test_every_request_has_a_shape_that_the_document_knows(mail: Any, tag: Any, 
     tag.apply(mail, id_, [], refs(mail, "ann@example.com"))
     list(tag.members(mail, id_))
 
-    assert {f"{line.method} {line.template}" for line in mail.sandbox._endpoints()} == set(mail.sandbox.requests)
-
 
 def test_what_is_never_called(mail: Any, tag: Any, streams: Any) -> None:
     """Quirk 13: the account with its keys; and nothing that makes, archives, unsubscribes or renames."""
-    test_every_request_has_a_shape_that_the_document_knows(mail, tag, streams)
+    _everything_but_erasing(mail, tag, streams)
     asked = {(method, path.removeprefix("/v1")) for method, path, *_ in mail.recorder.seen}
 
     assert not asked & {("GET", "/accounts"), ("POST", "/people"), ("DELETE", "/people"), ("POST", "/people/unsubscribe")}

@@ -17,8 +17,9 @@ import pytest
 from support.openapi import load_document, validate_request
 
 from connectors.hubspot import account, check, streams
+from connectors.hubspot.erasure import erase
 from connectors.hubspot.lists import ListParams, StaticList
-from core.contract import Change, Person, Ref
+from core.contract import Change, Person, Ref, Sought
 
 DATED = (
     (re.compile(r"^/crm/objects/2026-03/"), "/crm/v3/objects/"),
@@ -96,6 +97,7 @@ def requests_made(portal: Callable[..., Any], clock: Any, monkeypatch: Any) -> l
     audience.create_people(api, [Person("new@example.com", {"first_name": "New"})])
     audience.apply(api, id_, [Change(Ref("1"))], [Ref("2")])
     list(audience.members(api, id_))
+    erase(api, Sought({"email": ["p9@example.com"]}, records={"contacts": ["9"]}))
     return made
 
 
