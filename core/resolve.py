@@ -17,6 +17,7 @@ from core.clock import to_us
 from core.config.model import Config
 from core.store.changes import note_resolved
 from core.store.components import COMPANIES, PEOPLE, block, regroup, script
+from core.store.cuts import sever, stir
 from core.store.db import Store
 from core.store.identity import settle
 from core.store.profiles import choose_companies, merge_fields, rewrite_rows
@@ -52,8 +53,9 @@ def resolve(store: Store, config: Config, *, at: datetime) -> ResolveReport:
             return ResolveReport(0, 0, 0)
         note_said(conn, store.path, now)
         _rank_sources(conn, priority)
+        stir(conn)
         blocked = block(conn, now)
-        merged = regroup(conn, PEOPLE)
+        merged = regroup(conn, PEOPLE, sever)
         regroup(conn, COMPANIES)
         if everybody:
             conn.execute("INSERT OR IGNORE INTO r_touch_profile SELECT id FROM profiles")

@@ -45,6 +45,7 @@ COMMANDS = {
     "export-person": "subject",
     "forget": "forget",
     "suppress": "suppress",
+    "unmerge": "subject",
     "demo": "showcase",
 }
 """Each command and the module of this package that it is in, in the order in which they are met."""

@@ -18,6 +18,7 @@ from pyroaring import BitMap
 
 from core.clock import iso
 from core.contract import Kind, minor_digits
+from core.store.cuts import cuts
 from core.store.history import SUBSCRIPTION_FIELDS
 from core.store.links import links_of
 from core.store.schema import CANONICAL, TABLES
@@ -118,6 +119,17 @@ def merges(person: Person) -> Iterator[Row]:
             f" ON m.stream_id = s.stream_id AND m.{side} = s.ref {_STREAM.format('m')} WHERE s.profile_id = ?",
             person.id,
         )
+
+
+def unmerged(person: Person) -> Iterator[Row]:
+    """What of theirs was told apart from somebody else's by hand; whose is that other's to know."""
+    refs = "SELECT 'record ' || c.name || '.' || t.name, s.ref FROM subjects s {} WHERE s.profile_id = ?"
+    own = set(person.conn.execute(refs.format(_STREAM.format("s")), (person.id,)).fetchall())
+    own |= set(person.conn.execute("SELECT kind, value FROM identifiers WHERE profile_id = ?", (person.id,)).fetchall())
+    for cut in cuts(person.conn):
+        for node in (cut.keep, cut.part):
+            if tuple(node) in own:
+                yield {"own": node.text, "at": iso(cut.at)}
 
 
 def vanished(person: Person) -> Iterator[Row]:

@@ -20,6 +20,8 @@ PERSONAL: Final = {
     "subject_identifiers": "links",
     "fresh_identifiers": "links",
     "merges": "merges",
+    "identity_cuts": "unmerged",
+    "cut_subjects": "unmerged",
     "vanished": "vanished",
     "record_slices": "slices",
     "profile_rows": "profile_rows",

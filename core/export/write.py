@@ -27,6 +27,7 @@ MANY: Final[Mapping[str, Callable[[Person], Iterator[dict[str, Any]]]]] = {
     "identifiers": sections.identifiers,
     "links": sections.links,
     "merges": sections.merges,
+    "unmerged": sections.unmerged,
     "vanished": sections.vanished,
     "slices": sections.slices,
     "records": sections.records,

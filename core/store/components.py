@@ -9,6 +9,7 @@ depend on the order in which records came. What a component's fields are is `pro
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -126,9 +127,11 @@ def block(conn: sqlite3.Connection, now: int) -> int:
     return blocked
 
 
-def regroup(conn: sqlite3.Connection, graph: Graph) -> int:
+def regroup(conn: sqlite3.Connection, graph: Graph, sever: Callable[[sqlite3.Connection], None] | None = None) -> int:
     """
     Make the components anew around `r_dirty` and write them to identifiers and subjects; return how many were joined away.
+
+    *sever* may take links out of `r_edge` before they join anybody.
 
     Leaves `r_touch_NAME` (components that changed or may have), `r_alias_NAME` (old id, new id) and `r_moved_NAME` (subjects
     whose component is another).
@@ -136,6 +139,8 @@ def regroup(conn: sqlite3.Connection, graph: Graph) -> int:
     if graph is COMPANIES:
         _company_dirty(conn)
     _affected(conn, graph)
+    if sever is not None:
+        sever(conn)
     _label(conn)
     _claims(conn, graph)
     _assign(conn, graph)

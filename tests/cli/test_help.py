@@ -53,6 +53,7 @@ Commands:
   export-person  Write all that is known about one person, as JSON.
   forget         Erase a person, and never let them come back.
   suppress       Enter by hand that people said no.
+  unmerge        Tell two people apart who were taken for one.
   demo           Show everything with made-up people in built-in sandboxes.
 
   Exit codes: 0 done, 1 failed, 2 bad usage or config, 3 new dead letters,

@@ -84,6 +84,7 @@ def test_every_text_of_a_person_is_in_the_export_and_nobody_elses(tmp_path: Path
 
     assert [] == [mark for mark in marks["own"] if mark not in text]
     assert [] == [mark for mark in marks["other"] if mark in text]
+    assert "somebody-else" not in text  # from whom they were told apart is that other's to know
     assert len(marks["own"]) > 100
     empty = [name for name in [*ONE, *MANY] if not found[name]]
     assert [] == empty
@@ -121,7 +122,9 @@ def _furnish(store: Store, who: str, id_: int) -> list[str]:
 def _cell(who: str, id_: int, table: str, name: str, type_: str) -> Any:
     bits = BitMap([id_]).serialize()
     ids = {"profile_aliases.old_id": id_ + 100, "profile_aliases.new_id": id_, "field_history.of": "profile",
-           "dead_letters.what": "member", "merges.winner": f"{who}-ref", "field_history.field": "country"}  # fmt: skip
+           "dead_letters.what": "member", "merges.winner": f"{who}-ref", "field_history.field": "country",
+           "identity_cuts.keep_name": f"{who}.identifiers.kind", "identity_cuts.keep_value": f"{who}.identifiers.value",
+           "identity_cuts.part_name": "x", "identity_cuts.part_value": "somebody-else"}  # fmt: skip
     match f"{table}.{name}", name:
         case full, _ if full in ids:
             return ids[full]
