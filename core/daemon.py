@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 
 from core.alerts.watch import Watch
+from core.config.watch import ConfigWatch
 from core.evaluated import Evaluations
 from core.fill import pull
 from core.hub import Hub
+from core.reload import Reload
 from core.run import connections_under, sync
 from core.scheduler import Daemon, Ended
 from core.store import Store, leases
@@ -24,7 +27,7 @@ def rests_on(hub: Hub, store: Store) -> dict[str, frozenset[str]]:
 
 
 class HubWork:
-    """Has pulls and syncs done by the line of `core.run`, with nobody looking on."""
+    """Has pulls and syncs done by the line of `core.run`, with nobody looking on. A job keeps the hub that it began with."""
 
     def __init__(self, hub: Hub, timetable: Timetable, watch: Watch) -> None:
         self.hub = hub
@@ -32,13 +35,18 @@ class HubWork:
         self.watch = watch
         self.evaluations = Evaluations()
 
+    def take_over(self, hub: Hub, timetable: Timetable) -> None:
+        """Have the jobs that begin from now on done by another config."""
+        self.hub, self.timetable, self.watch.hub = hub, timetable, hub
+
     def pull(self, connection: str) -> Ended:
+        hub, timetable = self.hub, self.timetable
         try:
-            (run,) = pull(self.hub, names=[connection], trigger="schedule")
+            (run,) = pull(hub, names=[connection], trigger="schedule")
         finally:
             self.watch.ended()
-        with self.hub.store() as store:  # a pull may have shown which stream brings what
-            self.timetable.rests_on = rests_on(self.hub, store)
+        with hub.store() as store:  # a pull may have shown which stream brings what
+            timetable.rests_on = rests_on(hub, store)
         return Ended(str(run.status), run.error)
 
     def sync(self, name: str) -> Ended:
@@ -50,9 +58,11 @@ class HubWork:
         return Ended(str(run.status), run.error)
 
 
-def run_daemon(hub: Hub) -> bool:
+def run_daemon(hub: Hub, *, files: ConfigWatch | None = None, hangup: threading.Event | None = None) -> bool:
     """
     Run every schedule of the config until `hub.stop` is set; return whether all had ended within the grace.
+
+    An edited config is taken over while it runs, at once when *hangup* is set; *files* were seen before they were read.
 
     Raises:
         ConfigError: a segment is wrong.
@@ -62,13 +72,16 @@ def run_daemon(hub: Hub) -> bool:
         with hub.store() as store:
             hub.register(store)
             timetable = Timetable(hub.config, rests_on(hub, store), hub.clock())
+            watch = Watch(hub)
+            work = HubWork(hub, timetable, watch)
+            reload = Reload(work, rests_on, files or ConfigWatch(hub.config.path), hangup=hangup or threading.Event())
+            reload.begin(store)
 
         def connect() -> sqlite3.Connection:
             return hub.store().conn
 
-        watch = Watch(hub)
         watch.start()
         try:
-            return Daemon(timetable, HubWork(hub, timetable, watch), connect, stop=hub.stop, clock=hub.clock).run()
+            return Daemon(timetable, work, connect, stop=hub.stop, clock=hub.clock, renew=reload.look).run()
         finally:
             watch.close()

@@ -66,6 +66,18 @@ class Hub:
     def __exit__(self, *exc: object) -> None:
         self.stop.set()
 
+    def successor(self, config: Config) -> Hub:
+        """Return a hub like this one, with another config; it stops when this one does."""
+        return Hub(
+            config,
+            clock=self.clock,
+            stop=self.stop,
+            environ=self.environ,
+            connectors=self._by_name,
+            opener=self._opener,
+            sleep=self._sleep,
+        )
+
     @property
     def path(self) -> Path:
         """The database."""

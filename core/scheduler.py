@@ -73,6 +73,7 @@ class Daemon:
         clock: Clock = utc_now,
         tick_s: float = TICK_S,
         grace_s: float = GRACE_S,
+        renew: Callable[[], Timetable | None] | None = None,
     ) -> None:
         self.timetable = timetable
         self.work = work
@@ -81,16 +82,18 @@ class Daemon:
         self.clock = clock
         self.tick_s = tick_s
         self.grace_s = grace_s
+        self.renew = renew
+        """Asked at each tick for a timetable that takes the place of this one."""
         self.busy: set[str] = set()
         self.away: dict[str, datetime] = {}
         """Jobs that failed the last time, and since when: told once when it begins and once when it ends."""
         self.resting: dict[str, datetime] = {}
         self.blind = False
         logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it tells of every change of plan
-        workers = {job.worker: Worker(self.busy) for job in timetable.jobs.values()}
+        self.workers = {job.worker: Worker(self.busy) for job in timetable.jobs.values()}
         # lateness is never a reason not to run: many late times are one, and one is enough
         defaults = {"coalesce": True, "misfire_grace_time": None, "max_instances": 1}
-        self.scheduler = BackgroundScheduler(timezone=UTC, executors=workers, job_defaults=defaults)
+        self.scheduler = BackgroundScheduler(timezone=UTC, executors=dict(self.workers), job_defaults=defaults)
 
     def run(self) -> bool:
         """Run until told to stop; then give what is under way its grace. Returns whether everything had ended by then."""
@@ -99,6 +102,7 @@ class Daemon:
         self.scheduler.start()
         try:
             while True:
+                self._renew()
                 self._look(conn)
                 if self.stop.wait(self.tick_s):
                     break
@@ -108,6 +112,26 @@ class Daemon:
             ended = self._wind_down()
             log.info("daemon_stopped", clean=ended)
         return ended
+
+    def _renew(self) -> None:
+        """Take over another timetable, if there is one: what is under way ends as it began, what waits is looked at anew."""
+        timetable = self.renew() if self.renew is not None else None
+        if timetable is None:
+            return
+        gone = self.timetable.jobs.keys() - timetable.jobs.keys()
+        self.timetable = timetable
+        for key in gone:
+            with suppress(JobLookupError):
+                self.scheduler.remove_job(key)
+            self.resting.pop(key, None)
+            self.away.pop(key, None)
+        needed = {job.worker for job in timetable.jobs.values()}
+        for name in self.workers.keys() - needed:
+            self.scheduler.remove_executor(name, shutdown=False)
+            self.workers.pop(name).shutdown(wait=False)  # its thread ends with what it is at
+        for name in needed - self.workers.keys():
+            self.workers[name] = Worker(self.busy)
+            self.scheduler.add_executor(self.workers[name], name)
 
     def _look(self, conn: sqlite3.Connection) -> None:
         """Ask what is due when, and tell the scheduler where that changed."""
@@ -130,7 +154,7 @@ class Daemon:
                         self.scheduler.remove_job(key)
                 continue
             at = max(at, self.resting.get(key, at))
-            if planned is None or planned.next_run_time != at:
+            if planned is None or planned.next_run_time != at or planned.args != (job,):
                 self.scheduler.add_job(
                     self._carry_out, DateTrigger(at, UTC), args=(job,), id=key, executor=job.worker, replace_existing=True
                 )

@@ -187,17 +187,37 @@ def unreadable(run: PullRun) -> int:
 @verb("run", "tagalong run")
 @click.pass_obj
 def run_command(app: App) -> int:
-    """Run every schedule in the config until told to stop."""
+    """
+    Run every schedule in the config until told to stop.
+
+    A config that was edited is taken over while it runs; one that is wrong is told, and the old one goes on.
+    """
+    from core.config.watch import ConfigWatch
     from core.daemon import run_daemon
 
-    with app.hub(level="info", attended=False) as hub, stopping(hub.stop):
-        ended = run_daemon(hub)
+    files = ConfigWatch(app.path)
+    with app.hub(level="info", attended=False) as hub, stopping(hub.stop), hanging_up() as hangup:
+        ended = run_daemon(hub, files=files, hangup=hangup)
     code = app.answer({"clean": ended}) if app.as_json else 0
     if not ended:  # a vendor that hangs keeps its thread; what it was handed is an open intent, settled at the next start
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
     return code
+
+
+@contextmanager
+def hanging_up() -> Iterator[threading.Event]:
+    """Yield what SIGHUP sets, which asks for the config to be read again."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGHUP"):
+        yield asked
+        return
+    before = signal.signal(signal.SIGHUP, lambda *_: asked.set())
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,13 +28,18 @@ def status_command(app: App, check: bool, daemon: bool) -> int:
     """
     from core.cli.overview import show_standing
     from core.cli.standing import read_standing
+    from core.errors import ConfigError
 
     if check and daemon:
         raise click.UsageError("--check asks whether all is well, --daemon only whether the daemon lives; ask one of them")
     if daemon:
         return _tell_daemon(app)
-    with app.hub() as hub:
-        standing = read_standing(hub)
+    try:
+        with app.hub() as hub:
+            standing = read_standing(hub)
+    except ConfigError:
+        _tell_what_runs(app)
+        raise
     code = _verdict(standing) if check else 0
     if app.as_json:
         return app.answer(standing, code)
@@ -56,6 +62,25 @@ def _tell_daemon(app: App) -> int:
         return app.answer({"daemon": alive}, code)
     click.echo(f"The daemon is {'running' if alive else 'not running'}.")
     return code
+
+
+def _tell_what_runs(app: App) -> None:
+    """Say which config the daemon goes on with, where the one in the files is wrong."""
+    from core.cli.overview import spell_config
+    from core.cli.standing import daemon_config
+    from core.config.load import database_of
+    from core.daemon import LEASE
+    from core.errors import HubError
+    from core.store import Store, leases
+
+    with suppress(HubError):
+        database = database_of(app.path, app.environ)
+        if not database.exists():
+            return
+        with Store(database) as store:
+            running = daemon_config(store.conn, app.path) if leases.is_held(store.conn, LEASE, app.clock) else None
+        if running is not None:
+            app.say(f"The daemon is running. {spell_config(running)}")
 
 
 def _verdict(standing: dict[str, Any]) -> int:

@@ -10,7 +10,7 @@ import click
 
 from core.cli.flapping import told_flapping
 from core.cli.held import Waiting, show_held
-from core.cli.output import age, clean, counted, table
+from core.cli.output import age, cell, clean, counted, table
 from core.store.pauses import ALL
 
 
@@ -18,6 +18,8 @@ def show_standing(found: Mapping[str, Any]) -> None:
     """Print what `core.cli.standing` read."""
     now = found["as_of"]
     click.echo(f"The daemon is {'running' if found['daemon'] else 'not running'}.")
+    if found["daemon_config"] is not None and not found["daemon_config"]["current"]:
+        click.echo(clean(spell_config(found["daemon_config"])))
     if any(one["target"] == ALL for one in found["paused"]):
         click.echo("Everything is paused; `tagalong resume --all` lets it go on.")
     click.echo()
@@ -33,6 +35,14 @@ def show_standing(found: Mapping[str, Any]) -> None:
         show_held(waiting, now)
     for line in _endings(found):
         click.echo(clean(f"\n{line}"))
+
+
+def spell_config(running: Mapping[str, Any]) -> str:
+    """Return what is to be known of the daemon's config where it is not the one in the files."""
+    told = f"It runs by the config of {cell(running['loaded_at'])}"
+    if running["refused_at"] is None:
+        return f"{told}; the files have been edited, and are read in a moment."
+    return f"{told}; that in the files was refused at {cell(running['refused_at'])}: {running['refusal']} (`tagalong check`)."
 
 
 def _endings(found: Mapping[str, Any]) -> Iterator[str]:

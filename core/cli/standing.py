@@ -5,13 +5,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from core import retire
 from core.cli.flapping import count_flapping
 from core.clock import from_us, to_us
 from core.config.model import Config
+from core.config.watch import ConfigWatch
 from core.daemon import LEASE, rests_on
+from core.daemon_state import running_config
 from core.freshness import stale_at
 from core.hub import Hub
 from core.store import leases, outages
@@ -40,6 +43,7 @@ def read_standing(hub: Hub) -> dict[str, Any]:
         return {
             "as_of": now,
             "daemon": leases.is_held(conn, LEASE, hub.clock),
+            "daemon_config": daemon_config(conn, config.path) if leases.is_held(conn, LEASE, hub.clock) else None,
             "paused": [{"target": target, "since": at} for target, at in stopped.items()],
             "connections": [
                 _connection(conn, config, name, due.get(f"pull.{name}"), stopped, now) for name in config.connections
@@ -49,6 +53,17 @@ def read_standing(hub: Hub) -> dict[str, Any]:
             "dead_letters": _dead_letters(conn, now),
             "retired": retired(conn, config),
         }
+
+
+def daemon_config(conn: sqlite3.Connection, path: Path) -> dict[str, Any] | None:
+    """Return which config the daemon runs by, and whether it is what the files hold now."""
+    state = running_config(conn)
+    if state is None:
+        return None
+    return {
+        "loaded_at": state.loaded_at, "current": state.digest == ConfigWatch(path).began,
+        "refused_at": state.refused_at, "refusal": state.refusal,
+    }  # fmt: skip
 
 
 def retired(conn: sqlite3.Connection, config: Config) -> list[dict[str, Any]]:

@@ -40,7 +40,7 @@ TOP = {
     "plan": {"as_of", "plans", "sources", "format", "made_at", "store", "seal"},
     "plan --as-of 2026-01-31": {"as_of", "plans", "sources"},
     "sync": REPORT,
-    "status": {"as_of", "daemon", "paused", "connections", "syncs", "holds", "dead_letters", "retired"},
+    "status": {"as_of", "daemon", "daemon_config", "paused", "connections", "syncs", "holds", "dead_letters", "retired"},
     "runs": {"runs"},
     "dead-letters": {"dead_letters"},
     "alerts": {"alerts"},

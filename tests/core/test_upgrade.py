@@ -29,7 +29,6 @@ def outdated(path: Path, *, rows: int = 1) -> Path:
             conn.execute("INSERT INTO settings VALUES (?, ?)", (f"row {number}", "x" * 400))
         conn.execute("DROP TABLE backups")
         conn.execute("DROP TABLE history_begins")
-        conn.execute("DROP INDEX runs_ended")
         conn.execute("DELETE FROM _sqlite_migrations WHERE name = 'm018_upkeep'")
     return path
 

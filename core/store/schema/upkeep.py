@@ -23,6 +23,5 @@ def m018_upkeep(db: Database) -> None:
             what TEXT PRIMARY KEY,           -- a key of [workspace.retention]
             at INTEGER NOT NULL, pruned_at INTEGER NOT NULL
         ) WITHOUT ROWID;
-        CREATE INDEX runs_ended ON runs (kind, name, id) WHERE status IN ('done', 'held', 'waiting');
     """,
     )
