@@ -218,7 +218,7 @@ def _case(delivery: Delivery, target: Target, lease: Lease | None, run_id: int |
     wanted = delivery.evaluation.sets.get(target.set_name, BitMap())
     changed = BitMap()
     if bound.row is not None:
-        changed = changed_since(store.conn, bound.row.planned_at)
+        changed = changed_since(store.conn, bound.row)
         changed = changed | follow(store, bound.row, target.audience, changed=changed)
         follow_records(store, bound.row, target.audience, wanted=wanted)
         if not held and bound.held is None:

@@ -24,11 +24,13 @@ from core.store.audiences import AudienceRow
 from core.store.ledger import State
 
 
-def changed_since(conn: sqlite3.Connection, at: int | None) -> BitMap:
-    """Return the profiles of which anything changed after *at*; nobody where there is no earlier plan to differ from."""
-    if at is None:
-        return BitMap()
-    return BitMap([profile_id for (profile_id,) in conn.execute("SELECT id FROM profiles WHERE changed_at > ?", (at,))])
+def changed_since(conn: sqlite3.Connection, row: AudienceRow) -> BitMap:
+    """Return the profiles of which anything may have changed since the audience's last plan was carried out whole."""
+    if row.planned_at is None:  # none was, yet a part of one may have been: all whom that put there are looked at
+        stands = audiences.standing(conn, row.id)
+        return stands.owned | stands.theirs
+    changed = conn.execute("SELECT id FROM profiles WHERE changed_at > ?", (row.planned_at,))
+    return BitMap([profile_id for (profile_id,) in changed])
 
 
 def follow(store: Store, row: AudienceRow, audience: Audience, *, changed: BitMap) -> BitMap:

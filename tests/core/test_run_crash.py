@@ -141,3 +141,19 @@ def test_a_kill_between_two_members_leaves_ours_for_removal(tmp_path: Path, monk
     story.sync()
 
     assert ids(3) == story.there()
+
+
+def test_who_changes_after_a_first_run_that_was_broken_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was carried out whole, so there is no plan to differ from, but members are there: under the address of then."""
+    story = Story(tmp_path, kind="mail")
+    story.people(*range(1, 8))
+    _killed(story, _at_vendor("before apply", 2), monkeypatch)
+    put_in = story.there()
+    assert 0 < len(put_in) < 7
+    first = min(n for n in range(1, 8) if f"p{n}@example.com" in put_in)
+    story.people(first, email="new@example.com")
+    story.sync()
+    story.sync()
+
+    right = {f"p{n}@example.com" for n in range(1, 8) if n != first} | {"new@example.com"}
+    assert right == story.there()
