@@ -61,7 +61,7 @@ def _version() -> str:
 
 def backups_of(conn: sqlite3.Connection, database: Path) -> list[dict[str, Any]]:
     """
-    Return the copies of the database that are older than now and still there: those on record, and those that lie beside it.
+    Return the copies of the database that are older than now: those on record, and those that lie beside it.
 
     A copy that was taken elsewhere nobody here knows of.
     """
@@ -69,12 +69,11 @@ def backups_of(conn: sqlite3.Connection, database: Path) -> list[dict[str, Any]]
     if conn.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'backups'").fetchone():
         for name, made_at in conn.execute("SELECT path, made_at FROM backups ORDER BY made_at"):
             path = Path(name) if Path(name).is_absolute() else database.parent / name
-            if path.exists():
-                found[path.resolve()] = iso(made_at)
+            found[path.resolve()] = iso(made_at)  # one that is no longer there was moved: it is somewhere
     for path in sorted(database.parent.iterdir()):
         if path.name not in {database.name, f"{database.name}-wal", f"{database.name}-shm"} and _is_database(path):
             found.setdefault(path.resolve(), None)
-    return [{"path": str(path), "made_at": made_at} for path, made_at in found.items()]
+    return [{"path": str(path), "made_at": made_at, "there": path.exists()} for path, made_at in found.items()]
 
 
 def _is_database(path: Path) -> bool:
@@ -109,7 +108,7 @@ def lines(certificate: Mapping[str, Any]) -> list[str]:
     told += [f"  {one['connection']}: {one['what']}{_where(one)}" for one in certificate["by_hand"]]
     told += [] if certificate["by_hand"] else ["  nothing that is known here"]
     told += ["", "Copies of the database that still hold them:"]
-    told += [f"  {one['path']}" + (f" (made {one['made_at']})" if one["made_at"] else "") for one in certificate["backups"]]
+    told += [f"  {_copy(one)}" for one in certificate["backups"]]
     return told + ([] if certificate["backups"] else ["  none that is known here"])
 
 
@@ -124,6 +123,11 @@ def _deeds(one: Mapping[str, Any]) -> list[str]:
             f"{said.get(erasure['did'], erasure['did'])} ({erasure['does']}{f'; {verdicts}' if verdicts else ''}{jobs})"
         )
     return found
+
+
+def _copy(one: Mapping[str, Any]) -> str:
+    made = f" (made {one['made_at']})" if one["made_at"] else ""
+    return f"{one['path']}{made}{'' if one['there'] else ', which is no longer there: moved, or deleted'}"
 
 
 def _where(one: Mapping[str, Any]) -> str:

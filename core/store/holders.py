@@ -31,7 +31,7 @@ _CANONICAL: Final = (
 
 HOLDERS: Final[dict[str, str]] = {
     # beginning: sources
-    "connections": "id name connector category account resume_at removed_at",
+    "connections": "id name connector category account resume_at removed_at kept_until",
     "streams": "id connection_id name kind trust landing removed_at started_at finished_at error=text completed_at "
     "full_completed_at took_s accepted_count live_count held_since",
     "checkpoints": "stream_id slice cursor=text pending=text resume=text began=text began_run full began_at replacing "
@@ -85,7 +85,8 @@ HOLDERS: Final[dict[str, str]] = {
     "holds": "target kind reason=text facts=text since adds=people removes=people",
     "approvals": "id target kind adds=people removes=people definition at expires_at",
     "dead_letters": "id what connection stream audience_id sync key=member op profile_id=profile reason=text attempts "
-    "first_at last_at run_id next_try_at given_up_at",
+    "first_at last_at run_id next_try_at given_up_at message=text dropped_at",
+    "outages": "connection failures since opened_at probes probe_at reason=text",
     # operation
     "runs": "id kind name trigger started_at finished_at status limited summary=text error=text",
     "requests": "run_id connection method count",
@@ -93,6 +94,11 @@ HOLDERS: Final[dict[str, str]] = {
     "budgets": "connection bucket tokens at not_before",
     "pauses": "target at",
     "settings": "key value=shared",
+    "alert_states": "alert subject state since reason=text",
+    "alert_outbox": "id alert message_id notice=text made_at attempts next_try_at reason=text sent_at given_up_at",
+    "alert_endpoints": "alert away_since reason=text",
+    "backups": "id path made_at why size version",
+    "history_begins": "what at pruned_at",
     # erasure
     "forgettings": "id subject=keyed state begun_at swept_at done_at profiles=people certificate",
     "forgetting_steps": "forgetting_id step connection what result=text at",

@@ -144,34 +144,39 @@ def _uncount(conn: sqlite3.Connection) -> None:
             )
 
 
+_BITMAPS: Final = {
+    "member_sets": ("name", "t.name"),
+    "membership_history": ("name, run_id", "t.name"),
+    "holds": ("target, kind", "t.target"),
+    "approvals": ("id", "t.target"),
+    "audiences": ("id", "t.sync"),
+    "leaving": ("audience_id, since", "(SELECT a.sync FROM audiences a WHERE a.id = t.audience_id)"),
+    "forgettings": ("id", "''"),
+}
+"""Tables with bitmaps: the key of a row, and what set or sync its members are of."""
+
+
 def _take_out(
     conn: sqlite3.Connection, table: str, columns: Mapping[str, str], people: Iterable[int], companies: Collection[str]
 ) -> int:
     """Take ids out of the bitmaps of a table, but for those of companies."""
     ids, changed = BitMap(people), 0
-    names_of = {"audiences": "sync", "holds": "target", "approvals": "target", "forgettings": "id", "leaving": "since"}
-    named = names_of.get(table, "name")
+    key, named = _BITMAPS[table]
     bitmaps = [column for column, holds in columns.items() if holds == "people"]
-    keys = "rowid" if table in {"audiences", "approvals", "forgettings"} else _KEYS[table]
-    names = ", ".join(f'"{column}"' for column in bitmaps)
-    width = len(keys.split(", "))
-    for row in conn.execute(f"SELECT {keys}, {named}, {names} FROM {table}").fetchall():
+    names = ", ".join(f't."{column}"' for column in bitmaps)
+    width = len(key.split(", "))
+    for row in conn.execute(f"SELECT {key}, {named}, {names} FROM {table} t").fetchall():
         if _is_company(str(row[width]), companies):
             continue
         found = {c: BitMap.deserialize(blob) for c, blob in zip(bitmaps, row[width + 1 :], strict=True) if blob}
         less = {column: bitmap - ids for column, bitmap in found.items() if bitmap & ids}
         if less:
             sets = ", ".join(f'"{column}" = ?' for column in less)
-            where = " AND ".join(f"{key} = ?" for key in keys.split(", "))
+            where = " AND ".join(f"{part} = ?" for part in key.split(", "))
             values: list[Any] = [bitmap.serialize() for bitmap in less.values()]
             conn.execute(f"UPDATE {table} SET {sets} WHERE {where}", (*values, *row[:width]))
             changed += 1
     return changed
-
-
-_KEYS: Final = {
-    "member_sets": "name", "membership_history": "name, run_id", "holds": "target, kind", "leaving": "audience_id, since",
-}  # fmt: skip
 
 
 def _is_company(name: str, companies: Collection[str]) -> bool:
