@@ -76,6 +76,8 @@ class Hub:
             connectors=self._by_name,
             opener=self._opener,
             sleep=self._sleep,
+            attended=self.attended,
+            probe=self.probe,
         )
 
     @property

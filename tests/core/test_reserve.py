@@ -187,3 +187,14 @@ def test_the_daemon_s_jobs_wait_for_what_is_kept(tmp_path):
         until = story.now + timedelta(hours=9)
         store.conn.execute("UPDATE connections SET kept_until = ?", (to_us(until),))
         assert before < until == table.due(store.conn, story.now)["sync.vips"]
+
+
+def test_a_daemon_that_read_its_config_anew_still_leaves_the_reserve(tmp_path):
+    """A hub for another config is in all else as it was: who looks on, what is asked all the same, its clock."""
+    story = Story(tmp_path)
+    hub = Hub(story.config(), attended=False, probe=True, sleep=lambda _: None)
+
+    after = hub.successor(story.config())
+
+    assert {**vars(hub), "config": None} == {**vars(after), "config": None}
+    assert after.config is not hub.config
