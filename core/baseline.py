@@ -49,6 +49,8 @@ class Baseline:
     """Tells these strangers from any others."""
     through: bool = True
     """Whether a person let just these strangers through."""
+    partly: bool = False
+    """Made less of: what is left out waits for the next sync."""
 
     @property
     def goes(self) -> bool:
@@ -77,17 +79,23 @@ class Baseline:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing of it is left to be approved."""
-        return self.goes and not self.waits
+        """Whether nothing of it is left to be done."""
+        return self.goes and not self.waits and not self.partly
 
     def hold(self, sync: str) -> Held | None:
         """Return what is held of it until somebody approves."""
-        return None if self.complete else replaces(len(self.waiting), self.strangers - self.taken_out, sync=sync)
+        if self.goes and not self.waits:
+            return None
+        return replaces(len(self.waiting), self.strangers - self.taken_out, sync=sync)
+
+    def alone(self, removes: BitMap) -> Baseline:
+        """Return it for those of *removes* alone; all else is left to the next sync."""
+        return Baseline(self.mode, adopts=BitMap(), leaves=self.leaving & removes, partly=True)
 
 
-def due(conn: sqlite3.Connection, row: AudienceRow, wished: str) -> bool:
-    """Return whether the config asks for something that was not done yet."""
-    return wished not in (IGNORE, _done(conn, row.id))
+def due(conn: sqlite3.Connection, row: AudienceRow | None, wished: str) -> bool:
+    """Return whether the config asks for something else than was done last; of an audience yet to be made, for anything."""
+    return wished != (IGNORE if row is None else _done(conn, row.id) or IGNORE)
 
 
 def _done(conn: sqlite3.Connection, audience_id: int) -> str | None:
@@ -101,7 +109,7 @@ def _setting(audience_id: int) -> str:
 
 def find(
     conn: sqlite3.Connection,
-    row: AudienceRow,
+    row: AudienceRow | None,
     mode: str,
     *,
     label: str,
@@ -117,8 +125,8 @@ def find(
     *claimed* are those who turned out to be somebody wanted in this very plan, by key; *resting* waits for its next try.
     """
     theirs = (stands.theirs - stands.waiting) | BitMap(claimed.values())
-    adopts = theirs & wanted
-    if mode != REPLACE:
+    adopts = BitMap() if mode == IGNORE else theirs & wanted
+    if mode != REPLACE or row is None:
         return Baseline(mode, adopts=adopts)
     unwanted = theirs - wanted - resting
     leaves = unwanted & holds.approved_members(conn, label, at=at).removes
@@ -147,28 +155,23 @@ def nameless(conn: sqlite3.Connection, audience_id: int, *, at: int) -> int:
     return 0 if _done(conn, audience_id) is None else ledger.count_nameless(conn, audience_id, at=at)
 
 
-def carry_out(
-    store: Store, row: AudienceRow, audience: Audience, baseline: Baseline | None, *, wished: str, lease: Lease, clock: Clock
-) -> None:
+def carry_out(store: Store, row: AudienceRow, audience: Audience, baseline: Baseline, *, lease: Lease, clock: Clock) -> None:
     """Make members ours, before anything is sent; who is to leave is then removed like anybody of ours."""
-    if baseline is None and (_done(store.conn, row.id) or IGNORE) == wished:
-        return
-    if baseline is not None:
-        kind = reach.identifier_kind(audience, row.connection)
-        for part in _parts(baseline.adopted | baseline.leaving):
-            with store.atomic() as conn:
-                lease.check(conn)
-                touched = _adopt(conn, row.id, part, kind)
-                audiences.refresh(conn, row.id, touched, waiting=BitMap(), settled=BitMap())
+    kind = reach.identifier_kind(audience, row.connection)
+    for part in _parts(baseline.adopted | baseline.leaving):
+        with store.atomic() as conn:
+            lease.check(conn)
+            touched = _adopt(conn, row.id, part, kind)
+            audiences.refresh(conn, row.id, touched, waiting=BitMap(), settled=BitMap())
     with store.atomic() as conn:
         lease.check(conn)
-        if baseline is not None and baseline.taken_out:
+        if baseline.taken_out:
             conn.execute(
                 "UPDATE ledger SET state = 'ours', at = ? WHERE audience_id = ? AND profile_id IS NULL AND state = 'foreign'",
                 (to_us(clock()), row.id),
             )
-        if baseline is None or baseline.complete:
-            conn.execute("INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", (_setting(row.id), wished))
+        if baseline.complete:
+            conn.execute("INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", (_setting(row.id), baseline.mode))
 
 
 def _adopt(conn: sqlite3.Connection, audience_id: int, profiles: BitMap, kind: str) -> BitMap:

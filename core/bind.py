@@ -249,17 +249,7 @@ def _store_page(store: Store, target: Target, row: AudienceRow, page: Collection
     conn = store.conn
     kind = reach.identifier_kind(target.audience, target.connection)
     stream_id = reach.own_stream(conn, target.audience, target.connection)
-    forgotten = Forgotten(conn, store.path)
-    if forgotten:  # unknown there like anybody of whom we know nothing, and not to be known again by this way
-        of = target.connection
-        page = [
-            ref for ref in page
-            if not (
-                forgotten.has_remote(of, ref.remote_id)
-                or forgotten.has_record(of, target.audience.ids_from or "", ref.remote_id)
-                or forgotten.has(kind, ref.remote_id)
-            )
-        ]  # fmt: skip
+    page = without_forgotten(store, target, page)
     profiles = reach.profiles_of_refs(conn, stream_id, [ref.remote_id for ref in page], kind)
     entries = [
         Entry(
@@ -273,6 +263,23 @@ def _store_page(store: Store, target: Target, row: AudienceRow, page: Collection
         for ref in page
     ]
     _store_foreign(conn, row, ledger.put(conn, row.id, entries, sync=target.label, run_id=None, at=to_us(at)))
+
+
+def without_forgotten(store: Store, target: Target, page: Collection[Ref]) -> Collection[Ref]:
+    """Return who of a page was not forgotten: those are unknown like anybody we know nothing of, and not to be known again."""
+    forgotten = Forgotten(store.conn, store.path)
+    if not forgotten:
+        return page
+    kind, of = reach.identifier_kind(target.audience, target.connection), target.connection
+    return [
+        ref
+        for ref in page
+        if not (
+            forgotten.has_remote(of, ref.remote_id)
+            or forgotten.has_record(of, target.audience.ids_from or "", ref.remote_id)
+            or forgotten.has(kind, ref.remote_id)
+        )
+    ]
 
 
 def _store_foreign(conn: sqlite3.Connection, row: AudienceRow, touched: BitMap) -> None:

@@ -117,7 +117,7 @@ class Drafting:
             updates = Changes(self).find(add_only)
             adds -= self.kept
             permitted = self._permitted(adds)
-            if self._baseline_is_due(add_only):
+            if case.target.sync.baseline != baseline.IGNORE and self._baseline_is_due(add_only):
                 self._recognise(adds - permitted)
             adds = self._reachable(permitted) - self.kept
             # a row that was never confirmed is sent again under its new name: nobody knows whether the vendor has it
@@ -161,13 +161,14 @@ class Drafting:
     # --- who was there before us -------------------------------------------------------------------------------------
 
     def _baseline_is_due(self, add_only: bool) -> bool:
-        if self.row is None or self.case.held or (add_only and self.case.target.sync.baseline == baseline.REPLACE):
+        wished = self.case.target.sync.baseline
+        if self.case.held or (add_only and wished == baseline.REPLACE):
             return False
-        return baseline.due(self.conn, self.row, self.case.target.sync.baseline)
+        return baseline.due(self.conn, self.row, wished)
 
     def _baseline(self, add_only: bool) -> Baseline | None:
         """Return what becomes of who was there before us, once everybody wanted is recognised among them."""
-        if self.row is None or not self._baseline_is_due(add_only):
+        if not self._baseline_is_due(add_only):
             return None
         found = baseline.find(
             self.conn,
@@ -184,6 +185,8 @@ class Drafting:
 
     def _recognise(self, profiles: BitMap) -> None:
         """Find who of *profiles*, wanted and not to be added, is there: nobody wanted is taken out for a stranger."""
+        if self.row is None or next(ledger.strangers(self.conn, self.id), None) is None:
+            return
         for part in parts(profiles):
             keys = reach.keys_of(self.conn, part, self.kind)
             reached = reach.reach(

@@ -17,6 +17,7 @@ from typing import Final
 from pyroaring import BitMap
 
 from core import reach, targets
+from core.bind import without_forgotten
 from core.clock import MICROSECOND, to_us
 from core.config.model import SyncConfig
 from core.contract import Api, Ref, Unsupported
@@ -202,8 +203,8 @@ class _Sorting:
     """Gives every difference of one audience its name."""
 
     def __init__(self, comparing: Comparing, drift: Drift, row: AudienceRow) -> None:
-        self.conn = comparing.store.conn
-        self.row = row
+        self.store, self.conn = comparing.store, comparing.store.conn
+        self.target, self.row = drift.target, row
         self.since = to_us(drift.as_of) - SETTLES_WITHIN // MICROSECOND
         # who is wanted is not known where the set cannot be told: nobody is taken for unwanted then
         self.wanted: BitMap | None = comparing.evaluation.sets.get(drift.target.set_name)
@@ -225,9 +226,10 @@ class _Sorting:
                 absent[state] += one.entry.member_key in gone
         for some in live.unheard_of(self.conn, self.row.id):
             profiles = reach.profiles_of_refs(self.conn, self.stream_id, [ref.remote_id for ref, _ in some], self.kind)
-            live.note(
-                self.conn, self.row.id, [self._unheard_of(ref, moving, profiles.get(ref.remote_id)) for ref, moving in some]
-            )
+            # who was forgotten is not to be known again by way of a list that they are still in
+            tellable = {ref.remote_id for ref in without_forgotten(self.store, self.target, [ref for ref, _ in some])}
+            found = [self._unheard_of(ref, moving, profiles.get(ref.remote_id)) for ref, moving in some]
+            live.note(self.conn, self.row.id, [one for one in found if one.remote_id in tellable])
         return absent
 
     def _absent(self, rows: Iterable[Absent]) -> dict[str, Difference]:

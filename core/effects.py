@@ -89,7 +89,10 @@ def only(plan: Plan, members: Mapping[Way, BitMap]) -> Plan:
         updates=plan.updates & of(Way.UPDATE),
         removes=plan.removes & of(Way.REMOVE),
         moves=tuple(move for move in plan.moves if move.profile_id in of(Way.MOVE)),
+        strangers=0,  # nobody can name them
     )
+    if plan.draft.baseline is not None:
+        kept = replace(kept, draft=replace(plan.draft, baseline=plan.draft.baseline.alone(kept.removes)))
     return replace(kept, limited=plan.limited or kept.size < plan.size)
 
 

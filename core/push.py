@@ -181,7 +181,8 @@ class _Push:
 
     def _remember_params(self, row: AudienceRow) -> None:
         params = self.audience.params.model_dump_json()
-        if self.plan.whole_held or audiences.params_of(self.store.conn, row.id) == params:
+        made_up = not self.target.set_name  # for a removal, where no sync is left to say
+        if made_up or self.plan.whole_held or audiences.params_of(self.store.conn, row.id) == params:
             return
         with self.store.atomic() as conn:
             self.s.lease.check(conn)
@@ -189,10 +190,9 @@ class _Push:
 
     def _adopt(self, row: AudienceRow) -> None:
         """Make ours who was there before us, as far as the sync's `baseline` has it."""
-        if self.plan.whole_held:
-            return
-        found, wished = self.plan.draft.baseline, self.target.sync.baseline
-        baseline.carry_out(self.store, row, self.audience, found, wished=wished, lease=self.s.lease, clock=self.s.clock)
+        found = self.plan.draft.baseline
+        if found is not None and not self.plan.whole_held:
+            baseline.carry_out(self.store, row, self.audience, found, lease=self.s.lease, clock=self.s.clock)
 
     def _create_people(self, row: AudienceRow) -> None:
         """Make those at the destination who are not there, never as subscribed."""

@@ -109,9 +109,7 @@ def _summary(one: Drift) -> dict[str, object]:
 
 
 def _mended(comparing: Comparing, one: Drift, lease: Lease, sure: Sure) -> Drift:
-    if one.row is None or one.error is not None or one.note is not None or not one.drifted:
-        return one
-    if one.doubtful and not sure(one):
+    if one.row is None or one.error is not None or not one.drifted or (one.doubtful and not sure(one)):
         return one
     wanted = comparing.evaluation.sets.get(one.target.set_name)
     if one.target.set_name in comparing.evaluation.failed:

@@ -15,6 +15,7 @@ from core.approve import approve
 from core.contract import Category, Verdict
 from core.errors import ConfigError
 from core.fill import pull
+from core.forget.flow import Wish, forget
 from core.plan import Plan
 from core.run import SyncReport, plan
 from core.store import audiences, ledger
@@ -327,3 +328,32 @@ def test_a_handle_read_from_there_is_what_removes_the_adopted(make: Callable[...
     story.sync()
     approve(story.hub(), "vips")
     assert ids(1, 2) == story.there()
+
+
+def test_what_is_sent_for_one_person_adopts_and_replaces_nobody_else(make: Callable[..., Story]) -> None:
+    """`--only` and a plan in a file name whom they send; who was there before us waits for the next sync."""
+    for baseline in ("adopt", "replace"):
+        story = settled(make, baseline)
+        story.sync(only="p4@example.com")
+        story.sync(only="p1@example.com")
+        if baseline == "replace":
+            story.sync()
+            approve(story.hub(), "vips", send=False)
+            story.sync(only="p3@example.com")
+            assert ids(1, 2, 8, 90, 91) == story.there()
+        assert "foreign" == states(story)["2"]
+        story.sync()
+        assert "ours" == states(story)["2"]
+        assert (ids(1, 2, 3, 8, 90, 91) if baseline == "adopt" else ids(1, 2)) == story.there()
+
+
+def test_a_removal_outside_a_sync_adopts_nobody(make: Callable[..., Story]) -> None:
+    """Forgetting one person takes them out and leaves the baseline to be done."""
+    story = settled(make, "ignore")
+    story.sync()
+    switch(story, "adopt")
+    forget(story.hub(), Wish("p1@example.com"))
+    assert ids(2, 3, 8, 90, 91) == story.there()
+    assert "foreign" == states(story)["2"]
+    story.sync()
+    assert "ours" == states(story)["2"]

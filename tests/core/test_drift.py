@@ -24,6 +24,7 @@ from core.contract import Category, Ref
 from core.drift import Drift, What
 from core.errors import LeaseLost, ProtocolError, TransientError
 from core.fill import pull
+from core.forget.flow import Wish, forget
 from core.repair import drift
 from core.store import audiences, leases, ledger, live, runs
 from core.store.ledger import Entry, State
@@ -449,6 +450,17 @@ def test_who_lives_on_in_another_object_is_there(make: Callable[..., Story], mon
     by_hand(story, "1", put=("11",))
     monkeypatch.setattr("core.reach.merged_into", lambda conn, stream_id, refs: {"1": "11"} if "1" in set(refs) else {})
     assert {} == by_name(compared(story))
+
+
+def test_somebody_forgotten_is_not_known_again_by_way_of_a_list(make: Callable[..., Story]) -> None:
+    """They are still in it by another's hand; neither told nor stored."""
+    story = make(kind="mail")
+    story.vendor.make("Vips", ["p2@example.com"])
+    story.people(1, 2)
+    story.sync()
+    forget(story.hub(), Wish("p2@example.com"))
+    assert {} == by_name(compared(story, repair=True))
+    assert {"p1@example.com"} == set(states(story))
 
 
 MEMBER = st.sampled_from(["nobody", "ours", "unsure", "foreign", "missing"])
