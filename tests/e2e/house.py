@@ -19,6 +19,8 @@ from typing import Any
 import pytest
 
 import core.http
+from connectors.activecampaign.sandbox import KEY as CAMPAIGNS_KEY
+from connectors.activecampaign.sandbox import URL as CAMPAIGNS_URL
 from connectors.mailchimp.sandbox_state import LIST
 from core.cli import main as tagalong
 from core.cli.app import App
@@ -31,7 +33,7 @@ from core.store import Store
 CRM_TOKEN = "pat-eu1-CANARYcrm-5b1d0c77-1c0a"
 BILLING_KEY = "rk_test_CANARYbilling51Hx0aYw"
 MAIL_KEY = "CANARYmail9d8c7b6a5f4e3d2c1b0a-us19"
-ENVIRON = {"CRM_TOKEN": CRM_TOKEN, "BILLING_KEY": BILLING_KEY, "MAIL_KEY": MAIL_KEY}
+ENVIRON = {"CRM_TOKEN": CRM_TOKEN, "BILLING_KEY": BILLING_KEY, "MAIL_KEY": MAIL_KEY, "CAMPAIGNS_KEY": CAMPAIGNS_KEY}
 
 WORKSPACE = '[workspace]\ndatabase = "tagalong.db"\ntimezone = "UTC"\ncurrency = "EUR"\n'
 VIP = """
@@ -108,8 +110,9 @@ class House:
             for n in numbers
         ]  # fmt: skip
         self.boxes["crm"].load("people", rows)
-        if mail and "mail" in self.boxes:
-            self.boxes["mail"].load("members", [self.member(n) for n in numbers])
+        for tool in ("mail", "campaigns"):
+            if mail and tool in self.boxes:
+                self.boxes[tool].load("members", [self.member(n) for n in numbers])
 
     def member(self, number: int) -> dict[str, Any]:
         """Return a subscribed person of the e-mail tool, for `load`."""
@@ -188,18 +191,24 @@ class House:
             return store.conn.execute(sql, values).fetchall()
 
 
-_CONNECTORS = {"crm": "hubspot", "billing": "stripe", "mail": "mailchimp"}
+_CONNECTORS = {"crm": "hubspot", "billing": "stripe", "mail": "mailchimp", "campaigns": "activecampaign"}
 _KEYS = {
     "crm": ("token", "CRM_TOKEN", 'streams = ["contacts"]'),
     "billing": ("key", "BILLING_KEY", 'account_id = "acct_sandbox"'),
     "mail": ("api_key", "MAIL_KEY", f'list_id = "{LIST}"'),
+    "campaigns": ("api_key", "CAMPAIGNS_KEY", f'url = "{CAMPAIGNS_URL}"'),
 }
 """The setting that is secret, the variable it comes from, and what else the connection needs."""
 
 
 def sandboxes(clock: Callable[[], datetime], names: Iterable[str]) -> dict[str, Sandbox]:
     """Return the vendors that play *names*; their credentials are the planted ones, but for the e-mail tool's (conftest)."""
-    keys: dict[str, dict[str, Any]] = {"crm": {"token": CRM_TOKEN}, "billing": {"key": BILLING_KEY}, "mail": {}}
+    keys: dict[str, dict[str, Any]] = {
+        "crm": {"token": CRM_TOKEN},
+        "billing": {"key": BILLING_KEY},
+        "mail": {},
+        "campaigns": {},
+    }
     return {name: load_connector(_CONNECTORS[name]).sandbox(now=clock, rate_factor=1e6, **keys[name]) for name in names}
 
 
