@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 from pyroaring import BitMap
 
@@ -21,6 +22,9 @@ from core.store import audiences, intents, ledger
 from core.store.dead_letters import OUTCOME_UNKNOWN
 from core.store.intents import Intent, Member
 from core.store.ledger import Entry, State
+
+LOST_AFTER_US: Final = 7 * 86_400_000_000
+"""How long a job may take."""
 
 
 def recover(recorder: Recorder, audience: Audience, *, api: Callable[[], Api]) -> None:
@@ -40,13 +44,14 @@ def recover(recorder: Recorder, audience: Audience, *, api: Callable[[], Api]) -
 
 
 def _settle_job(recorder: Recorder, audience: Audience, intent: Intent, api: Callable[[], Api]) -> bool:
-    """Ask after a job; False where the vendor knows nothing of it any more."""
+    """Ask after a job; False where the vendor knows nothing of it any more, or it has not ended in a week."""
     try:
         outcomes = audience.settle(api(), recorder.row.remote_id, str(intent.job))
     except NotFoundError:
         return False
     if outcomes is None:
-        return True
+        # no vendor keeps a job for longer; until then its members wait, and after it nobody would ever hear of them
+        return to_us(recorder.clock()) - intent.written_at < LOST_AFTER_US
     results = [(m, _of(outcomes, m)) for m in intent.members]
     recorder.settle(intent.id, results, approved=intent.approved)
     return True
