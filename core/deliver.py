@@ -260,8 +260,10 @@ def _held(delivery: Delivery, target: Target) -> list[Held]:
         found.append(Held(HeldKind.SOURCE, f"the trait {name} cannot be told: {reason}"))
     traits = [delivery.definitions.traits[name] for name in fields if name in delivery.definitions.traits]
     names = definition.rests_on.union(*(trait.rests_on for trait in traits)) | freshness.everyones_streams(conn)
-    states = freshness.source_states(conn, names, config=config, now=delivery.as_of)
-    found += guards.sources_held(states, delivery.as_of, guards=delivery.source_guards)
+    # the sets may be of a time ahead of the clock, where that was set back; how old a source is goes by the clock
+    now = min(delivery.as_of, delivery.session.hub.clock())
+    states = freshness.source_states(conn, names, config=config, now=now)
+    found += guards.sources_held(states, now, guards=delivery.source_guards)
     if delivery.source_guards:
         approved = holds.approved_text(conn, target.label, HeldKind.UNSEEN, definition.definition)
         words = definition.unseen.union(*(trait.unseen for trait in traits))

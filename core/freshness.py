@@ -39,7 +39,7 @@ def is_due(
     connection: ConnectionConfig, completed_at: datetime | None, now: datetime, zone: ZoneInfo, fresh: timedelta | None
 ) -> bool:
     """Return whether a connection is to be pulled before a sync; *fresh* says how old its last complete pull may be instead."""
-    if completed_at is None:
+    if completed_at is None or completed_at > now:  # a clock that was set back says nothing of how old a pull is
         return True
     if fresh is not None:
         return now - completed_at > fresh

@@ -204,6 +204,7 @@ class _StreamPull:
         now = self.clock()
         with self._atomic() as conn:
             due = full or (every is not None and checkpoints.full_due(conn, self.of.id, slice_, every, now))
+            due = due or checkpoints.ended_ahead(conn, self.of.id, slice_, now)
             return checkpoints.begin(conn, self.stream, self.of.id, slice_, full=due, run_id=self.run_id, now=now)
 
     def _pages(self, slice_: str, start: Start) -> None:

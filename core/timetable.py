@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from core.clock import from_us
+from core.clock import from_us, to_us
 from core.config.model import Config, Schedule
 from core.schedule import due_after
 from core.store.outages import LONGEST_REST, left_alone
@@ -147,7 +147,7 @@ def _look(conn: sqlite3.Connection, jobs: Iterable[Job], now: datetime) -> _Stat
         ended = conn.execute(
             f"SELECT started_at, finished_at {of} AND status <> 'stopped' ORDER BY id DESC LIMIT 1", key
         ).fetchone()
-        if ended is not None:
+        if ended is not None and ended[0] <= to_us(now):  # one that began later than now: the clock was set back, and it is due
             last[job.key] = _Last(from_us(ended[0]), from_us(ended[1]))
         if job.what is What.PULL:
             clean = conn.execute(f"SELECT finished_at {of} AND status = 'done' ORDER BY id DESC LIMIT 1", key).fetchone()

@@ -60,6 +60,16 @@ def full_due(conn: sqlite3.Connection, stream_id: int, slice_: str, every: timed
     return every is not None and to_us(now) - row[0] >= every // timedelta(microseconds=1)
 
 
+def ended_ahead(conn: sqlite3.Connection, stream_id: int, slice_: str, now: datetime) -> bool:
+    """
+    Whether the slice's last pull ended later than it is now: the clock was ahead then.
+
+    From a cursor that such a pull left nobody could say what was never asked for.
+    """
+    row = conn.execute("SELECT completed_at FROM checkpoints WHERE stream_id = ? AND slice = ?", (stream_id, slice_)).fetchone()
+    return row is not None and row[0] is not None and row[0] > to_us(now)
+
+
 def has_cursor(conn: sqlite3.Connection, stream_id: int, slice_: str) -> bool:
     """Whether the next pull of the slice can ask for changes only."""
     row = conn.execute("SELECT cursor FROM checkpoints WHERE stream_id = ? AND slice = ?", (stream_id, slice_)).fetchone()

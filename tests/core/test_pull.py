@@ -294,6 +294,21 @@ def test_a_broken_pull_resumes_with_the_cursor_that_it_began_with(path: Path) ->
     assert [(None, None), (at(-9), None), (at(-9), "job 7"), (at(-9), "page 2"), (at(-3), None)] == found
 
 
+def test_a_pull_with_a_clock_that_was_ahead_is_followed_by_a_full_one(path: Path) -> None:
+    """Its cursor is where the clock was, and what changed until now would never be asked for."""
+    found: list[Any] = []
+    turns = [[Page([contact(1)], cursor=at(0))], [Page([], cursor=at(300))], [Page([contact(1)])], [Page([])]]
+    world = crm(path, asked(found, *turns))
+    world.pull("crm")
+    world.later(minutes=300)
+    world.pull("crm")
+    world.later(minutes=-240)
+    world.pull("crm")
+    world.pull("crm")
+    assert [None, at(0), None] == [cursor for cursor, _ in found][:3]
+    assert found[3] != (None, None), "and that once"
+
+
 def test_a_pull_that_was_broken_off_knows_at_its_end_what_changed_meanwhile(path: Path) -> None:
     """
     The token of a broken pull leads to what there was when it began.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from support.story import Story, held, ids
 
+from core.config.model import Every
 from core.store.runs import Status
 
 
@@ -40,3 +42,16 @@ def test_a_second_sync_sends_no_write(story: Story) -> None:
     assert Status.DONE == report.status
     assert (writes, reads) == (story.vendor.writes, story.vendor.reads)
     assert ids(*range(1, 8)) == story.there()
+
+
+def test_a_clock_that_was_ahead_leaves_nobody_unpulled(story: Story) -> None:
+    """What is fresh by a clock of tomorrow would be so until tomorrow, and everybody who left would stay."""
+    story.schedule = Every(timedelta(minutes=15))
+    story.people(1, 2, 3)
+    story.pass_time(timedelta(days=1))
+    story.sync()
+    story.pass_time(-timedelta(days=1))
+    story.people(2, stage="lead")
+    story.sync()
+
+    assert ids(1, 3) == story.there()

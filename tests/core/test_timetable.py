@@ -75,6 +75,14 @@ def test_due_times_come_from_the_last_finished_run(store: Store, ran: Ran) -> No
     assert {"pull.crm": NOON + 10 * MINUTE} == table.due(store.conn, NOON)
 
 
+def test_a_run_that_began_later_than_now_puts_nothing_off(store: Store, ran: Ran) -> None:
+    """The clock was ahead when it ran and has been set right since: nothing would be done until it is as late again."""
+    table = timetable([connection("crm", QUARTER)], [])
+    ran("pull", "crm", NOON + timedelta(days=2), NOON + timedelta(days=2))
+
+    assert {"pull.crm": NOON} == table.due(store.conn, NOON + MINUTE)
+
+
 def test_many_missed_times_are_one(store: Store, ran: Ran) -> None:
     """After a weekend asleep there is one due time, in the past."""
     table = timetable([connection("crm", Cron("0 * * * *"))], [])
