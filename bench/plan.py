@@ -21,7 +21,7 @@ from sqlite3 import Connection
 from typing import Any, NoReturn
 from zoneinfo import ZoneInfo
 
-from contestant import MANIFEST, STREAMS
+from contestant import MANIFEST, streams
 from pyroaring import BitMap
 
 from core.clock import to_us
@@ -35,7 +35,7 @@ from core.store import Store
 from core.targets import targets_of
 
 AUDIENCES = AudienceSet()
-WITH_EVENTS = StreamSet(STREAMS)
+WITH_EVENTS = StreamSet(streams("contacts", 0))
 PLACE = Place("bench", None, "bench")
 WHERE = 'exists(email) or did("Page Viewed")'
 DAY_US = 86_400_000_000

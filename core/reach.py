@@ -131,8 +131,8 @@ def profiles_of_refs(conn: sqlite3.Connection, stream_id: int | None, refs: Iter
 
 def merged_into(conn: sqlite3.Connection, stream_id: int | None, refs: Iterable[str]) -> dict[str, str]:
     """Return the remote ids that the vendor merged into another, with that other."""
-    if stream_id is None:
-        return {}
+    if stream_id is None or conn.execute("SELECT 1 FROM merges WHERE stream_id = ? LIMIT 1", (stream_id,)).fetchone() is None:
+        return {}  # by far the most streams know of no merge at all
     found: dict[str, str] = {}
     for ref in refs:
         winner, seen = ref, {ref}
