@@ -260,6 +260,20 @@ WRONG = {
         "globex cannot create people for a tag",
         "",
     ),
+    "nobody can say who was there": (
+        "[[syncs]]\nsegment = 'hot'\nto = 'crm'\naudience = { tag = 'x' }\nbaseline = 'adopt'\n",
+        5,
+        "syncs.1.baseline",
+        "globex cannot tell who is in a tag, so nobody can be adopted",
+        'as "ignore" has it',
+    ),
+    "no such baseline": (
+        "[[syncs]]\nsegment = 'hot'\nto = 'crm'\naudience = { tag = 'x' }\nbaseline = 'keep'\n",
+        5,
+        "syncs.1.baseline",
+        "",
+        "",
+    ),
     "no group in a partition's": (
         "[[syncs]]\npartition = 'stage'\nto = 'crm'\naudience = { tag = 'Stage' }\n",
         4,
@@ -581,6 +595,27 @@ def test_the_audience_is_named_after_the_title_where_the_vendor_has_one_kind(
         name: sync.audience_name for name, sync in config.syncs.items()
     }
     assert {"tag"} == {sync.audience_kind for sync in config.syncs.values()}
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "said"),
+    [
+        ("whole", True, "is ours as a whole: nobody is in it before us"),
+        ("members", lambda self, api, id_: iter(()), "replace removes people, and add_only never does"),
+    ],
+)
+def test_a_baseline_that_cannot_be_kept(
+    load: Write, monkeypatch: pytest.MonkeyPatch, attribute: str, value: object, said: str
+) -> None:
+    """What is written whole has nobody in it before us, and what removes nobody replaces nobody."""
+    import globex
+
+    sync = "[[syncs]]\nsegment = 'hot'\nto = 'crm'\naudience = { tag = 'x' }\nbaseline = 'replace'\n"
+    monkeypatch.setattr(globex.Tag, attribute, value)
+    with pytest.raises(ConfigError, match=said):
+        load(sync + "mode = 'add_only'\n")
+    if attribute == "members":
+        assert "replace" == load(sync).syncs["hot_to_crm"].baseline
 
 
 def test_a_connector_that_takes_nothing(load: Write, monkeypatch: pytest.MonkeyPatch) -> None:
