@@ -24,7 +24,7 @@ from core.store.copies import COPIED_AT, OnStep, copy_database, is_sound
 from core.store.leases import owner_of
 from core.store.schema import known_migrations
 
-CARRIED: Final = ("backups",)
+CARRIED: Final = ("backups", "forgettings", "forgotten", "refusals")
 """Tables whose rows are true whatever the store's age: they go from the file set aside into the one put back."""
 IN_USE_WAIT_S: Final = 2.0
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("--by-hand", metavar="CONNECTION", multiple=True, help="Do not ask this connection; list what to do there.")
 @click.option("--certificate", type=click.Path(path_type=Path, dir_okay=False), help="Write the certificate to a file, too.")
 @click.option("--lift", is_flag=True, help="Let a forgotten person come back with the next pull.")
+@click.option("--again", is_flag=True, help="Sweep out forgotten people whom a restored copy brought back.")
 @click.option("--lost-key", is_flag=True, help="The key file is gone for good: let all forgotten people come back.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
@@ -32,6 +33,7 @@ def forget_command(
     by_hand: tuple[str, ...],
     certificate: Path | None,
     lift: bool,
+    again: bool,
     lost_key: bool,
     yes: bool,
 ) -> int:
@@ -44,8 +46,10 @@ def forget_command(
     """
     from core.forget.ask import Wish
 
-    if sum((dry_run, lift, lost_key)) > 1 or (who is None) is not lost_key:
-        raise click.UsageError("say who, with one of --dry-run and --lift at most; or --lost-key alone")
+    if sum((dry_run, lift, again, lost_key)) > 1 or (who is None) is not (lost_key or again):
+        raise click.UsageError("say who, with one of --dry-run and --lift at most; or --again, or --lost-key, alone")
+    if again:
+        return _again(app)
     if lost_key:
         return _give_up_key(app, yes)
     wish = Wish(str(who), everywhere=everywhere, by_hand=frozenset(by_hand))
@@ -111,6 +115,17 @@ def _lift(app: App, who: str) -> int:
         "They may come back with the next pull; a no of theirs stands." if lifted else "Nobody of that name was forgotten."
     )
     return 0 if lifted else FAILED
+
+
+def _again(app: App) -> int:
+    from core.forget.flow import forget_again
+
+    with app.hub() as hub:
+        gone = forget_again(hub)
+    if app.as_json:
+        return app.answer({"swept": gone})
+    click.echo(f"{gone} forgotten people were in the database again, and are out of it." if gone else "Nobody is back.")
+    return 0
 
 
 def _give_up_key(app: App, yes: bool) -> int:

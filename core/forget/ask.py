@@ -75,7 +75,7 @@ class Case:
     def keep(self, step: str, connection: str, what: str, result: Mapping[str, Any]) -> None:
         """Write down what came of a step."""
         with self.store.atomic() as conn:
-            forgettings.note_step(conn, self.forgetting.id, step, connection, what, result, at=to_us(self.hub.clock()))
+            forgettings.note_step(conn, self.forgetting.name, step, connection, what, result, at=to_us(self.hub.clock()))
 
     def note(self, connection: str, error: Exception) -> bool:
         """Note why a connection could not be asked; return whether that is only a matter of time."""
@@ -91,7 +91,7 @@ def ask(case: Case) -> Forgot:
     """Take the person out of every audience, then have them erased."""
     waiting = _remove(case)
     for name in to_erase(case.hub, case.wish):
-        if name in case.failed or ("erase", name, "") in forgettings.steps(case.store.conn, case.forgetting.id):
+        if name in case.failed or ("erase", name, "") in forgettings.steps(case.store.conn, case.forgetting.name):
             continue
         try:
             result = erase_at(case.session, name, case.traces)
@@ -154,7 +154,7 @@ def told_of(hub: Hub, told: dict[str, dict[str, Any]], connection: str) -> dict[
 
 def _certificate(case: Case) -> Certificate:
     hub, store = case.hub, case.store
-    taken = forgettings.steps(store.conn, case.forgetting.id)
+    taken = forgettings.steps(store.conn, case.forgetting.name)
     told: dict[str, dict[str, Any]] = {}
     for (step, connection, what), result in taken.items():
         if step == "remove":
@@ -169,5 +169,5 @@ def _certificate(case: Case) -> Certificate:
         connections=list(told.values()),
         by_hand=by_hand_of(hub, store, case.traces, taken, everywhere=case.wish.everywhere, refused=case.wish.by_hand),
         rows={},
-        digests=forgettings.marks_kept(store.conn, case.forgetting.id),
+        digests=forgettings.marks_kept(store.conn, case.forgetting.name),
     )

@@ -25,6 +25,7 @@ from core.forget.remove import holding, patient_lease
 from core.hub import Hub
 from core.store import Store, audiences, forgettings, runs
 from core.store.forgettings import Forgetting, State
+from core.store.forgotten import returned
 from core.store.people import find_profiles
 from core.store.person_key import KEY_BYTES, PersonKey, ensure_key, lose_key, open_key
 from core.store.runs import Status
@@ -131,6 +132,27 @@ def _rows_of(hub: Hub, store: Store, traces: Traces) -> dict[str, int]:
         return rows
 
 
+def forget_again(hub: Hub) -> int:
+    """
+    Sweep out whoever was forgotten and is in the store all the same, as after it was put back from a copy.
+
+    Nobody is asked: the destinations were, when it was first done. Returns how many people that were.
+    """
+    with hub.store() as store, patient_lease(hub, "forget"):
+        overwrite_deleted(store.conn)
+        hub.register(store)
+        resolve_now(hub, store)
+        with store.atomic() as conn:
+            found = returned(conn, hub.path)
+            for profile_id in found:
+                key = ensure_key(conn, hub.path)
+                sweep(conn, gather(conn, [profile_id]), key, now=to_us(hub.clock()), companies=companies_of(hub.config))
+        if found:
+            resolve_now(hub, store)
+            scrub(store, hub.sleep)
+        return len(found)
+
+
 def lift(hub: Hub, who: str) -> int:
     """Let somebody who was forgotten come back with the next pull; return how many forgettings that ended."""
     with hub.store() as store, store.atomic() as conn:
@@ -188,16 +210,16 @@ def _begin(hub: Hub, store: Store, wish: Wish, traces: Traces) -> Forgetting:
 
 def _sweep(hub: Hub, store: Store, case: Case, made: Certificate) -> Forgetting:
     """Out of every table, in one transaction; more may be known of them by now, so they are looked for anew."""
-    id_ = case.forgetting.id
+    name = case.forgetting.name
     with store.atomic() as conn:
         key = ensure_key(conn, hub.path)
         now = to_us(hub.clock())
         traces = gather(conn, case.traces.profiles, case.traces.identifiers)
         forgettings.begin(conn, case.forgetting.subject, forgettings.digests(conn, key, traces), traces.profiles, at=now)
         rows = sweep(conn, traces, key, now=now, companies=companies_of(hub.config))
-        kept = {**made["kept"], "keyed_hashes": forgettings.marks_kept(conn, id_)}
-        forgettings.move(conn, id_, State.SWEPT, {**made, "store": {**made["store"], "rows": rows}, "kept": kept}, at=now)
-        return forgettings.forgetting(conn, id_)
+        kept = {**made["kept"], "keyed_hashes": forgettings.marks_kept(conn, name)}
+        forgettings.move(conn, name, State.SWEPT, {**made, "store": {**made["store"], "rows": rows}, "kept": kept}, at=now)
+        return forgettings.forgetting(conn, name)
 
 
 def _finish(hub: Hub, store: Store, swept: Forgetting, step: Step) -> Certificate:
@@ -208,5 +230,5 @@ def _finish(hub: Hub, store: Store, swept: Forgetting, step: Step) -> Certificat
     with store.atomic() as conn:
         now = to_us(hub.clock())
         made = certificate.finish(dict(swept.certificate), at=now, backups=certificate.backups_of(conn, hub.path))
-        forgettings.move(conn, swept.id, State.DONE, made, at=now)
+        forgettings.move(conn, swept.name, State.DONE, made, at=now)
     return made

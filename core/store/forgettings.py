@@ -7,6 +7,7 @@ No line of it names the person: they are asked for by a digest, and the ids go a
 from __future__ import annotations
 
 import json
+import secrets
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
@@ -36,7 +37,7 @@ class State(StrEnum):
 class Forgetting:
     """One line of it."""
 
-    id: int
+    name: str
     subject: bytes
     _: KW_ONLY
     state: State
@@ -45,7 +46,7 @@ class Forgetting:
     certificate: Mapping[str, Any]
 
 
-_COLUMNS = "id, subject, state, begun_at, done_at, certificate"
+_COLUMNS = "name, subject, state, begun_at, done_at, certificate"
 
 
 def digests(conn: sqlite3.Connection, key: PersonKey, traces: Traces) -> set[bytes]:
@@ -67,22 +68,22 @@ def begin(
     marks = set(marks)
     known = find(conn, marks | {subject}, (State.BEGUN,))
     if known is None:
-        made = conn.execute(
-            "INSERT INTO forgettings (subject, state, begun_at, profiles) VALUES (?, ?, ?, ?)",
-            (subject, State.BEGUN, at, BitMap(profiles).serialize()),
+        name = secrets.token_hex(8)
+        conn.execute(
+            "INSERT INTO forgettings (name, subject, state, begun_at, profiles) VALUES (?, ?, ?, ?, ?)",
+            (name, subject, State.BEGUN, at, BitMap(profiles).serialize()),
         )
-        id_ = int(made.lastrowid or 0)
     else:
-        id_ = known.id
-        conn.execute("UPDATE forgettings SET profiles = ? WHERE id = ?", (BitMap(profiles).serialize(), id_))
-    conn.executemany("INSERT OR REPLACE INTO forgotten (digest, forgetting_id) VALUES (?, ?)", ((mark, id_) for mark in marks))
+        name = known.name
+        conn.execute("UPDATE forgettings SET profiles = ? WHERE name = ?", (BitMap(profiles).serialize(), name))
+    conn.executemany("INSERT OR REPLACE INTO forgotten (digest, forgetting) VALUES (?, ?)", ((mark, name) for mark in marks))
     note_change(conn)
-    return forgetting(conn, id_)
+    return forgetting(conn, name)
 
 
-def forgetting(conn: sqlite3.Connection, id_: int) -> Forgetting:
+def forgetting(conn: sqlite3.Connection, name: str) -> Forgetting:
     """Return one by its id."""
-    return _read(conn.execute(f"SELECT {_COLUMNS} FROM forgettings WHERE id = ?", (id_,)).fetchone())
+    return _read(conn.execute(f"SELECT {_COLUMNS} FROM forgettings WHERE name = ?", (name,)).fetchone())
 
 
 def find(conn: sqlite3.Connection, marks: Iterable[bytes], states: Collection[State]) -> Forgetting | None:
@@ -90,11 +91,11 @@ def find(conn: sqlite3.Connection, marks: Iterable[bytes], states: Collection[St
     found = None
     for mark in marks:
         row = conn.execute(
-            f"SELECT {_COLUMNS} FROM forgettings WHERE state IN (SELECT value FROM json_each(?2)) AND (subject = ?1 OR id IN "
-            "(SELECT forgetting_id FROM forgotten WHERE digest = ?1)) ORDER BY id DESC LIMIT 1",
+            f"SELECT {_COLUMNS} FROM forgettings WHERE state IN (SELECT value FROM json_each(?2)) AND (subject = ?1 OR name IN "
+            "(SELECT forgetting FROM forgotten WHERE digest = ?1)) ORDER BY begun_at DESC LIMIT 1",
             (mark, json.dumps([str(state) for state in states])),
         ).fetchone()
-        if row is not None and (found is None or row[0] > found.id):
+        if row is not None and (found is None or row[3] > found.begun_at):
             found = _read(row)
     return found
 
@@ -111,36 +112,36 @@ def being_forgotten(conn: sqlite3.Connection) -> BitMap:
     return BitMap.union(BitMap(), *(BitMap.deserialize(blob) for (blob,) in rows))
 
 
-def move(conn: sqlite3.Connection, id_: int, state: State, certificate: Mapping[str, Any], *, at: int) -> None:
+def move(conn: sqlite3.Connection, name: str, state: State, certificate: Mapping[str, Any], *, at: int) -> None:
     """Note that a forgetting has got to *state*."""
     column = {State.SWEPT: "swept_at", State.DONE: "done_at"}[state]
     conn.execute(
-        f"UPDATE forgettings SET state = ?, certificate = ?, profiles = NULL, {column} = ? WHERE id = ?",
-        (state, json.dumps(certificate, default=str), at, id_),
+        f"UPDATE forgettings SET state = ?, certificate = ?, profiles = NULL, {column} = ? WHERE name = ?",
+        (state, json.dumps(certificate, default=str), at, name),
     )
 
 
 def note_step(
-    conn: sqlite3.Connection, id_: int, step: str, connection: str, what: str, result: Mapping[str, Any], *, at: int
+    conn: sqlite3.Connection, name: str, step: str, connection: str, what: str, result: Mapping[str, Any], *, at: int
 ) -> None:
     """Keep what came of a step; nothing in *result* names the person."""
     conn.execute(
-        "INSERT OR REPLACE INTO forgetting_steps (forgetting_id, step, connection, what, result, at) VALUES (?, ?, ?, ?, ?, ?)",
-        (id_, step, connection, what, json.dumps(result, default=str), at),
+        "INSERT OR REPLACE INTO forgetting_steps (forgetting, step, connection, what, result, at) VALUES (?, ?, ?, ?, ?, ?)",
+        (name, step, connection, what, json.dumps(result, default=str), at),
     )
 
 
-def steps(conn: sqlite3.Connection, id_: int) -> dict[tuple[str, str, str], dict[str, Any]]:
+def steps(conn: sqlite3.Connection, name: str) -> dict[tuple[str, str, str], dict[str, Any]]:
     """Return what came of each step, by step, connection and what."""
     rows = conn.execute(
-        "SELECT step, connection, what, result FROM forgetting_steps WHERE forgetting_id = ? ORDER BY 1, 2, 3", (id_,)
+        "SELECT step, connection, what, result FROM forgetting_steps WHERE forgetting = ? ORDER BY 1, 2, 3", (name,)
     )
     return {(step, connection, what): json.loads(result) for step, connection, what, result in rows}
 
 
-def marks_kept(conn: sqlite3.Connection, id_: int) -> int:
+def marks_kept(conn: sqlite3.Connection, name: str) -> int:
     """Return how many digests keep the person out."""
-    return int(conn.execute("SELECT count(*) FROM forgotten WHERE forgetting_id = ?", (id_,)).fetchone()[0])
+    return int(conn.execute("SELECT count(*) FROM forgotten WHERE forgetting = ?", (name,)).fetchone()[0])
 
 
 def lift(conn: sqlite3.Connection, marks: Iterable[bytes]) -> int:
@@ -149,14 +150,14 @@ def lift(conn: sqlite3.Connection, marks: Iterable[bytes]) -> int:
         row[0]
         for mark in marks
         for row in conn.execute(
-            "SELECT forgetting_id FROM forgotten WHERE digest = ?1 UNION SELECT id FROM forgettings WHERE subject = ?1 "
+            "SELECT forgetting FROM forgotten WHERE digest = ?1 UNION SELECT name FROM forgettings WHERE subject = ?1 "
             "AND state IN ('swept', 'done')",
             (mark,),
         )
     }
-    for id_ in found:
-        conn.execute("DELETE FROM forgotten WHERE forgetting_id = ?", (id_,))
-        conn.execute("UPDATE forgettings SET state = ?, profiles = NULL WHERE id = ?", (State.LIFTED, id_))
+    for name in found:
+        conn.execute("DELETE FROM forgotten WHERE forgetting = ?", (name,))
+        conn.execute("UPDATE forgettings SET state = ?, profiles = NULL WHERE name = ?", (State.LIFTED, name))
     if found:
         note_change(conn)
     return len(found)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 from core import normalise
-from core.errors import StoreError
 from core.store.person_key import PersonKey, open_key
 
 _GENERATION: Final = "forgotten.generation"
@@ -71,10 +70,8 @@ class Forgotten:
         generation = None if row is None else str(row[0])
         if generation == self._generation:
             return
-        self._digests = frozenset(digest for (digest,) in conn.execute("SELECT digest FROM forgotten"))
+        self._digests = frozenset(digest for (digest,) in conn.execute("SELECT digest FROM forgotten WHERE forgetting <> ''"))
         self._key = open_key(conn, self._database) if self._digests else None
-        if self._digests and self._key is None:
-            raise StoreError(f"{self._database}: has digests of forgotten people and no key to them; restore a backup")
         self._scopes = Scopes(conn)
         self._generation = generation
 
@@ -106,6 +103,18 @@ class Forgotten:
         return self._key.digest(self._scopes.remote(connection), remote_id) in self._digests or (
             address is not None and self.has("email", address)
         )
+
+
+def returned(conn: sqlite3.Connection, database: Path) -> list[int]:
+    """Return the profiles that have an identifier of somebody who was forgotten; nobody is being forgotten just now."""
+    forgotten = Forgotten(conn, database)
+    if not forgotten:
+        return []
+    under_way = conn.execute("SELECT 1 FROM forgettings WHERE state = 'begun'").fetchone()
+    if under_way is not None:
+        return []
+    rows = conn.execute("SELECT kind, value, profile_id FROM identifiers WHERE is_company = 0 AND profile_id IS NOT NULL")
+    return sorted({profile_id for kind, value, profile_id in rows if forgotten.has(kind, value)})
 
 
 def note_change(conn: sqlite3.Connection) -> None:

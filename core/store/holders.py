@@ -100,9 +100,9 @@ HOLDERS: Final[dict[str, str]] = {
     "backups": "id path made_at why size version",
     "history_begins": "what at pruned_at",
     # erasure
-    "forgettings": "id subject=keyed state begun_at swept_at done_at profiles=people certificate",
-    "forgetting_steps": "forgetting_id step connection what result=text at",
-    "forgotten": "digest=keyed forgetting_id",
+    "forgettings": "name subject=keyed state begun_at swept_at done_at profiles=people certificate",
+    "forgetting_steps": "forgetting step connection what result=text at",
+    "forgotten": "digest=keyed forgetting",
     "refusals": "kind value=shared channel source record_key=own since reason=own ended_at ended_by",
     # SQLite's and sqlite-utils' own
     "sqlite_sequence": "name seq",

@@ -20,8 +20,8 @@ from core.durable import sync_folder
 from core.errors import StoreError
 
 KEY_BYTES: Final = 32
-_CHECK: Final = "forgotten.key"
-"""The setting that tells the right key from another: a digest of nobody."""
+_NOBODY: Final = ("check", "")
+"""Whose digest is among the others, from the first on: it tells the right key from another."""
 
 
 class PersonKey:
@@ -37,7 +37,7 @@ class PersonKey:
 
 def key_path(database: Path) -> Path:
     """Return where the key of *database* is."""
-    return database.with_name(f"{database.name}.person-key")
+    return database.with_name(f"{database.name}.person.key")
 
 
 def open_key(conn: sqlite3.Connection, database: Path) -> PersonKey | None:
@@ -47,12 +47,11 @@ def open_key(conn: sqlite3.Connection, database: Path) -> PersonKey | None:
     Raises:
         StoreError: there are digests, and the key is gone, unreadable or another one.
     """
-    row = conn.execute("SELECT value FROM settings WHERE key = ?", (_CHECK,)).fetchone()
-    if row is None:
+    if conn.execute("SELECT 1 FROM forgotten LIMIT 1").fetchone() is None:
         return None
     path = key_path(database)
     found = PersonKey(_read(path))
-    if found.digest("check", "").hex() != row[0]:
+    if conn.execute("SELECT 1 FROM forgotten WHERE digest = ?", (found.digest(*_NOBODY),)).fetchone() is None:
         raise StoreError(f"{path}: is not the key that people were forgotten with; {_REMEDY}")
     return found
 
@@ -66,15 +65,15 @@ def ensure_key(conn: sqlite3.Connection, database: Path) -> PersonKey:
     if not path.exists():
         _make(path)
     key = PersonKey(_read(path))
-    conn.execute("INSERT INTO settings (key, value) VALUES (?, ?)", (_CHECK, key.digest("check", "").hex()))
+    conn.execute("INSERT INTO forgotten (digest, forgetting) VALUES (?, '')", (key.digest(*_NOBODY),))
     return key
 
 
 def lose_key(conn: sqlite3.Connection) -> int:
     """Let go of everything that only the key could tell; return how many digests there were. Everybody may come back."""
-    gone = conn.execute("DELETE FROM forgotten").rowcount
+    gone = conn.execute("DELETE FROM forgotten WHERE forgetting <> ''").rowcount
+    conn.execute("DELETE FROM forgotten")
     conn.execute("DELETE FROM refusals WHERE kind = 'forgotten'")
-    conn.execute("DELETE FROM settings WHERE key = ?", (_CHECK,))
     return gone
 
 

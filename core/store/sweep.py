@@ -151,7 +151,7 @@ _BITMAPS: Final = {
     "approvals": ("id", "t.target"),
     "audiences": ("id", "t.sync"),
     "leaving": ("audience_id, since", "(SELECT a.sync FROM audiences a WHERE a.id = t.audience_id)"),
-    "forgettings": ("id", "''"),
+    "forgettings": ("name", "''"),
 }
 """Tables with bitmaps: the key of a row, and what set or sync its members are of."""
 

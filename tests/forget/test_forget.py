@@ -78,7 +78,6 @@ def test_without_the_list_they_would_come_back(story: ForgetStory) -> None:
     story.forget()
     with story.store() as store, store.atomic() as conn:
         conn.execute("DELETE FROM forgotten")
-        conn.execute("DELETE FROM settings WHERE key = 'forgotten.generation'")
     story.sync()
     assert ANN_ID in story.there()
 
@@ -147,3 +146,27 @@ def test_nobodys_number_is_left_in_a_bitmap(story: ForgetStory) -> None:
                     for (blob,) in store.conn.execute(f'SELECT "{column}" FROM {table} WHERE "{column}" IS NOT NULL'):
                         assert ann not in BitMap.deserialize(blob), (table, column)
         assert [(5,)] == store.conn.execute("SELECT live_count FROM streams WHERE name = 'contacts'").fetchall()
+
+
+def test_a_copy_that_is_put_back_brings_nobody_back(story: ForgetStory) -> None:
+    """What was forgotten after the copy was made is carried over, and swept out of the copy."""
+    from core.backup import back_up, put_back
+    from core.forget.flow import forget_again
+
+    story.can_erase = False
+    story.settled()
+    copy = story.folder / "copies" / "before.db"
+    copy.parent.mkdir()
+    back_up(story.folder / "tagalong.db", copy, clock=lambda: story.now)
+    forgot = story.forget()
+    assert [str(copy)] == [one["path"] for one in forgot.certificate["backups"]]
+
+    put_back(story.folder / "tagalong.db", copy, clock=lambda: story.now)
+    assert telling(story.bytes_of_all_files(), ANN)
+    assert 1 == forget_again(story.hub())
+    replaced = [name for name in story.bytes_of_all_files() if name.endswith(".replaced")]
+    assert [] == telling({name: of for name, of in story.bytes_of_all_files().items() if name not in replaced}, *TELLING)
+    assert 0 == forget_again(story.hub())
+    story.sync()
+    with story.store() as store:
+        assert [] == store.conn.execute("SELECT 1 FROM profiles WHERE email = ?", (ANN,)).fetchall()

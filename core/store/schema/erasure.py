@@ -18,21 +18,21 @@ def m016_erasure(db: Database) -> None:
         db,
         """
         CREATE TABLE forgettings (           -- one line for each time that somebody was to be forgotten
-            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            name TEXT PRIMARY KEY,           -- random, so that a store put back from a copy can take the lines over
             subject BLOB NOT NULL,           -- digest of what the person was asked for by
             state TEXT NOT NULL,             -- begun, swept (out of the store), done, lifted
             begun_at INTEGER NOT NULL, swept_at INTEGER, done_at INTEGER,
             profiles BLOB,                   -- the ids, until they are out of the store: nobody adds them anywhere meanwhile
             certificate TEXT NOT NULL DEFAULT '{}'   -- JSON; names no person
-        );
+        ) WITHOUT ROWID;
         CREATE TABLE forgetting_steps (      -- what was done where, so that it is not done twice
-            forgetting_id INTEGER NOT NULL, step TEXT NOT NULL,       -- remove, erase
+            forgetting TEXT NOT NULL, step TEXT NOT NULL,       -- remove, erase
             connection TEXT NOT NULL, what TEXT NOT NULL,             -- the audience; empty for an erasure
             result TEXT NOT NULL, at INTEGER NOT NULL,                -- JSON; names no person
-            PRIMARY KEY (forgetting_id, step, connection, what)
+            PRIMARY KEY (forgetting, step, connection, what)
         ) WITHOUT ROWID;
         CREATE TABLE forgotten (             -- whoever comes with one of these is not stored
-            digest BLOB PRIMARY KEY, forgetting_id INTEGER NOT NULL
+            digest BLOB PRIMARY KEY, forgetting TEXT NOT NULL     -- empty: the digest of nobody, which tells the right key
         ) WITHOUT ROWID;
         CREATE TABLE refusals (              -- a no, by identifier and channel, whatever becomes of the record that told of it
             kind TEXT NOT NULL,              -- email, user_id; of somebody forgotten: forgotten
