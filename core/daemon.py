@@ -84,4 +84,5 @@ def run_daemon(hub: Hub, *, files: ConfigWatch | None = None, hangup: threading.
         try:
             return Daemon(timetable, work, connect, stop=hub.stop, clock=hub.clock, renew=reload.look).run()
         finally:
+            reload.end()
             watch.close()

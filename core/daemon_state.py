@@ -24,6 +24,8 @@ class Running:
     """When the config that it runs by was read."""
     digest: str
     """Of that config's files (`core.config.watch`)."""
+    stopped_at: datetime | None = None
+    """When it ended as it was told to; None for one that lives, or was killed."""
     refused_at: datetime | None = None
     """When the files as they are now were first refused; None while they are what it runs by."""
     refusal: str | None = None
@@ -34,6 +36,7 @@ def note_running(store: Store, state: Running) -> None:
     """Write down what the daemon runs by."""
     kept = {
         "started_at": to_us(state.started_at), "loaded_at": to_us(state.loaded_at), "digest": state.digest,
+        "stopped_at": None if state.stopped_at is None else to_us(state.stopped_at),
         "refused_at": None if state.refused_at is None else to_us(state.refused_at), "refusal": state.refusal,
     }  # fmt: skip
     with store.atomic() as conn:
@@ -50,6 +53,7 @@ def running_config(conn: sqlite3.Connection) -> Running | None:
         from_us(kept["started_at"]),
         loaded_at=from_us(kept["loaded_at"]),
         digest=kept["digest"],
+        stopped_at=None if kept["stopped_at"] is None else from_us(kept["stopped_at"]),
         refused_at=None if kept["refused_at"] is None else from_us(kept["refused_at"]),
         refusal=kept["refusal"],
     )

@@ -54,6 +54,10 @@ class Reload:
         """Note which config the daemon begins with."""
         note_running(store, self.state)
 
+    def end(self) -> None:
+        """Note that the daemon was told to end."""
+        self._note(replace(self.state, stopped_at=self.holder.hub.clock()))
+
     def look(self) -> Timetable | None:
         """Return the timetable of a config that was just taken over; None while the old one goes on."""
         asked = self.hangup.is_set()

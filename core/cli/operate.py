@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.cli.app import FAILED, HELD, NEWS, App, verb
+from core.cli.app import FAILED, App, verb
 
 if TYPE_CHECKING:
     from core.config.model import Config
@@ -17,7 +17,7 @@ SHOWN_RUNS = 20
 
 
 @verb("status", "tagalong status --check")
-@click.option("--check", is_flag=True, help="Say by the exit code whether all is well.")
+@click.option("--check", is_flag=True, help="Say, and by the exit code, whether all is well: one line a trouble.")
 @click.option("--daemon", is_flag=True, help="Say only whether the daemon lives, whatever is held or failed: exit 0 or 1.")
 @click.pass_obj
 def status_command(app: App, check: bool, daemon: bool) -> int:
@@ -34,17 +34,18 @@ def status_command(app: App, check: bool, daemon: bool) -> int:
         raise click.UsageError("--check asks whether all is well, --daemon only whether the daemon lives; ask one of them")
     if daemon:
         return _tell_daemon(app)
+    if check:
+        return _tell_troubles(app)
     try:
         with app.hub() as hub:
             standing = read_standing(hub)
     except ConfigError:
         _tell_what_runs(app)
         raise
-    code = _verdict(standing) if check else 0
     if app.as_json:
-        return app.answer(standing, code)
+        return app.answer(standing)
     show_standing(standing)
-    return code
+    return 0
 
 
 def _tell_daemon(app: App) -> int:
@@ -83,18 +84,23 @@ def _tell_what_runs(app: App) -> None:
             app.say(f"The daemon is running. {spell_config(running)}")
 
 
-def _verdict(standing: dict[str, Any]) -> int:
-    """Return the first exit code that applies."""
-    everything = [*standing["connections"], *standing["syncs"]]
-    if any(one["status"] == "failed" for one in everything):
-        return FAILED
-    if any(one["away"] and one["away"]["until"] for one in standing["connections"]):
-        return FAILED
-    if standing["holds"]:
-        return HELD
-    if standing["dead_letters"]["new"] or any(one["status"] == "waiting" for one in everything):
-        return NEWS
-    return 0
+def _tell_troubles(app: App) -> int:
+    """Answer a health probe: one line a trouble, the worst first."""
+    from core.cli.output import clean
+    from core.health import exit_code, troubles
+
+    found = troubles(app.config(), app.clock)
+    code = exit_code(found)
+    if app.as_json:
+        told = [{"what": t.what, "subject": t.subject, "reason": t.reason, "since": t.since, "remedy": t.remedy} for t in found]
+        return app.answer({"as_of": app.clock(), "troubles": told}, code)
+    for one in found:
+        about = f"{one.subject}: " if one.subject else ""
+        remedy = f" ({one.remedy})" if one.remedy else ""
+        click.echo(clean(" ".join(f"{one.what}: {about}{one.reason}{remedy}".split())))
+    if not found:
+        click.echo("All is well.")
+    return code
 
 
 @verb("runs", "tagalong runs crm --limit 50")

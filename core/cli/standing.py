@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from core.config.watch import ConfigWatch
 from core.daemon import LEASE, rests_on
 from core.daemon_state import running_config
 from core.freshness import stale_at
+from core.health import NEW_FOR
 from core.hub import Hub
 from core.store import leases, outages
 from core.store.audiences import AudienceRow, audiences, standing
@@ -25,9 +26,6 @@ from core.store.runs import Run, last_finished
 from core.store.sources import began_after
 from core.targets import sets_of, sync_of
 from core.timetable import Timetable
-
-NEW_FOR = timedelta(hours=24)
-"""How long a dead letter is news to `status --check`."""
 
 
 def read_standing(hub: Hub) -> dict[str, Any]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from structlog.testing import capture_logs
 from test_scheduler import FakeWork, eventually, running
 from test_timetable import connection, sync, timetable
@@ -23,6 +25,7 @@ from core.config.watch import ConfigWatch
 from core.daemon import HubWork, rests_on
 from core.daemon_state import running_config
 from core.hub import Hub
+from core.log import configure
 from core.reload import Reload
 from core.scheduler import Daemon
 from core.store import Store
@@ -42,6 +45,15 @@ fields = { country = "country" }
 """
 NORDIC = '[segments.nordic]\nwhere = \'country == "SE"\'\n[[syncs]]\nsegment = "nordic"\nto = "exports"\n'
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def everything_is_logged() -> Iterator[None]:
+    """Whatever level another test has left behind."""
+    before = structlog.get_config()
+    configure("debug", json=True)
+    yield
+    structlog.configure(**before)
 
 
 class Beats:

@@ -87,4 +87,4 @@ def test_ten_runs_of_ordinary_life_are_never_held(house: Callable[..., House]):
             assert {address(n) for n in range(day * 50, day * 50 + 50)} == h.tagged("Opened")
 
     assert {address(n) for n in (*range(10, 150), *range(200, 210))} == h.tagged()
-    assert not h.run("status", "--json", "--check").json["holds"]
+    assert not h.run("status", "--json", "--check").json["troubles"]
