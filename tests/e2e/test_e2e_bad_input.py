@@ -207,15 +207,15 @@ def test_a_full_disk_is_said_wherever_it_strikes_and_nothing_is_half_written(acm
     """The disk has room for three pages more each time, so it is full somewhat later each time, until all fits."""
     acme.run("status")  # makes the file
     allowed = _pages(acme)
-    opened = Store._migrate
+    opened = Store.__init__
 
-    def with_little_room(store: Store) -> None:
-        opened(store)
+    def with_little_room(store: Store, *args: Any, **options: Any) -> None:
+        opened(store, *args, **options)
         store.conn.execute(f"PRAGMA max_page_count = {allowed}")
 
     sent_before_it_was_full = set()
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "_migrate", with_little_room)
+        patch.setattr(Store, "__init__", with_little_room)
         while (ran := acme.run("sync", "--json", code=(0, 1))).code:
             assert not ran.json["ok"]
             assert "disk is full" in ran.out
