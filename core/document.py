@@ -69,8 +69,9 @@ class Document:
 
 def settings_of(sync: SyncConfig) -> str:
     """Return what tells a sync from one that would send other people, or send them elsewhere."""
-    table = {name: asdict(sync)[name] for name in SENT_BY}
-    return hashlib.sha256(json.dumps(table, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    table = asdict(sync)
+    told = json.dumps([table[name] for name in SENT_BY], sort_keys=True, default=str)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def describe(store: Store, plan: Plan, seal: Seal) -> dict[str, Any]:

@@ -18,20 +18,28 @@ if TYPE_CHECKING:
 
 
 def show_flapping(
-    app: App, store: Store, chosen: Sequence[str], *, until: datetime, within: timedelta | None, times: int | None
+    app: App,
+    store: Store,
+    chosen: Sequence[str],
+    *,
+    until: datetime,
+    within: timedelta | None,
+    times: int | None,
+    of: str = "person",
 ) -> int:
-    """Print who flaps in each of the sets *chosen*, most often first."""
+    """Print who flaps in each of the sets *chosen*, most often first; *of* says whether they are people or companies."""
     from core.segments.flapping import TIMES, WITHIN, flapping
 
     least, span = times or TIMES, within or WITHIN
     found = {name: flapping(store.conn, name, until=until, within=span, times=least) for name in chosen}
-    rows = [row for name, one in found.items() for row in _rows(store, name, one)]
+    key = "company_id" if of == "company" else "profile_id"
+    rows = [row for name, one in found.items() for row in _rows(store, name, one, key)]
     rows.sort(key=lambda row: -row["times"])
     graces = [one.grace for one in found.values() if one.grace]
     grace = max(graces, key=_length, default=None)
     if app.as_json:
         return app.answer({"as_of": until, "times": least, "within_s": span, "flapping": rows, "grace": grace})
-    _show(rows, least, span, grace, several=len(chosen) > 1)
+    _show(rows, key, least, span, grace, several=len(chosen) > 1)
     return 0
 
 
@@ -41,29 +49,31 @@ def _length(text: str) -> timedelta:
     return parse_duration(text)
 
 
-def _rows(store: Store, name: str, found: Flapping) -> Iterator[dict[str, Any]]:
+def _rows(store: Store, name: str, found: Flapping, key: str) -> Iterator[dict[str, Any]]:
     from pyroaring import BitMap
 
     from core.cli.members import identified
 
-    for profile_id, identifiers in identified(store, BitMap(found.people)):
-        one = found.people[profile_id]
+    for id_, identifiers in identified(store, BitMap(found.people), key):
+        one = found.people[id_]
         yield {
-            "set": name, "profile_id": profile_id, "identifiers": identifiers, "times": one.times, "member": one.member,
+            "set": name, key: id_, "identifiers": identifiers, "times": one.times, "member": one.member,
             "last_at": one.last_at,
         }  # fmt: skip
 
 
-def _show(rows: Sequence[Mapping[str, Any]], times: int, within: timedelta, grace: str | None, *, several: bool) -> None:
+def _show(
+    rows: Sequence[Mapping[str, Any]], key: str, times: int, within: timedelta, grace: str | None, *, several: bool
+) -> None:
     from core.cli.output import table
 
     if not rows:
         click.echo(f"nobody went out {times} times or more within {_spoken(within)}")
         return
     first = ("set",) if several else ()
-    told = [[*(one[key] for key in first), str(one["profile_id"]), _who(one["identifiers"]),
+    told = [[*(one[key] for key in first), str(one[key]), _who(one["identifiers"]),
              one["times"], one["last_at"], one["member"]] for one in rows]  # fmt: skip
-    table((*first, "profile", "who", "times out", "last out", "in now"), told)
+    table((*first, key.removesuffix("_id"), "who", "times out", "last out", "in now"), told)
     if grace is not None:
         click.echo(f'\ngrace = "{grace}" on a sync keeps most of them in until they are back')
 

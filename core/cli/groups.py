@@ -62,7 +62,9 @@ def segments_command(
         if flapping and chosen:
             from core.cli.flapping import show_flapping
 
-            return show_flapping(app, store, chosen, until=at, within=within, times=times)
+            segment = config.segments.get(name or "")
+            of = segment.of if segment else "person"
+            return show_flapping(app, store, chosen, until=at, within=within, times=times, of=of)
         if moves and name is not None:
             from core.cli.group_moves import show_moves
 

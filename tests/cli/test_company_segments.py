@@ -78,3 +78,16 @@ def test_a_list_that_is_gone_stops_before_anything_is_sent(firms: Type, tmp_path
     assert 2 == said.code
     assert "data/vip.csv: is not there" in said.err
     assert "^" in said.err
+
+
+def test_companies_that_flap_are_companies(firms: Type, tmp_path: Path) -> None:
+    """Whoever has the same number as a person is not taken for them."""
+    firms("sync")
+    for country in ("Finland", "Sweden"):
+        (tmp_path / "data/accounts.csv").write_text(FIRMS.replace("Sweden", country))
+        assert firms("sync", "--fresh", "0s").code in (0, 3, 4)
+
+    (one,) = firms("segments", "swedish_firms", "--flapping", "--times", "1", "--json").json["flapping"]
+    assert (["a.example.com"], 1, True) == (one["identifiers"]["company_domain"], one["times"], one["member"])
+    assert {"company_id"} == {key for key in one if key.endswith("_id")}
+    assert "company" in firms("segments", "swedish_firms", "--flapping", "--times", "1").out.splitlines()[0]

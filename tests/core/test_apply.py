@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyroaring import BitMap
+from support.audiences import KilledProcess
 from support.story import Story, held, ids
 
 from core.apply import Applied, apply
@@ -24,10 +25,10 @@ from core.cli.plans import describe_plan
 from core.contract import Verdict
 from core.document import read_document
 from core.effects import SIZE, Effects, Way, differing
-from core.errors import ConfigError
+from core.errors import ConfigError, LeaseLost
 from core.fill import pull
 from core.run import plan
-from core.store import ledger, runs
+from core.store import leases, ledger, runs
 from core.store.runs import Status
 from core.store.seal import Seal, seal_of
 
@@ -479,3 +480,92 @@ def test_comparing_effects_is_comparing_each_member(one: dict[int, bytes], two: 
 
     expected = {profile_id for profile_id in one.keys() & two.keys() if one[profile_id] != two[profile_id]}
     assert BitMap(expected) == differing(effects(one), effects(two))
+
+
+def test_nobody_else_sends_for_the_syncs_of_a_plan_that_is_being_carried_out(tmp_path: Path) -> None:
+    """All their leases are taken before the first is looked at; if one cannot be, nothing is sent."""
+    story = Story(tmp_path)
+    story.add_sync("others", audience_name="Others")
+    story.people(1, 2)
+    path = keep(story)
+    hub = story.hub()
+    with leases.hold(hub.path, "sync.others", hub.clock), pytest.raises(LeaseLost):
+        carry_out(story, path)
+    assert 0 == story.vendor.writes
+
+    busy: list[bool] = []
+
+    def fault(where: str) -> None:
+        with story.store() as store:
+            busy.append(all(leases.is_held(store.conn, f"sync.{name}", hub.clock) for name in ("vips", "others")))
+
+    story.vendor.fault = fault
+    carry_out(story, path)
+    assert {True} == set(busy)
+
+
+def test_a_file_whose_other_members_changed_is_not_written_by_an_old_plan(tmp_path: Path) -> None:
+    """It is written whole, so their new values would go along unseen."""
+    story = Story(tmp_path, kind="file")
+    story.people(1, 2)
+    story.sync()
+    story.people(3)
+    path = keep(story)
+    story.people(1, email="new@example.com")
+    pull(story.hub())
+
+    assert ["vips is written whole, and 1 of its members have other values by now"] == told(carry_out(story, path))
+
+
+def test_a_kill_half_way_leaves_the_rest_to_the_next_sync(tmp_path: Path) -> None:
+    """The document is refused then, for a part of it is done; nothing is lost and nothing is sent twice."""
+    story = Story(tmp_path)
+    story.people(*range(1, 9))
+    path = keep(story)
+    calls = iter(range(99))
+
+    def fault(where: str) -> None:
+        if where == "after apply" and next(calls) == 1:
+            raise KilledProcess
+
+    story.vendor.fault = fault
+    with pytest.raises(KilledProcess):
+        carry_out(story, path)
+    story.vendor.fault = None
+    assert carry_out(story, path).report is None
+    story.sync()
+
+    assert ids(*range(1, 9)) == story.there()
+    assert sorted(story.vendor.moved("add")) == sorted(set(story.vendor.moved("add")))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_plan_is_sent_exactly_or_not_at_all(tmp_path: Path, seed: int) -> None:
+    """In a world where anything may happen in between: what moves at the vendor is the document, or nothing."""
+    chance = random.Random(seed)
+    story = Story(tmp_path, kind=chance.choice(["tag", "mail"]))
+    story.guard("vips", removals_count=50, adds_count=500)
+    numbers = range(1, 16)
+    for n in numbers:
+        story.people(n, stage=chance.choice(["vip", "lead"]))
+    story.sync()
+    outcomes = set()
+    for _ in range(4):
+        for n in chance.sample(numbers, 3):
+            story.people(n, stage=chance.choice(["vip", "lead"]))
+        path = keep(story)
+        (planned,) = read_document(path, seal(story)).planned
+        for n in chance.sample(numbers, chance.choice([0, 1, 2])):
+            story.people(n, stage=chance.choice(["vip", "lead"]))
+        pull(story.hub())
+        story.vendor.log.clear()
+        applied = carry_out(story, path)
+        outcomes.add(applied.report is None)
+        moved = [(op, member) for _, op, member in story.vendor.log]
+        assert len(moved) == (0 if applied.report is None else planned.size)
+        assert len(moved) == len(set(moved))
+        story.sync()
+        wanted = {n for n in numbers if story.vendor.people[str(n)]["stage"] == "vip"}
+        there = {int("".join(filter(str.isdigit, member.partition("@")[0]))) for member in story.there()}
+        assert wanted == there
+    assert outcomes

@@ -47,11 +47,11 @@ def flap(story: Story, times: int) -> None:
 def test_somebody_who_flaps_is_taken_out_and_put_in_again_unless_there_is_grace(make: Callable[..., Story]) -> None:
     """The harm, counted at the vendor: each time is a welcome series begun anew. With grace nothing moves."""
     bare = make()
-    flap(bare, 4)
-    assert ["add"] + ["remove", "add"] * 4 == moved(bare, "1")
+    flap(bare, 2)
+    assert ["add"] + ["remove", "add"] * 2 == moved(bare, "1")
 
     story = delaying(make(), grace=DAY)
-    flap(story, 4)
+    flap(story, 2)
     assert ["add"] == moved(story, "1")
     assert ids(1, 2, 3) == story.there()
 
