@@ -235,6 +235,7 @@ def _case(delivery: Delivery, target: Target, lease: Lease | None, run_id: int |
         excluded=delivery.evaluation.excluded.get(target.set_name, BitMap()),
         changed=changed,
         category=session.hub.connector(target.connection).manifest.category,
+        consent=delivery.definitions.config.workspace.consent,
         turnover=targets.turnover(delivery.definitions, target.set_name),
         first_run=first_run,
         held=(*held, *([bound.held] if bound.held else [])),

@@ -20,15 +20,15 @@ from core.baseline import Baseline
 from core.bind import Bound
 from core.changes import Changes, parts
 from core.clock import to_us
+from core.config.countries import ASK_NOBODY, ConsentRules
 from core.contract import Api, Category, Ref
 from core.delay import NOBODY, Delay, Stays
 from core.guards import Held
+from core.permission import refused
 from core.plan import Draft, Move, Rekey, Skip, difference
 from core.store import Store, audiences, holds, ledger
 from core.store.audiences import DAY_US, Churn, Standing
-from core.store.consents import denied
 from core.store.dead_letters import Resting, resting
-from core.store.forgettings import being_forgotten
 from core.store.ledger import Entry, State
 from core.targets import Target, Turnover
 
@@ -48,6 +48,8 @@ class Case:
     """Whom the workspace's `exclude` kept out of the set."""
     changed: BitMap = field(default_factory=BitMap)
     """Profiles of which anything changed since the audience's last plan."""
+    consent: ConsentRules = ASK_NOBODY
+    """Where a yes is needed."""
     category: Category = Category.CRM
     """Of the destination: e-mail tools do not get people who said no."""
     turnover: Turnover = field(default_factory=Turnover)
@@ -91,6 +93,8 @@ class Drafting:
             else Resting(BitMap(), BitMap(), BitMap())
         )
         self.skips: dict[Skip, BitMap] = {skip: BitMap() for skip in Skip}
+        self.consent: dict[str, BitMap] = {}
+        """Who is skipped for want of consent, by reason."""
         self.creates = BitMap()
         self.found: dict[int, Ref] = {}
         self.unknown: dict[int, str] = {}
@@ -141,6 +145,7 @@ class Drafting:
             moves=tuple(self.moves),
             rekeys=tuple(self.rekeys),
             skips={skip: profiles for skip, profiles in self.skips.items() if profiles},
+            consent=self.consent,
             stays=case.stays,
             definition=case.definition,
             found=self.found,
@@ -215,16 +220,17 @@ class Drafting:
 
     def said_no(self, profiles: BitMap) -> BitMap:
         """Return who of *profiles* must not be added here for want of consent."""
-        leaving = being_forgotten(self.conn) & profiles
-        return leaving | self._refused(profiles - leaving)
-
-    def _refused(self, profiles: BitMap) -> BitMap:
-        sync = self.case.target.sync
-        if not profiles or not (self.case.category is Category.EMAIL or sync.require_consent):
-            return BitMap()
-        # any channel's no is one where the sync itself asks for consent; an e-mail tool asks about e-mail
-        channel = None if sync.require_consent and self.case.category is not Category.EMAIL else "email"
-        return denied(self.conn, profiles, channel=channel)
+        case = self.case
+        found = refused(
+            self.conn,
+            profiles,
+            category=case.category,
+            require_consent=case.target.sync.require_consent,
+            rules=case.consent,
+        )
+        for reason, who in found.items():
+            self.consent[reason] = self.consent.get(reason, BitMap()) | who
+        return BitMap.union(BitMap(), *found.values())
 
     def _asleep(self, state: State) -> BitMap:
         """Return who was asked for within a day and whose record there has not changed since."""

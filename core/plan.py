@@ -85,6 +85,8 @@ class Draft:
     moves: tuple[Move, ...] = ()
     rekeys: tuple[Rekey, ...] = ()
     skips: Mapping[Skip, BitMap] = field(default_factory=dict)
+    consent: Mapping[str, BitMap] = field(default_factory=dict)
+    """Those of them who are skipped for want of consent, by reason (`core.permission`)."""
     stays: Stays = NOBODY
     definition: str = ""
     """Hash of the set's text, and of all that it names."""

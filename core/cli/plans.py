@@ -43,6 +43,7 @@ def describe_plan(plan: Plan) -> dict[str, Any]:
         "adopts": 0 if plan.draft.baseline is None else len(plan.draft.baseline.adopted),
         "moves": len(plan.moves),
         "skips": {str(skip): len(profiles) for skip, profiles in plan.skips.items() if profiles},
+        "consent": {reason: len(who) for reason, who in sorted(plan.draft.consent.items())},
         "delayed": told_delays(plan),
         "held": [_held(held) for held in plan.held],
         "held_adds": len(plan.held_adds),

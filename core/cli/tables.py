@@ -13,6 +13,10 @@ from core.cli.output import age, clean, table
 Described = Mapping[str, Any]
 
 SPOKEN: Final = {"consent": "no consent", "grace": "in grace", "min_stay": "to stay on"}
+CONSENT: Final = {
+    "said_no": "said no", "no_yes": "no yes where their country needs one", "country_unknown": "no yes and no country",
+    "being_forgotten": "being forgotten",
+}  # fmt: skip
 """Reasons to skip whose name in JSON says too little to a person."""
 VERDICTS: Final = {
     "add.noop": "there already", "remove.noop": "gone already", "add.pending": "on their way", "remove.pending": "on their way",
@@ -83,7 +87,8 @@ def _audience(plan: Described) -> str:
 
 def _skipped(plan: Described) -> str:
     told = (f"{count:,} {SPOKEN.get(skip, skip.replace('_', ' '))}" for skip, count in sorted(plan["skips"].items()))
-    return ", ".join(told)
+    why = ", ".join(f"{count:,} {CONSENT.get(reason, reason)}" for reason, count in plan["consent"].items())
+    return ", ".join(told) + (f" ({why})" if why and list(plan["consent"]) != ["said_no"] else "")
 
 
 def _sync_rows(sync: Described) -> list[dict[str, object]]:

@@ -92,6 +92,7 @@ def _workspace(table: object, path: Path, data: Mapping[str, Any], problems: Pro
         rates=read.rates,
         week_start=read.week_start,
         stale_after=read.stale_after,
+        consent=read.consent,
         tokens=read.tokens,
     )
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
+from core.config.countries import ASK_NOBODY, ConsentRules
 from core.contract import Category
 
 DEFAULT_PRIORITY = (
@@ -72,6 +73,8 @@ class Workspace:
     week_start: Weekday = "monday"
     """The day that `this("week")` and `previous("week")` begin with."""
     stale_after: timedelta = timedelta(hours=24)
+    consent: ConsentRules = ASK_NOBODY
+    """Where a yes is needed before somebody is added at an e-mail tool."""
     tokens: Literal["auto", "keyring", "file"] = "auto"
     """Where OAuth 2 tokens are kept: `core.tokens.vault`."""
 

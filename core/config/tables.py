@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, SecretStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from core.config.countries import ConsentRules, contradictions, wrong_countries
 from core.config.environment import EnvText
 from core.config.model import DEFAULT_CURRENCY, AlertState, Cron, Every, Guard, Schedule, Weekday
 from core.config.names import suggest
@@ -162,6 +163,34 @@ def _limit(value: object) -> float | int:
     raise problem(f"must be a share from '1%' to '99%' or a count from 1, not {value!r}")
 
 
+def _consent(value: object) -> ConsentRules:
+    if not isinstance(value, dict):
+        raise problem("must be a table", 'write { opt_in = ["EEA", "CH"], unknown = "opt_in" }')
+    keys = ["opt_in", "opt_out", "unknown"]
+    if wrong := value.keys() - set(keys):
+        raise problem(f"unknown key {min(wrong)}", suggest(min(wrong), keys))
+    unknown = value.get("unknown", "opt_in")
+    if unknown not in ("opt_in", "opt_out"):
+        raise problem(f"unknown: {unknown!r} is neither 'opt_in' nor 'opt_out'")
+    named: dict[str, frozenset[str]] = {}
+    for key in ("opt_in", "opt_out"):
+        names = value.get(key, [])
+        if not isinstance(names, list):
+            raise problem(f"{key}: must be a list of countries, in square brackets")
+        if nobody := wrong_countries(names):
+            remedy = "write ISO codes of two letters ('SE'), 'EU', 'EEA', or '*' for every country"
+            raise problem(f"{key}: {nobody[0]!r} is no country", remedy)
+        named[key] = frozenset(names)
+    rules = ConsentRules(named["opt_in"], opt_out=named["opt_out"], unknown=unknown)
+    if both := contradictions(rules):
+        raise problem(
+            f"{both[0]} is to be both opt_in and opt_out", "a country may be an exception of a group, or a group of '*'"
+        )
+    if not rules.opt_in and value:
+        raise problem("names no opt_in country, so it changes nothing", 'write opt_in = ["EEA"], or leave it out')
+    return rules
+
+
 def _share(limit: object) -> float | None:
     if not isinstance(limit, str) or not limit.strip().endswith("%"):
         return None
@@ -209,6 +238,18 @@ Rates = Annotated[
     PlainValidator(_rates),
     WithJsonSchema({"type": "object", "additionalProperties": {"type": "object", "additionalProperties": {"type": "number"}}}),
 ]
+_COUNTRIES_SCHEMA = {"type": "array", "items": {"type": "string", "pattern": r"^([A-Z]{2}|EEA|\*)$"}}
+ConsentTable = Annotated[
+    ConsentRules,
+    PlainValidator(_consent),
+    WithJsonSchema({
+        "type": "object",
+        "properties": {
+            "opt_in": _COUNTRIES_SCHEMA, "opt_out": _COUNTRIES_SCHEMA, "unknown": {"enum": ["opt_in", "opt_out"]}
+        },
+        "additionalProperties": False,
+    }),
+]  # fmt: skip
 GuardTable = Annotated[
     Guard,
     PlainValidator(_guard),
@@ -244,6 +285,8 @@ class WorkspaceTable(Table):
     """Which source wins for a canonical field, best first: categories and names of connections."""
     stale_after: Duration = timedelta(hours=24)
     """How old the last complete pull of a connection without a schedule may be before syncs that rest on it are held."""
+    consent: ConsentTable = ConsentRules()
+    """Countries in which e-mail tools get only people who said yes; elsewhere whoever did not say no."""
     tokens: Literal["auto", "keyring", "file"] = "auto"
     """Where OAuth 2 tokens are kept: the system keyring, a file beside the database, or (auto) a keyring where there is one."""
     week_start: Weekday = "monday"

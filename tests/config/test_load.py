@@ -425,6 +425,11 @@ WORKSPACE = {
     "priority": ("priority = ['crm', 'biling']", "workspace.priority.1", "no category and no connection", "mean billing?"),
     "rate": ("rates = { '2026-01-01' = { USD = -1 } }", "workspace.rates", "USD: what one USD is worth", ""),
     "date of a rate": ("rates = { yesterday = { USD = 1 } }", "workspace.rates", "'yesterday' is no date", ""),
+    "consent": ("consent = { opt_inn = ['EU'] }", "workspace.consent", "unknown key opt_inn", "mean opt_in?"),
+    "no country": ("consent = { opt_in = ['Sweden'] }", "workspace.consent", "opt_in: 'Sweden' is no country", "ISO codes"),
+    "both ways": ("consent = { opt_in = ['EU'], opt_out = ['EU'] }", "workspace.consent", "both opt_in and opt_out", ""),
+    "no opt-in": ("consent = { unknown = 'opt_in' }", "workspace.consent", "names no opt_in country", 'opt_in = ["EEA"]'),
+    "unknown": ("consent = { opt_in = ['SE'], unknown = 'no' }", "workspace.consent", "'no' is neither", ""),
     "stale": ("stale_after = '0h'", "workspace.stale_after", "longer than nothing", ""),
 }
 
@@ -515,6 +520,7 @@ billing_of = "person"
 week_start = "sunday"
 priority = ["own", "billing"]
 stale_after = "12h"
+consent = { opt_in = ["EEA", "CH"], opt_out = ["SE"], unknown = "opt_out" }
 [workspace.rates."2026-01-01"]
 USD = 10.5
 [connections.own]
@@ -569,6 +575,7 @@ min_stay = "1w"
         config.segments["staff"].anonymous,
         config.segments["staff"].timezone,
     )
+    assert [False, True, True, False] == [space.consent.needs_yes(country) for country in ("SE", "NO", "CH", None)]
     assert ("sunday", "person") == (space.week_start, config.partitions["life"].timezone)
     assert (["At risk", "active"], "other") == (list(config.partitions["life"].groups), config.partitions["life"].otherwise)
     assert ("list", "Staff", {"campaign": 7}, "add_only") == (sync.audience_kind, sync.audience_name, sync.params, sync.mode)
