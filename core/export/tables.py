@@ -39,11 +39,14 @@ PERSONAL: Final = {
     "membership_history": "segments",
     "audiences": "audiences",
     "ledger": "audiences",
+    "leaving": "leaving",
     "intents": "sent",
     "intent_members": "sent",
     "holds": "held",
     "approvals": "held",
     "dead_letters": "dead_letters",
+    "refusals": "refusals",
+    "forgettings": "forgettings",
 }
 """Table to the section that has what it says of the person."""
 
@@ -60,6 +63,11 @@ IMPERSONAL: Final = {
     "leases": "processes",
     "budgets": "rates of vendors",
     "pauses": "names of syncs and connections",
+    "outages": "vendors that do not answer",
+    "backups": "where copies of the database are; whether they hold the person is not looked at",
+    "history_begins": "what was pruned",
+    "forgetting_steps": "what was done at vendors for people who were forgotten",
+    "forgotten": "digests of people who were forgotten",
     "settings": "the hub's own notes; of people only the ids of some that are to be looked at again",
     "kept_state": "when conditions were last evaluated",
     "kept_leaves": "the answers to single conditions, made anew from what is in this export",

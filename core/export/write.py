@@ -13,8 +13,8 @@ from core.clock import iso, to_us
 from core.config.model import Config
 from core.contract import Kind
 from core.errors import ConfigError, HubError, Problem
-from core.export import sections
-from core.export.sections import Person
+from core.export import consequences, sections
+from core.export.person import Person
 from core.store import Store
 from core.store.people import find_profiles
 from core.store.schema import TABLES
@@ -34,11 +34,14 @@ MANY: Final[Mapping[str, Callable[[Person], Iterator[dict[str, Any]]]]] = {
     **{table: partial(sections.canonical, kind=kind) for kind, table in TABLES.items() if kind is not Kind.EVENT},
     "events": sections.events,
     "field_history": sections.field_history,
-    "segments": sections.segments,
-    "audiences": sections.audiences,
-    "sent": sections.sent,
-    "held": sections.held,
-    "dead_letters": sections.dead_letters,
+    "segments": consequences.segments,
+    "audiences": consequences.audiences,
+    "leaving": consequences.leaving,
+    "sent": consequences.sent,
+    "held": consequences.held,
+    "dead_letters": consequences.dead_letters,
+    "refusals": consequences.refusals,
+    "forgettings": consequences.forgettings,
 }
 """The sections, in the order in which they are written."""
 

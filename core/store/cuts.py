@@ -75,6 +75,36 @@ def remove(conn: sqlite3.Connection, one: Node, other: Node) -> bool:
     return gone > 0
 
 
+def forget(conn: sqlite3.Connection, identifiers: Iterable[tuple[str, str]], records: Iterable[tuple[str, str]]) -> int:
+    """Delete the cuts that name one of *identifiers* or of *records* (stream and key): who is gone is nobody's other half."""
+    gone = 0
+    for node in (*identifiers, *((RECORD + stream, key) for stream, key in records)):
+        for end in ("keep", "part"):
+            sql = f"DELETE FROM identity_cuts WHERE {end}_name = ? AND {end}_value = ?"
+            gone += conn.execute(sql, tuple(node)).rowcount
+    return gone
+
+
+_SHARED: Final = """
+    FROM cut_subjects c CROSS JOIN subjects s ON s.id = c.subject_id AND s.live = 1
+    CROSS JOIN subject_identifiers l ON l.subject_id = s.id CROSS JOIN identifiers i ON i.id = l.identifier_id
+    WHERE i.profile_id IN (SELECT value FROM json_each(?1)) AND s.profile_id NOT IN (SELECT value FROM json_each(?1))
+"""
+"""What people have that records of somebody else have as well, who was told apart from them."""
+
+
+def shared(conn: sqlite3.Connection, people: Collection[int]) -> set[tuple[str, str]]:
+    """Return the identifiers of *people* that are somebody else's by right of a record, a cut apart."""
+    return set(conn.execute(f"SELECT DISTINCT i.kind, i.value {_SHARED}", (json.dumps(sorted(people)),)))
+
+
+def release(conn: sqlite3.Connection, people: Collection[int]) -> None:
+    """Let go of the identifiers that are `shared`: the next resolve gives them to whose record has them."""
+    found = conn.execute(f"SELECT s.id, i.id {_SHARED}", (json.dumps(sorted(people)),)).fetchall()
+    conn.executemany("UPDATE subjects SET dirty = 1 WHERE id = ?", [(subject,) for subject, _ in found])
+    conn.executemany("UPDATE identifiers SET profile_id = NULL WHERE id = ?", [(identifier,) for _, identifier in found])
+
+
 def _stir_nodes(conn: sqlite3.Connection, nodes: Iterable[Node]) -> None:
     for node in nodes:
         found = _id(conn, node)

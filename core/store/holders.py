@@ -52,6 +52,8 @@ HOLDERS: Final[dict[str, str]] = {
     "profile_aliases": "old_id=profile new_id=profile at",
     "field_history": "of field of_id=shared from_at value=own",
     "fresh_identifiers": "subject_id=subject position kind value=own is_company",
+    "identity_cuts": "id keep_name keep_value=shared part_name part_value=shared at",
+    "cut_subjects": "subject_id=subject",
     # canonical rows
     "profile_rows": _CANONICAL + "email=own first_name=own last_name=own phone=own country=own language=own timezone=own "
     "job_title=own created_at=own lifecycle_stage=own owner=own",

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from pyroaring import BitMap
 
-from core.store import changes
+from core.store import changes, cuts
 from core.store.holders import HOLDERS, columns_of
 from core.store.person_key import PersonKey
 from core.store.traces import Traces, landings
@@ -41,6 +41,7 @@ def sweep(
     *companies* are the sets and syncs whose members are companies: their numbers are no people's. `resolve` must run
     afterwards: what a company is called may have come from the person's record.
     """
+    cuts.release(conn, traces.profiles)
     _collect(conn, traces)
     counts: Counter[str] = Counter()
     _keep_refusals(conn, traces, key)
@@ -58,6 +59,7 @@ def sweep(
     counts["field_history"] += _forget_history(conn, "profile", traces.profiles) + _forget_history(conn, "subscription", went)
     counts["companies"] += _drop_companies(conn, traces.companies)
     counts["settings"] += _clean_settings(conn, traces)
+    counts["identity_cuts"] += cuts.forget(conn, traces.identifiers, [(f"{c}.{s}", key) for c, s, _, key in traces.records])
     _settle_emptied(conn, now)
     changes.forget(conn)
     conn.execute(

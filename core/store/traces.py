@@ -14,6 +14,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Final
 
 from core.contract import Kind
+from core.store import cuts
 from core.store.ledger import REMOTE_PREFIX
 
 LONG: Final = 6
@@ -78,6 +79,7 @@ def gather(conn: sqlite3.Connection, profiles: Collection[int], addresses: Itera
         )
     )
     own |= set(addresses)
+    own -= cuts.shared(conn, people)
     named = json.dumps([list(pair) for pair in sorted(own)])
     subjects = {
         row[0]
