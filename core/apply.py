@@ -18,7 +18,7 @@ from pyroaring import BitMap
 from core.cost import priced
 from core.deliver import Delivery, deliver, lease_of, plans_of
 from core.document import Document, Planned, settings_of
-from core.effects import Effects, Way, differing, effects_of, members_of, only
+from core.effects import Effects, Way, before_us, differing, effects_of, members_of, only, with_before_us
 from core.errors import HubError
 from core.evaluated import Evaluations
 from core.fill import OnEvent, tell
@@ -124,7 +124,7 @@ def compare(store: Store, present: Sequence[Plan], planned: Mapping[str, Planned
     for label, one in planned.items():
         if label not in there:
             found.append(Moved(label, "is no audience of the config any more"))
-        elif one.size:
+        elif one.size or one.before_us is not None:
             found += _moved_sync(there[label], one) or _moved_members(store, there[label], one, key)
     return found
 
@@ -158,6 +158,8 @@ def _moved_members(store: Store, plan: Plan, planned: Planned, key: bytes) -> li
             reason = "would be sent otherwise: under another address or id, or with other values"
             found.append(Moved(plan.label, reason, way=way, members=len(other), of=len(effects.ids)))
     values = present[Way.UPDATE] - wanted.get(Way.UPDATE, BitMap())
+    if planned.before_us not in (None, before_us(store, plan, key)):
+        found.append(Moved(plan.label, "would do otherwise with who was there before us"))
     if plan.target.audience.whole and values:
         found.append(Moved(plan.label, f"is written whole, and {len(values):,} of its members have other values by now"))
     return found
@@ -199,6 +201,8 @@ def _exactly(hub: Hub, store: Store, planned: Mapping[str, Planned], plans: list
 def _exactly_one(hub: Hub, plan: Plan, planned: Planned | None) -> Plan:
     wanted = {} if planned is None else {way: effects.ids for way, effects in planned.sends.items()}
     kept = only(plan, wanted)
+    if planned is not None and planned.before_us is not None:
+        kept = with_before_us(kept, plan)
     later = plan.size - kept.size
     if later:
         more = "1 more has come to be sent" if later == 1 else f"{later:,} more have come to be sent"

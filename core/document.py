@@ -20,7 +20,7 @@ from typing import Any, Final
 from pyroaring import BitMap
 
 from core.config.model import SyncConfig
-from core.effects import SIZE, Effects, Way, effects_of
+from core.effects import SIZE, Effects, Way, before_us, effects_of
 from core.errors import ConfigError, Problem
 from core.plan import Plan
 from core.store import Store
@@ -29,6 +29,7 @@ from core.store.seal import Seal
 FORMAT: Final = 1
 SENT_BY: Final = (
     "segment", "partition", "to", "audience_kind", "audience_name", "params", "mode", "create_missing", "require_consent",
+    "baseline",
 )  # fmt: skip
 """What of a sync's table decides whom it sends what. A schedule or a guard does not."""
 
@@ -48,9 +49,12 @@ class Planned:
     remote_id: str | None
     """None: the audience was still to be made."""
     sends: Mapping[Way, Effects]
+    before_us: str | None = None
+    """Fingerprint of what is done with who was there before us; None: nothing."""
 
     @property
     def size(self) -> int:
+        """How many it names."""
         return sum(len(effects.ids) for effects in self.sends.values())
 
 
@@ -86,6 +90,7 @@ def describe(store: Store, plan: Plan, seal: Seal) -> dict[str, Any]:
             str(way): {**_people(effects.ids), "effects": _text(effects.prints)}
             for way, effects in effects_of(store, plan, seal.key).items()
         },
+        "before_us": before_us(store, plan, seal.key),
         "skipped": {str(skip): _people(profiles) for skip, profiles in plan.skips.items() if profiles},
         "withheld": {
             way: _people(profiles) for way, profiles in (("adds", plan.held_adds), ("removes", plan.held_removes)) if profiles
@@ -169,7 +174,7 @@ def _planned(found: Mapping[str, Any]) -> Planned:
     sends = {Way(way): _effects(sent) for way, sent in found["sends"].items()}
     return Planned(
         found["sync"], found["label"], definition=found["definition"], settings=found["settings"], account=found["account"],
-        remote_id=found["remote_id"], sends=sends,
+        remote_id=found["remote_id"], sends=sends, before_us=found["before_us"],
     )  # fmt: skip
 
 

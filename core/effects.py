@@ -19,8 +19,9 @@ from pyroaring import BitMap
 
 from core import reach
 from core.batches import READ_AHEAD, Batches
+from core.clock import to_us
 from core.plan import Plan
-from core.store import Store
+from core.store import Store, ledger
 
 SIZE: Final = 8
 """Bytes of a fingerprint: an edit goes unseen once in 2^64 times."""
@@ -99,6 +100,27 @@ def only(plan: Plan, members: Mapping[Way, BitMap]) -> Plan:
 def effects_of(store: Store, plan: Plan, key: bytes) -> dict[Way, Effects]:
     """Return the effects of all whom *plan* would send, by way; asks nobody but the store."""
     return {way: _effects(store, plan, way, ids, key) for way, ids in members_of(plan).items() if ids}
+
+
+def before_us(store: Store, plan: Plan, key: bytes) -> str | None:
+    """Return a fingerprint of what is done with who was there before us; None where that is nothing."""
+    baseline, row = plan.draft.baseline, plan.draft.bound.row
+    done = baseline is not None and baseline.goes and not baseline.partly
+    if row is None or not (done or plan.strangers):
+        return None
+    digest = blake2b(key=key, digest_size=2 * SIZE)
+    if baseline is not None and done:
+        digest.update(json.dumps([baseline.mode, baseline.digest, baseline.taken_out]).encode())
+        digest.update(baseline.adopted.serialize() + baseline.leaving.serialize())
+    for entries in ledger.nameless(store.conn, row.id, at=to_us(plan.as_of), size=READ_AHEAD) if plan.draft.nameless else ():
+        digest.update(json.dumps([entry.member_key for entry in entries]).encode())
+    return digest.hexdigest()
+
+
+def with_before_us(plan: Plan, whole: Plan) -> Plan:
+    """Return *plan*, made less of, with all that *whole* does with who was there before us."""
+    kept = replace(plan, strangers=whole.strangers, draft=replace(plan.draft, baseline=whole.draft.baseline))
+    return replace(kept, limited=whole.limited or kept.size < whole.size)
 
 
 def _effects(store: Store, plan: Plan, way: Way, ids: BitMap, key: bytes) -> Effects:

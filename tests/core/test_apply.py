@@ -569,3 +569,45 @@ def test_a_plan_is_sent_exactly_or_not_at_all(tmp_path: Path, seed: int) -> None
         there = {int("".join(filter(str.isdigit, member.partition("@")[0]))) for member in story.there()}
         assert wanted == there
     assert outcomes
+
+
+@pytest.mark.parametrize("baseline", ["adopt", "replace"])
+def test_who_was_there_before_us_is_in_a_plan_too(tmp_path: Path, baseline: str) -> None:
+    """Adopted, and taken out once that was approved, strangers too; not if others are there by then."""
+    story = Story(tmp_path)
+    story.vendor.make("Vips", ["2", "3", "90"])
+    story.people(1, 2)
+    story.people(3, stage="lead")
+    story.add_sync("vips", baseline=baseline)
+    pull(story.hub())
+    if baseline == "replace":
+        plan(story.hub())
+        approve(story.hub(), "vips", send=False)
+    path = keep(story)
+    story.people(4)
+    pull(story.hub())
+    applied = carry_out(story, path)
+
+    assert [] == told(applied)
+    assert (ids(1, 2) if baseline == "replace" else ids(1, 2, 3, 90)) == story.there()
+    assert carry_out(story, path).report is None
+    story.people(1, 2, stage="lead")
+    story.sync()
+    assert "2" not in story.there()
+
+
+def test_others_than_those_who_were_there_before_us_are_not_replaced_by_a_plan(tmp_path: Path) -> None:
+    """Somebody new was put in by hand after the plan was made."""
+    story = Story(tmp_path)
+    story.vendor.make("Vips", ["90"])
+    story.people(1)
+    story.add_sync("vips", baseline="replace")
+    pull(story.hub())
+    plan(story.hub())
+    approve(story.hub(), "vips", send=False)
+    path = keep(story)
+    story.vendor.audiences["a1"]["91"] = {}
+    applied = carry_out(story, path)
+
+    assert applied.report is None
+    assert ids(90, 91) == story.there()
