@@ -140,7 +140,8 @@ def find(
 def _strangers(conn: sqlite3.Connection, audience_id: int, claimed: Collection[str]) -> tuple[int, str]:
     number, text = 0, hashlib.sha256()
     for (key,) in conn.execute(
-        "SELECT member_key FROM ledger WHERE audience_id = ? AND profile_id IS NULL AND state = 'foreign' ORDER BY member_key",
+        "SELECT member_key FROM ledger INDEXED BY ledger_profile WHERE audience_id = ? AND profile_id IS NULL"
+        " AND state = 'foreign' ORDER BY member_key",
         (audience_id,),
     ):
         if key not in claimed:
@@ -167,7 +168,8 @@ def carry_out(store: Store, row: AudienceRow, audience: Audience, baseline: Base
         lease.check(conn)
         if baseline.taken_out:
             conn.execute(
-                "UPDATE ledger SET state = 'ours', at = ? WHERE audience_id = ? AND profile_id IS NULL AND state = 'foreign'",
+                "UPDATE ledger INDEXED BY ledger_profile SET state = 'ours', at = ?"
+                " WHERE audience_id = ? AND profile_id IS NULL AND state = 'foreign'",
                 (to_us(clock()), row.id),
             )
         if baseline.complete:

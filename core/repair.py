@@ -137,7 +137,7 @@ def _mend(conn: sqlite3.Connection, one: Drift, wanted: BitMap | None, *, at: in
     # somebody who was missing, and is there again by another's hand, is theirs
     back = _changed(
         conn,
-        "DELETE FROM ledger WHERE audience_id = ?1 AND state = 'missing' AND remote_id IN"
+        "DELETE FROM ledger INDEXED BY ledger_state WHERE audience_id = ?1 AND state = 'missing' AND remote_id IN"
         " (SELECT remote_id FROM temp.drifted WHERE audience_id = ?1 AND what IN ('extra', 'unknown')) RETURNING profile_id",
         id_,
     )
@@ -145,8 +145,9 @@ def _mend(conn: sqlite3.Connection, one: Drift, wanted: BitMap | None, *, at: in
         conn,
         "INSERT OR IGNORE INTO ledger (audience_id, member_key, profile_id, sync, remote_id, handle, object, state, at)"
         " SELECT ?1, d.member_key, d.profile_id, ?2, d.remote_id, d.handle, d.object, 'foreign', ?3 FROM temp.drifted d"
-        " WHERE d.audience_id = ?1 AND d.what IN ('extra', 'unknown') AND NOT EXISTS (SELECT 1 FROM ledger l"
-        " WHERE l.audience_id = ?1 AND l.remote_id = d.remote_id AND l.state IN ('ours', 'unsure', 'foreign'))"
+        " WHERE d.audience_id = ?1 AND d.what IN ('extra', 'unknown') AND NOT EXISTS"
+        " (SELECT 1 FROM ledger l INDEXED BY ledger_remote WHERE l.audience_id = ?1 AND l.remote_id = d.remote_id"
+        " AND l.state IN ('ours', 'unsure', 'foreign'))"
         " RETURNING profile_id",
         id_,
         one.label,

@@ -35,6 +35,8 @@ class State(StrEnum):
 OURS = (State.OURS, State.UNSURE)
 REMOTE_PREFIX = "remote:"
 """Key of a foreign member of whom we know no identifier."""
+BY_REMOTE_ID = "ledger INDEXED BY ledger_remote"
+"""SQLite would rather walk through the whole audience by its primary key, for each member that is looked up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +148,12 @@ def of_remote_ids(conn: sqlite3.Connection, audience_id: int, remote_ids: Iterab
 
 def _matching(conn: sqlite3.Connection, audience_id: int, column: str, values: Iterable[str]) -> Iterable[Entry]:
     wanted = list(values)
+    table = BY_REMOTE_ID if column == "remote_id" else "ledger"
     for start in range(0, len(wanted), 500):
         part = wanted[start : start + 500]
         marks = ",".join("?" * len(part))
         for row in conn.execute(
-            f"SELECT {_COLUMNS} FROM ledger WHERE audience_id = ? AND {column} IN ({marks})", (audience_id, *part)
+            f"SELECT {_COLUMNS} FROM {table} WHERE audience_id = ? AND {column} IN ({marks})", (audience_id, *part)
         ):
             yield _entry(row)
 
@@ -187,7 +190,7 @@ def rows(conn: sqlite3.Connection, audience_id: int) -> Iterable[Entry]:
 
 
 _NAMELESS = """
-    FROM ledger l WHERE audience_id = ?1 AND profile_id IS NULL AND state IN ('ours', 'unsure')
+    FROM ledger l INDEXED BY ledger_profile WHERE audience_id = ?1 AND profile_id IS NULL AND state IN ('ours', 'unsure')
     AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.audience_id = ?1 AND d.what = 'member' AND d.key = l.member_key
         AND (d.given_up_at IS NOT NULL OR d.next_try_at > ?2))
     AND NOT EXISTS (SELECT 1 FROM intents i CROSS JOIN intent_members m ON m.intent_id = i.id
@@ -216,8 +219,8 @@ def nameless(conn: sqlite3.Connection, audience_id: int, *, at: int, size: int) 
 def strangers(conn: sqlite3.Connection, audience_id: int) -> Iterator[Entry]:
     """Yield the rows that are nobody's, ours and foreign, in order of key."""
     for row in conn.execute(
-        f"SELECT {_COLUMNS} FROM ledger WHERE audience_id = ? AND profile_id IS NULL AND state IN ('ours', 'unsure', 'foreign')"
-        " ORDER BY member_key",
+        f"SELECT {_COLUMNS} FROM ledger INDEXED BY ledger_profile WHERE audience_id = ? AND profile_id IS NULL"
+        " AND state IN ('ours', 'unsure', 'foreign') ORDER BY member_key",
         (audience_id,),
     ):
         yield _entry(row)
@@ -268,7 +271,7 @@ def follow_aliases(conn: sqlite3.Connection, audience_id: int, *, since: int) ->
 def dead(conn: sqlite3.Connection, audience_id: int, stream_id: int) -> list[tuple[str, str, int]]:
     """Return key, remote id and profile of the rows of ours whose object's record is gone from a stream."""
     rows = conn.execute(
-        "SELECT l.member_key, l.remote_id, l.profile_id FROM subjects s CROSS JOIN ledger l"
+        "SELECT l.member_key, l.remote_id, l.profile_id FROM subjects s CROSS JOIN ledger l INDEXED BY ledger_remote"
         " ON l.audience_id = ? AND l.remote_id = s.ref AND l.state IN ('ours', 'unsure') AND l.profile_id IS NOT NULL"
         " WHERE s.stream_id = ? AND s.live = 0",
         (audience_id, stream_id),
@@ -279,7 +282,8 @@ def dead(conn: sqlite3.Connection, audience_id: int, stream_id: int) -> list[tup
 def returned(conn: sqlite3.Connection, audience_id: int, stream_id: int) -> list[str]:
     """Return the keys of members who were ours when their record went, and whose record is there again."""
     rows = conn.execute(
-        "SELECT l.member_key FROM ledger l CROSS JOIN subjects s ON s.stream_id = ? AND s.ref = l.remote_id AND s.live = 1"
+        "SELECT l.member_key FROM ledger l INDEXED BY ledger_state CROSS JOIN subjects s"
+        " ON s.stream_id = ? AND s.ref = l.remote_id AND s.live = 1"
         " WHERE l.audience_id = ? AND l.state = 'not_found' AND l.remote_id IS NOT NULL",
         (stream_id, audience_id),
     )

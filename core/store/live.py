@@ -110,7 +110,9 @@ def unheard_of(conn: sqlite3.Connection, audience_id: int) -> Iterator[list[tupl
     rows = conn.execute(
         "SELECT v.remote_id, v.handle, v.object, EXISTS"
         " (SELECT 1 FROM temp.moving_members m WHERE m.remote_id = v.remote_id) FROM temp.live_members v WHERE NOT EXISTS"
-        f" (SELECT 1 FROM ledger l WHERE l.audience_id = ?1 AND l.remote_id = v.remote_id AND l.state IN {_THERE})"
+        # without a word from us the whole audience would be looked through for each member
+        " (SELECT 1 FROM ledger l INDEXED BY ledger_remote WHERE l.audience_id = ?1 AND l.remote_id = v.remote_id"
+        f" AND l.state IN {_THERE})"
         " AND NOT EXISTS (SELECT 1 FROM ledger l WHERE l.audience_id = ?1 AND l.member_key = v.remote_id"
         f" AND l.remote_id IS NULL AND l.state IN {_THERE})",
         (audience_id,),

@@ -271,7 +271,7 @@ WRONG = {
         "[[syncs]]\nsegment = 'hot'\nto = 'crm'\naudience = { tag = 'x' }\nbaseline = 'keep'\n",
         5,
         "syncs.1.baseline",
-        "",
+        "must be 'ignore', 'adopt' or 'replace'",
         "",
     ),
     "no group in a partition's": (

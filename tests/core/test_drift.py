@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -461,6 +462,27 @@ def test_somebody_forgotten_is_not_known_again_by_way_of_a_list(make: Callable[.
     forget(story.hub(), Wish("p2@example.com"))
     assert {} == by_name(compared(story, repair=True))
     assert {"p1@example.com"} == set(states(story))
+
+
+def test_no_member_has_the_whole_audience_looked_through(make: Callable[..., Story], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store's own steps, which do not depend on the machine: some dozens a member, and not as many as there are members."""
+    members = 4_000
+    story = make()
+    story.people(1)
+    story.sync()
+    known = [Entry(f"p{n}@example.com", State.OURS, profile_id=None, remote_id=str(n)) for n in range(2, members)]
+    monkeypatch.setattr(Tag, "members", lambda self, api, id_: iter([[Ref(str(n)) for n in range(1, 2 * members, 2)]]))
+    story.pass_time(LATER)
+    thousands = itertools.count()
+    with story.store() as store:
+        with store.atomic() as conn:
+            ledger.put(conn, 1, known, sync="vips", run_id=None, at=0)
+        store.conn.set_progress_handler(lambda: next(thousands) and None, 1_000)
+        (found,) = drift(story.hub(), store, repair=True)
+        assert 500 * members > 1_000 * next(thousands)
+        assert members == len(ledger.of_remote_ids(store.conn, 1, [str(n) for n in range(2 * members)]))
+        assert 600 * members > 1_000 * next(thousands)
+    assert (members // 2 - 1, members // 2) == (found.count(What.MISSING), found.count(What.UNKNOWN))
 
 
 MEMBER = st.sampled_from(["nobody", "ours", "unsure", "foreign", "missing"])
