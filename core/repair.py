@@ -20,14 +20,14 @@ from core import targets
 from core.clock import to_us
 from core.config.model import SyncConfig
 from core.drift import Comparing, Drift, Repaired, What
-from core.errors import LeaseLost, told
+from core.errors import LeaseLost, Stopped, told
 from core.fill import resolve_now
 from core.hub import Hub
 from core.log import log
 from core.run import chosen_syncs
 from core.segments.evaluate import evaluate
 from core.segments.indexes import ensure_indexes
-from core.store import Store, audiences, leases, ledger, runs
+from core.store import Store, audiences, leases, ledger, pauses, runs
 from core.store.leases import Lease
 from core.store.ledger import State
 from core.store.runs import Status
@@ -74,12 +74,17 @@ def _one_sync(comparing: Comparing, sync: SyncConfig, sure: Sure | None) -> list
     error: Exception | None = None
     found: list[Drift] = []
     try:
+        pauses.refuse_paused(store.conn, f"connection.{sync.to}")
         with ExitStack() as stack:
             lease = None if sure is None else stack.enter_context(leases.hold(hub.path, f"sync.{sync.name}", hub.clock))
             found = drifts.compare(comparing, sync)
             if lease is not None and sure is not None:
                 found = [_mended(comparing, one, lease, sure) for one in found]
-    except LeaseLost as caught:  # a sync is at it: the others go on
+    except (LeaseLost, Stopped) as caught:
+        if hub.stop.is_set():
+            error = caught
+            raise
+        # a sync is at it, or its connection is paused: the others go on
         aimed = targets.targets_of(sync, comparing.definitions.config, hub.connector(sync.to))
         found = [Drift(target, None, as_of=hub.clock(), error=caught) for target in aimed]
     except Exception as caught:

@@ -83,7 +83,7 @@ def chosen(conn: sqlite3.Connection, config: Config, name: str) -> list[Audience
     rows = retired(conn, config)
     found = [row for row in rows if name == _label(row) or (row.label or "").partition(".")[0] == name]
     if name in config.syncs:
-        groups = ", ".join(sorted(str(row.label) for row in found))
+        groups = ", ".join(sorted(row.label for row in found if row.label is not None))
         remedy = f"name the group: {groups}" if groups else "take it out of the config first, or `tagalong pause` it"
         raise ConfigError(Problem(f"the sync {name} is in the config, so it is not retired", remedy=remedy))
     if not found:

@@ -19,6 +19,11 @@ PULL = {"connection", "status", "run", "requests", "resume_at", "error", "stream
 STREAM = {"name", "complete", "records", "changed", "pages", "deleted", "held", "bad", "took_s", "notes", "error"}
 SYNC = {"name", "status", "run", "requests", "resume_at", "error", "plans"}
 SEGMENT = {"name", "title", "of", "size", "entered", "left", "approximate"}
+DRIFT = {
+    "sync", "label", "to", "audience", "as_of", "there", "ours", "foreign", "missing", "missing_wanted", "extra",
+    "extra_wanted",
+    "unknown", "gone", "settling", "drifted", "repaired", "note", "error", "members",
+}  # fmt: skip
 REPORT = {"as_of", "status", "pulls", "syncs", "sets", "failed_sets"}
 HOLD = {"target", "kind", "reason", "since", "adds", "removes", "approve", "facts"}
 
@@ -49,6 +54,8 @@ TOP = {
     "resume regions": {"resumed", "was_paused"},
     "retire": {"retired"},
     "rebind exports --yes": {"rebound"},
+    "drift": {"audiences"},
+    "drift regions --members": {"audiences"},
     "connect exports --forget": {"connection", "forgotten", "revoke"},
     "init --config new.toml": {"config"},
     "init --schema": {"schema"},
@@ -65,6 +72,7 @@ INNER = {
         ("connector.settings", {"name", "required", "description"}),
     ],
     "pull": [("pulls", PULL), ("pulls.streams", STREAM)],
+    "drift regions --members": [("audiences", DRIFT)],
     "fields": [("fields", {"name", "kind", "type", "sources", "coverage", "samples", "seen"})],
     "person u1": [
         ("people", {"profile_id", "live", "fields", "company", "identifiers", "links", "records", "rows", "events", "segments",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -27,7 +26,7 @@ from core.errors import LeaseLost, ProtocolError, TransientError
 from core.fill import pull
 from core.forget.flow import Wish, forget
 from core.repair import drift
-from core.store import audiences, leases, ledger, live, runs
+from core.store import audiences, leases, ledger, live, pauses, runs
 from core.store.ledger import Entry, State
 
 LATER = timedelta(hours=1)
@@ -409,6 +408,22 @@ def test_a_repair_waits_for_the_sync_that_is_under_way(make: Callable[..., Story
     assert "ours" == states(story)["1"]
 
 
+def test_a_connection_that_is_paused_is_not_asked(make: Callable[..., Story]) -> None:
+    """A pause of the sync alone is no reason not to look."""
+    story = make()
+    story.people(1, 2)
+    story.sync()
+    by_hand(story, "1")
+    with story.store() as store:
+        pauses.pause(store, "sync.vips", at=story.now)
+    assert {"missing": 1} == by_name(compared(story))
+    with story.store() as store:
+        pauses.pause(store, "connection.crm", at=story.now)
+    reads = story.vendor.reads
+    assert "is paused" in str(compared(story, repair=True).error)
+    assert reads == story.vendor.reads
+
+
 def test_a_repair_whose_lease_was_taken_over_writes_nothing(
     make: Callable[..., Story], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -423,9 +438,9 @@ def test_a_repair_whose_lease_was_taken_over_writes_nothing(
         comparing.store.conn.execute("UPDATE leases SET owner = 'another'")
         return mend(comparing, *rest)
 
-    with monkeypatch.context() as patch, contextlib.suppress(LeaseLost):
+    with monkeypatch.context() as patch:
         patch.setattr(repairs, "_mended", slept)
-        compared(story, repair=True)
+        assert isinstance(compared(story, repair=True).error, LeaseLost)
     assert "ours" == states(story)["1"]
 
 
