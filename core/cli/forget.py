@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--everywhere", is_flag=True, help="Have the person erased in CRM, billing, support and survey tools as well.")
 @click.option("--by-hand", metavar="CONNECTION", multiple=True, help="Do not ask this connection; list what to do there.")
 @click.option("--certificate", type=click.Path(path_type=Path, dir_okay=False), help="Write the certificate to a file, too.")
-@click.option("--lift", is_flag=True, help="Let a forgotten person come back with the next pull.")
+@click.option("--lift", is_flag=True, help="Let a forgotten person come back.")
 @click.option("--again", is_flag=True, help="Sweep out forgotten people whom a restored copy brought back.")
 @click.option("--lost-key", is_flag=True, help="The key file is gone for good: let all forgotten people come back.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -112,7 +112,9 @@ def _lift(app: App, who: str) -> int:
     if app.as_json:
         return app.answer({"lifted": lifted}, 0 if lifted else FAILED)
     click.echo(
-        "They may come back with the next pull; a no of theirs stands." if lifted else "Nobody of that name was forgotten."
+        "They may come back; `tagalong pull --full` asks for everybody. A no of theirs stands."
+        if lifted
+        else "Nobody of that name was forgotten."
     )
     return 0 if lifted else FAILED
 

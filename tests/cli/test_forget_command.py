@@ -1,0 +1,114 @@
+"""`tagalong forget` and `tagalong suppress` as they are typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from workspace import Type
+
+ANN = "ann@example.com"
+
+
+def _synced(type_: Type) -> None:
+    assert type_("sync", "--json").code == 0
+
+
+def test_forget_asks_shows_and_does(type_: Type, tmp_path: Path) -> None:
+    """Nothing without a yes; the certificate tells what was done, and that the source file still has her."""
+    _synced(type_)
+    assert ANN in (tmp_path / "out" / "Nordic people.csv").read_text()
+
+    said = type_("forget", ANN, stdin="n\n")
+    assert 1 == said.code
+    assert any(ANN.encode() in path.read_bytes() for path in tmp_path.glob("tagalong.db*"))
+    said = type_("forget", ANN, "--dry-run")
+    assert 0 == said.code
+    assert "to be removed: file 'Nordic people'" in said.out
+    assert not (tmp_path / "tagalong.db.person.key").exists()
+
+    said = type_("forget", ANN, "--yes", "--certificate", "proof.txt")
+    assert 0 == said.code, said.err
+    assert ANN not in said.out + said.err + (tmp_path / "proof.txt").read_text()
+    assert "CERTIFICATE OF ERASURE" in said.out
+    assert "removed: file 'Nordic people'" in said.out
+    assert "take their rows out of data/accounts.csv" in said.out
+    for path in tmp_path.glob("tagalong.db*"):
+        assert ANN.encode() not in path.read_bytes()
+    for path in (tmp_path / "out").iterdir():
+        assert ANN not in path.read_text()
+    assert "bo@example.com" in (tmp_path / "out" / "Nordic people.csv").read_text()
+
+    # the file still has her, and she does not come back: as a profile, nor by what she did
+    said = type_("pull", "--full", "--json")
+    streams = {stream["name"]: stream for stream in said.json["pulls"][0]["streams"]}
+    assert 0 == type_("sync", "--json").code
+    assert (1, 2) == (streams["accounts"]["forgotten"], streams["usage"]["forgotten"])
+    for path in [*tmp_path.glob("tagalong.db*"), *(tmp_path / "out").iterdir()]:
+        assert ANN.encode() not in path.read_bytes()
+
+
+def test_forget_answers_in_json_and_lifts(type_: Type, tmp_path: Path) -> None:
+    """One object; asked once more it shows the certificate again; lifted, she is back with the next pull."""
+    _synced(type_)
+    said = type_("forget", "user_id:u1", "--yes", "--json", "--certificate", "proof.json")
+    assert said.json["ok"]
+    assert "done" == said.json["status"]
+    made = said.json["certificate"]
+    assert 64 == len(made["subject"])
+    assert made["store"]["rewritten"]
+    assert {"profiles", "subjects", "identifiers", "exports__accounts", "events"} <= made["store"]["rows"].keys()
+    assert made == type_("forget", ANN, "--yes", "--json").json["certificate"]
+    assert made["subject"] in (tmp_path / "proof.json").read_text()
+
+    assert 1 == type_("forget", "--lift", ANN, "--json").json["lifted"]
+    assert 1 == type_("forget", "--lift", ANN).code
+    type_("pull", "--full", "--json")
+    assert 1 == len(type_("person", ANN, "--json").json["people"])
+
+
+def test_an_address_may_be_forgotten_before_it_is_known(type_: Type) -> None:
+    """Somebody asks never to be stored."""
+    said = type_("forget", ANN, "--yes", "--json")
+    assert "done" == said.json["status"]
+    _synced(type_)
+    assert [] == type_("person", ANN, "--json").json["people"]
+
+
+def test_forget_refuses_what_it_cannot_know(type_: Type) -> None:
+    """Nobody, an unknown connection, two wishes at once."""
+    _synced(type_)
+    assert 2 == type_("forget", "nobody-here", "--yes").code
+    assert "there is no connection 'mail'" in type_("forget", ANN, "--yes", "--by-hand", "mail").err
+    assert 2 == type_("forget", ANN, "--lift", "--dry-run").code
+    assert 2 == type_("forget").code
+    assert 0 == type_("forget", "--again").code
+
+
+def test_a_lost_key_stops_pulls_until_it_is_given_up(type_: Type, tmp_path: Path) -> None:
+    """A clear error rather than people who come back; with a yes, they may."""
+    _synced(type_)
+    type_("forget", ANN, "--yes")
+    (tmp_path / "tagalong.db.person.key").unlink()
+    said = type_("pull", "--json")
+    assert 1 == said.code
+    assert "is gone, and holds the key" in said.err
+    assert 0 == type_("forget", "--lost-key", "--yes").code
+    assert 0 == type_("pull", "--full", "--json").code
+    assert 1 == len(type_("person", ANN, "--json").json["people"])
+
+
+def test_suppress_enters_lists_and_lifts(type_: Type, tmp_path: Path) -> None:
+    """One by one or from a file; who is no address is said before anything is entered."""
+    _synced(type_)
+    (tmp_path / "no.txt").write_text("# asked by letter\nann@example.com\n\nbo@example.com\n")
+    assert {"ok": True, "entered": 2, "known": 0, "channel": "email"} == type_("suppress", "--file", "no.txt", "--json").json
+    assert 1 == type_("suppress", ANN, "user_id:u9", "--json").json["known"]
+    assert 2 == type_("suppress", "cia@example.com", "nobody").code
+    listed = type_("suppress", "--list", "--json").json["refusals"]
+    assert [ANN, "bo@example.com", "u9"] == [one["value"] for one in listed]
+    assert {"hand"} == {one["source"] for one in listed}
+    assert 0 == type_("suppress", ANN, "--lift").code
+    assert 1 == type_("suppress", ANN, "--lift").code
+    assert ANN not in type_("suppress", "--list").out
+    assert 2 == type_("suppress").code
+    assert 2 == type_("suppress", "--list", "--lift").code
