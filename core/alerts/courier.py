@@ -8,11 +8,13 @@ its own, or a command that waits no longer than it says.
 from __future__ import annotations
 
 import random
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 
 import httpx
 
@@ -35,6 +37,8 @@ CLAIM: Final = timedelta(minutes=2)
 FIRST_WAIT_S: Final = 10.0
 LONGEST_WAIT_S: Final = 3600.0
 GIVE_UP_AFTER: Final = timedelta(hours=24)
+LONGEST_PATIENCE_S: Final = 6 * 3600.0
+"""More than this no `Retry-After` is kept to: it would end a day of tries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ class Courier:
         now = self.clock()
         wait_s = _wait_s(message.attempts, self.rng)
         if isinstance(error, TransientError) and error.retry_after_s is not None:
-            wait_s = max(wait_s, error.retry_after_s)
+            wait_s = max(wait_s, min(error.retry_after_s, LONGEST_PATIENCE_S))
         last = now + timedelta(seconds=wait_s) > from_us(message.made_at) + GIVE_UP_AFTER
         # what is refused as it is is refused tomorrow; a door that is locked or gone may be mended
         hopeless = isinstance(error, RejectedError) and not isinstance(error, NotFoundError)
@@ -131,8 +135,19 @@ def _post(to: Endpoint, body: bytes, headers: Mapping[str, str], now: datetime) 
 @contextmanager
 def _client(url: httpx.URL) -> Iterator[httpx.Client]:
     own = is_loopback(host_of(url))  # a proxy in the environment has no business with this machine
-    with httpx.Client(timeout=TIMEOUT, follow_redirects=False, trust_env=not own, headers={"user-agent": "tagalong"}) as client:
+    options: dict[str, Any] = {
+        "timeout": TIMEOUT,
+        "follow_redirects": False,
+        "trust_env": not own,
+        "headers": {"user-agent": "tagalong"},
+    }
+    with httpx.Client(verify=_tls(), **options) as client:
         yield client
+
+
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    return httpx.create_ssl_context()  # reads the certificates, which takes longer than all else here
 
 
 def send_test(courier: Courier, alert: AlertConfig) -> str | None:

@@ -129,6 +129,18 @@ def held(patient: Patient) -> Finding:
     return warned("held", told, "`tagalong status` says why and what to approve")
 
 
+def alerts(patient: Patient) -> Finding:
+    """Whether what was to be told arrived."""
+    waiting, given_up = patient.conn.execute(
+        "SELECT count(*) FILTER (WHERE given_up_at IS NULL), count(given_up_at) FROM alert_outbox WHERE sent_at IS NULL"
+    ).fetchone()
+    away = [name for (name,) in patient.conn.execute("SELECT alert FROM alert_endpoints ORDER BY alert")]
+    if away or given_up:
+        told = f"{waiting} undelivered, {given_up} given up" + (f"; away: {listed(away)}" if away else "")
+        return warned("alerts", told, "`tagalong alerts` says why; `tagalong alerts test` tries again")
+    return passed("alerts", f"{waiting} to be delivered" if waiting else "")
+
+
 def daemon(patient: Patient) -> Finding:
     """Whether it runs by the config that is there."""
     state = running_config(patient.conn)

@@ -49,7 +49,18 @@ def test_all_is_well_and_nothing_is_written(type_: Type, tmp_path: Path, well: C
     assert {"config", "connectors", "versions", "disk", "file modes", "database", "schema", "pages", "write-ahead log"} < set(
         found
     )
-    assert {"backups", "clock", "connections", "streams", "leases", "intents", "dead letters", "held", "daemon"} < set(found)
+    assert {
+        "backups",
+        "clock",
+        "connections",
+        "streams",
+        "leases",
+        "intents",
+        "dead letters",
+        "held",
+        "alerts",
+        "daemon",
+    } < set(found)
     assert {"indexes", "references", "sets", "ledger", "names in segments"} < set(found)
     assert "indexes" not in well()
     assert before == database.read_bytes()

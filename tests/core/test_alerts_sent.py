@@ -122,6 +122,16 @@ def test_a_429_is_waited_for_as_long_as_it_asks(desk: Desk) -> None:
     assert 1 == desk.send()
 
 
+def test_no_endpoint_silences_an_alert_by_asking_for_patience(desk: Desk) -> None:
+    """A day of it would be the last that was heard."""
+    desk.fail()
+    desk.to.status, desk.to.headers = 503, {"retry-after": "999999"}
+    desk.send()
+    desk.to.status = 200
+    desk.later(hours=6, seconds=1)
+    assert 1 == desk.send()
+
+
 def test_the_distance_grows_and_after_a_day_it_is_given_up(desk: Desk) -> None:
     """Bounded, and said; the next message goes as ever."""
     desk.story.alerts["team"] = alert(on=frozenset({AlertState.FAILED, AlertState.RECOVERED}))
