@@ -7,6 +7,7 @@ What the two people would be is found out by doing it, in a transaction that is 
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
@@ -138,11 +139,27 @@ def undo(hub: Hub, store: Store, one: Node, other: Node) -> bool:
 def _carry_out(hub: Hub, store: Store, one: Node, other: Node) -> None:
     at = resolve_now(hub, store)
     with store.atomic() as conn:  # whose key and object is whose is looked at by the next plan, also where no field changed
-        people = {_profile(conn, one), _profile(conn, other)}
-        people |= {
-            row[0] for row in conn.execute("SELECT s.profile_id FROM cut_subjects c JOIN subjects s ON s.id = c.subject_id")
-        }
+        concerned = conn.execute("SELECT s.profile_id FROM cut_subjects c JOIN subjects s ON s.id = c.subject_id").fetchall()
+        people = {id_ for (id_,) in concerned} | {_profile(conn, one), _profile(conn, other)}
         conn.executemany("UPDATE profiles SET changed_at = ? WHERE id = ?", [(to_us(at), id_) for id_ in people if id_])
+        _give_back(conn, {id_ for id_ in people if id_})
+
+
+def _give_back(conn: sqlite3.Connection, people: set[int]) -> None:
+    """Let the numbers that were joined into one of *people* stand for whose address or user id they had."""
+    older = conn.execute(
+        "SELECT old_id, new_id FROM profile_aliases WHERE new_id IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(people)),),
+    ).fetchall()
+    for old_id, new_id in older:
+        had = conn.execute(
+            "SELECT DISTINCT i.profile_id FROM field_history h JOIN identifiers i ON i.kind = h.field AND i.value = h.value"
+            " WHERE h.of = 'profile' AND h.field IN ('email', 'user_id') AND h.of_id = ?",
+            (old_id,),
+        )
+        owners = {id_ for (id_,) in had} & people
+        if owners and new_id not in owners:
+            conn.execute("UPDATE profile_aliases SET new_id = ? WHERE old_id = ?", (min(owners), old_id))
 
 
 def _profile(conn: sqlite3.Connection, node: Node) -> int | None:

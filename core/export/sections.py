@@ -159,6 +159,8 @@ def field_history(person: Person) -> Iterator[Row]:
             " h ON h.of = ? AND h.field = f.value AND h.of_id = i.value ORDER BY h.of_id, h.field, h.from_at",
             (json.dumps(fields[of]), json.dumps(ids), of),
         ):
+            if row[1] in ("email", "user_id") and not person.holds(str(row[3]), row[0]):
+                continue  # of the time when they were taken for somebody else as well
             type_ = CANONICAL[Kind.PROFILE if of == "profile" else Kind.SUBSCRIPTION].get(row[1], "")
             value = value_of("", row[3], type_)
             yield {"of": of, "id": row[0], "field": row[1], "from": iso(row[2]), "value": value, "unit": _unit(type_)}

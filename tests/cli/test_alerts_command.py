@@ -84,3 +84,17 @@ def test_check_looks_whether_the_secrets_are_there(type_: Type, slack: Receiver,
     said = type_("check")
     assert (1, True) == (said.code, "SLACK is not set" in said.out)
     assert [] == slack.got
+
+
+def test_too_many_unreadable_records_are_told_and_so_is_their_end(type_: Type, slack: Receiver, tmp_path: Path) -> None:
+    """The rest was read; the command's own exit code says so."""
+    good = (tmp_path / "data/accounts.csv").read_text()
+    (tmp_path / "data/accounts.csv").write_text(good + "".join(f",x{n}@example.com,SE,X\n" for n in range(30)))
+    assert 3 == type_("pull").code
+    (text,) = slack.texts()
+    assert "The connection exports had too many refused\n30 of " in text
+    assert "What to do: tagalong dead-letters exports" in text
+    assert "x1@example.com" not in text
+    (tmp_path / "data/accounts.csv").write_text(good)
+    assert 0 == type_("pull").code
+    assert "It had too many refused since" in slack.texts()[1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from support.story import Story, skips
 from core.clock import to_us
 from core.contract import Category, Kind, Merge, Page, Stream
 from core.errors import ConfigError
+from core.export import export
 from core.run import plan
 from core.store import cuts
 from core.store.cuts import Node, severed
@@ -416,6 +419,35 @@ def test_the_row_goes_to_whose_key_it_is_though_no_field_changed(tmp_path: Path)
         ).fetchall()
     assert {(1,)} == set(rows)
     assert profile is not None
+
+
+def test_each_gets_the_history_back_that_was_theirs_before_they_were_joined(tmp_path: Path) -> None:
+    """By the address that each number had; and an export of the one says nothing of the other."""
+    story = Story(tmp_path)
+    story.people(1, 2, 3)
+    story.sync()
+    with story.store() as store:
+        was = dict(store.conn.execute("SELECT email, id FROM profiles").fetchall())
+    story.people(1, user_id="u1")
+    story.people(2, user_id="u1")
+    story.sync()
+    with story.store() as store:
+        assert 1 == store.conn.execute("SELECT count(*) FROM profile_aliases").fetchone()[0]
+    hub = story.hub()
+    with hub.store() as store:
+        one, two = (find_node(store, f"p{n}@example.com") for n in (1, 2))
+        unmerge(hub, store, one, two)
+        for n, other in ((1, 2), (2, 1)):
+            (id_,) = store.conn.execute("SELECT profile_id FROM identifiers WHERE value = ?", (f"p{n}@example.com",)).fetchone()
+            text = io.StringIO()
+            export(store, story.config(), id_, text, at=story.now, traits={})
+            found = json.loads(text.getvalue())
+            assert was[f"p{n}@example.com"] in (id_, *found["profile"]["joined"])
+            assert f"p{other}@example.com" not in text.getvalue()
+            (row,) = found["segments"]
+            assert ["entered"] == list(dict.fromkeys(one["what"] for one in row["history"]))[:1]
+        undo(hub, store, one, two)
+        assert {was["p1@example.com"]} == {id_ for (id_,) in store.conn.execute("SELECT new_id FROM profile_aliases")}
 
 
 def test_a_no_stays_with_who_said_it(tmp_path: Path) -> None:
