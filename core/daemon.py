@@ -10,6 +10,7 @@ from core.config.watch import ConfigWatch
 from core.evaluated import Evaluations
 from core.fill import pull
 from core.hub import Hub
+from core.prune import Pruner
 from core.reload import Reload
 from core.run import connections_under, sync
 from core.scheduler import Daemon, Ended
@@ -33,11 +34,13 @@ class HubWork:
         self.hub = hub
         self.timetable = timetable
         self.watch = watch
+        self.pruner = Pruner(hub)
         self.evaluations = Evaluations()
 
     def take_over(self, hub: Hub, timetable: Timetable) -> None:
         """Have the jobs that begin from now on done by another config."""
-        self.hub, self.timetable, self.watch.hub = hub, timetable, hub
+        self.hub, self.timetable = hub, timetable
+        self.watch.hub = self.pruner.hub = hub
 
     def pull(self, connection: str) -> Ended:
         hub, timetable = self.hub, self.timetable
@@ -81,8 +84,10 @@ def run_daemon(hub: Hub, *, files: ConfigWatch | None = None, hangup: threading.
             return hub.store().conn
 
         watch.start()
+        work.pruner.start()
         try:
             return Daemon(timetable, work, connect, stop=hub.stop, clock=hub.clock, renew=reload.look).run()
         finally:
             reload.end()
             watch.close()
+            work.pruner.close()

@@ -42,6 +42,7 @@ COMMANDS = {
     "retire": "retire",
     "rebind": "release",
     "backup": "backup",
+    "prune": "prune",
     "export-person": "subject",
     "forget": "forget",
     "suppress": "suppress",

@@ -19,6 +19,7 @@ from core.config.document import NAMED, TOP, read_document
 from core.config.model import DEFAULT_PRIORITY, Config, Partition, Segment, Workspace
 from core.config.names import name_problem, suggest
 from core.config.problems import Problems
+from core.config.retention import RetentionTable, retention
 from core.config.syncs import Known, read_syncs
 from core.config.tables import PartitionTable, SegmentTable, WorkspaceTable
 from core.config.traits import read_traits
@@ -94,6 +95,7 @@ def _workspace(table: object, path: Path, data: Mapping[str, Any], problems: Pro
         stale_after=read.stale_after,
         consent=read.consent,
         tokens=read.tokens,
+        retention=retention(read.retention or RetentionTable()),
     )
 
 

@@ -55,6 +55,16 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """`[workspace.retention]`: how long each sort of history is kept; None is for ever."""
+
+    runs: timedelta | None = timedelta(days=180)
+    memberships: timedelta | None = None
+    field_history: timedelta | None = None
+    dead_letters: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Workspace:
     """`[workspace]`."""
 
@@ -77,6 +87,7 @@ class Workspace:
     """Where a yes is needed before somebody is added at an e-mail tool."""
     tokens: Literal["auto", "keyring", "file"] = "auto"
     """Where OAuth 2 tokens are kept: `core.tokens.vault`."""
+    retention: Retention = Retention()
 
 
 @dataclass(frozen=True, slots=True)

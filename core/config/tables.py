@@ -12,23 +12,20 @@ from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, SecretStr, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainValidator, SecretStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from core.config.countries import ConsentRules, contradictions, wrong_countries
 from core.config.environment import EnvText
 from core.config.model import DEFAULT_CURRENCY, AlertState, Cron, Every, Guard, Schedule, Weekday
 from core.config.names import suggest
+from core.config.retention import RetentionTable
+from core.config.table import Table, problem
 from core.durations import parse_duration
 from core.schedule import check_cron
 
 LONGEST_DELAY = timedelta(days=366)
 """Of a removal."""
-
-
-def problem(message: str, remedy: str | None = None) -> PydanticCustomError:
-    """Return what a validator raises, with an optional sentence on what to do."""
-    return PydanticCustomError("config", "{message}", {"message": message, "remedy": remedy})
 
 
 def _text(value: object) -> str:
@@ -262,12 +259,6 @@ GuardTable = Annotated[
 Limit = Annotated[float | int, PlainValidator(_limit), WithJsonSchema(_LIMIT_SCHEMA)]
 
 
-class Table(BaseModel):
-    """Base of the file's tables: no key that is not known."""
-
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, arbitrary_types_allowed=True)
-
-
 class WorkspaceTable(Table):
     """What holds for everything."""
 
@@ -291,8 +282,10 @@ class WorkspaceTable(Table):
     """Where OAuth 2 tokens are kept: the system keyring, a file beside the database, or (auto) a keyring where there is one."""
     week_start: Weekday = "monday"
     """The day that weeks of the calendar begin with, in `this("week")` and `previous("week")`."""
-    rates: Rates = {}
+    rates: Rates = {}  # noqa: RUF012 - pydantic copies it
     """From each date on, what one unit of a currency is worth in the workspace's."""
+    retention: RetentionTable | None = None
+    """How long each sort of history is kept: runs for half a year, all else for ever."""
 
 
 class ConnectionTable(Table):

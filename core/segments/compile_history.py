@@ -55,6 +55,9 @@ def _of_subscriptions(name: str, leaf: Changed, facts: Facts) -> Sql:
 
 def _changes(of: str, name: str, leaf: Changed, facts: Facts, owner: str | None, joins: str = "") -> Sql:
     """Return the id in the column *owner* (without one, whose field it is) for each such change; calendars are the owner's."""
+    after = leaf.window.after
+    if facts.history_begins_us and (after is None or facts.as_of_us - after.us < facts.history_begins_us):
+        facts.today(f"changes of {of} {name} before its history begins")
     when = inside(leaf.window, "h.from_at", facts.as_of_us, own_times(owner, facts))
     fields = ", ".join(f"'{field}'" for field in _kept(of, facts))
     same = f"k.of = '{of}' AND k.of_id = h.of_id AND k.from_at < h.from_at"

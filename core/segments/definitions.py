@@ -10,12 +10,14 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
+from itertools import chain
 from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
 from core.config.names import nearest, suggest
 from core.errors import ConfigError, Problem
 from core.segments.calendar import WEEKDAYS
+from core.segments.kept_history import history_problems
 from core.segments.language import ExpressionError
 from core.segments.reader import Scope, read
 from core.segments.rests import deep, digests_in, event_sets, names_in, rests_on, rests_on_zones, values_in
@@ -134,13 +136,18 @@ def define(config: Config, vocabulary: Vocabulary) -> Definitions:
     if exclude is not None:
         under = sets[f"segment.{exclude}"].rests_on
         sets = {name: replace(s, rests_on=s.rests_on | under) for name, s in sets.items()}
+    traits = {name: _trait(book, name, vocabulary) for name in book}
+    trees = ((one.name, one.condition, one.place) for one in sets.values())
+    of_traits = ((one.name, one.value, one.place) for one in traits.values())
+    if short := history_problems(config.workspace.retention.field_history, chain(trees, of_traits)):
+        raise ConfigError(*short)
     return Definitions(
         sets,
         order=tuple(sets),
         exclude=f"segment.{exclude}" if exclude is not None else None,
         config=config,
         vocabulary=vocabulary,
-        traits={name: _trait(book, name, vocabulary) for name in book},
+        traits=traits,
     )
 
 

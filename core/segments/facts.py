@@ -137,6 +137,12 @@ class Facts:
         return self._changed[of, name]
 
     @cached_property
+    def history_begins_us(self) -> int:
+        """Since when the history of fields is kept whole; 0 where nothing of it was ever let go of."""
+        row = self.conn.execute("SELECT at FROM history_begins WHERE what = 'field_history'").fetchone()
+        return 0 if row is None else int(row[0])
+
+    @cached_property
     def side_columns(self) -> frozenset[str]:
         """The generated columns of `events`."""
         rows = self.conn.execute("SELECT name FROM pragma_table_xinfo('events') WHERE hidden = 2")

@@ -32,14 +32,18 @@ def historic(alias: str, of: str, name: str, facts: Facts) -> Sql:
     Return a canonical column as it was at the run's clock.
 
     Where nothing of that field changed since, that is the column itself. Of somebody whom the store did not know yet at that
-    time the first value known stands in (and is told as approximate): the store cannot know what was before it looked.
+    time the first value known stands in (and is told as approximate): the store cannot know what was before it looked. So it is
+    with times of which the history was let go of (`core.store.aging`).
     """
     column = f"{alias}.{quoted(name)}"
     if not facts.changed_since(of, name):
         return Sql(column)
-    facts.today(f"{of} {name} before it was first pulled")
+    begun = facts.as_of_us >= facts.history_begins_us
+    facts.today(f"{of} {name} before {'it was first pulled' if begun else 'its history begins'}")
     it = f"FROM field_history h WHERE h.of = '{of}' AND h.of_id = {alias}.id AND h.field"
-    any_field = "(" + ", ".join(f"'{field}'" for field in FIELDS[of]) + ")"
+    # who had any field then was known then; where older values were let go of, that says nothing of this field
+    known = FIELDS[of] if begun else (name,)
+    any_field = "(" + ", ".join(f"'{field}'" for field in known) + ")"
     whens = (
         f"WHEN NOT EXISTS (SELECT 1 {it} = ? AND h.from_at > ?) THEN {column} "
         f"WHEN EXISTS (SELECT 1 {it} IN {any_field} AND h.from_at <= ?) "

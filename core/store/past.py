@@ -24,7 +24,8 @@ def fields_at(conn: sqlite3.Connection, of: str, row: Mapping[str, Any], at: int
         (json.dumps([name for name in row if name != "id"]), of, row["id"]),
     ):
         history.setdefault(field, []).append((from_at, value))
-    known = any(changes[0][0] <= at for changes in history.values())
+    begins = conn.execute("SELECT max(at) FROM history_begins WHERE what = 'field_history'").fetchone()[0]
+    known = any(changes[0][0] <= at for changes in history.values()) and (begins is None or begins <= at)
     then, approximate = dict(row), []
     for field, changes in history.items():
         before = [value for from_at, value in changes if from_at <= at]

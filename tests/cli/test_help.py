@@ -50,6 +50,7 @@ Commands:
   retire         List audiences that no sync fills, or let go of one.
   rebind         Start a connection as new, with another account.
   backup         Copy the database while the daemon runs.
+  prune          Let go of history that is kept no longer.
   export-person  Write all that is known about one person, as JSON.
   forget         Erase a person, and never let them come back.
   suppress       Enter by hand that people said no.

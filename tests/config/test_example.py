@@ -38,7 +38,7 @@ def test_it_loads_without_a_secret_set() -> None:
 def test_every_key_stands_in_it(of: str, key: str) -> None:
     """A key that is not in the example is a key that nobody finds."""
     text = EXAMPLE.read_text(encoding="utf-8")
-    rates = r"|\[workspace\.rates\." if key == "rates" else ""
+    rates = rf"|\[workspace\.{key}[.\]]" if key in ("rates", "retention") else ""
     streams = r"|\[connections\.exports\.streams\." if of == "files.Settings" and key == "streams" else ""
 
     assert re.search(rf"^(?:{re.escape(key)} = {rates}{streams})", text, re.MULTILINE)
