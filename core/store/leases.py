@@ -28,6 +28,8 @@ from core.store.db import Store
 EXPIRES_S: Final = 300.0
 """How long an owner on another host may be silent."""
 RENEW_S: Final = 30.0
+_held_here: Final[set[str]] = set()
+"""The owners that are threads of this process: a row of any other of its owners was left when the store could not be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +64,13 @@ def process_started(pid: int) -> str | None:
     return answer.stdout.strip() or None
 
 
-def _gone(owner: tuple[str, int, str, int], now: int) -> bool:
-    host, pid, started, renewed_at = owner
-    if host == socket.gethostname():
-        return process_started(pid) != started
-    return now - renewed_at > EXPIRES_S * 1_000_000
+def _gone(row: tuple[str, str, int, str, int], now: int) -> bool:
+    owner, host, pid, started, renewed_at = row
+    if host != socket.gethostname():
+        return now - renewed_at > EXPIRES_S * 1_000_000
+    if process_started(pid) != started:
+        return True
+    return pid == os.getpid() and owner not in _held_here
 
 
 @contextmanager
@@ -78,10 +82,18 @@ def hold(store_path: Path, name: str, clock: Clock) -> Iterator[Lease]:
         LeaseLost: somebody who is alive holds it.
     """
     lease = Lease(name, uuid.uuid4().hex, clock)
+    _held_here.add(lease.owner)
+    try:
+        yield from _hold(store_path, lease)
+    finally:
+        _held_here.discard(lease.owner)
+
+
+def _hold(store_path: Path, lease: Lease) -> Iterator[Lease]:
     with Store(store_path) as store, store.atomic() as conn:
         _take(conn, lease)
     ended = threading.Event()
-    renewer = threading.Thread(target=_renew, args=(store_path, lease, ended), name=f"lease {name}", daemon=True)
+    renewer = threading.Thread(target=_renew, args=(store_path, lease, ended), name=f"lease {lease.name}", daemon=True)
     renewer.start()
     try:
         yield lease
@@ -89,14 +101,14 @@ def hold(store_path: Path, name: str, clock: Clock) -> Iterator[Lease]:
         ended.set()
         renewer.join()
         with contextlib.suppress(StoreError), Store(store_path) as store, store.atomic() as conn:
-            conn.execute("DELETE FROM leases WHERE name = ? AND owner = ?", (name, lease.owner))
+            conn.execute("DELETE FROM leases WHERE name = ? AND owner = ?", (lease.name, lease.owner))
 
 
 def _take(conn: sqlite3.Connection, lease: Lease) -> None:
     now = to_us(lease.clock())
-    row = conn.execute("SELECT host, pid, process_started, renewed_at FROM leases WHERE name = ?", (lease.name,)).fetchone()
+    row = _row(conn, lease.name)
     if row is not None and not _gone(row, now):
-        raise LeaseLost(f"{lease.name}: process {row[1]} on {row[0]} is at it; wait for it to end")
+        raise LeaseLost(f"{lease.name}: process {row[2]} on {row[1]} is at it; wait for it to end")
     pid = os.getpid()
     conn.execute(
         "INSERT OR REPLACE INTO leases (name, owner, host, pid, process_started, acquired_at, renewed_at)"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from core.clock import to_us
-from core.errors import LeaseLost
+from core.errors import LeaseLost, StoreError
 from core.store import Store
 from core.store.leases import EXPIRES_S, hold, is_held, process_started
 
@@ -49,10 +49,28 @@ def test_an_owner_who_is_gone_is_replaced_at_once(store: Store, store_path: Path
 def test_a_living_process_of_this_host_keeps_it_however_silent(store: Store, store_path: Path, clock: Any) -> None:
     """It may be busy for long; it is there."""
     long_ago = to_us(clock() - timedelta(days=1))
-    _owner(store, socket.gethostname(), os.getpid(), process_started(os.getpid()) or "", long_ago)
+    _owner(store, socket.gethostname(), os.getppid(), process_started(os.getppid()) or "", long_ago)
 
     with pytest.raises(LeaseLost), hold(store_path, "sync.a", clock):
         pytest.fail("two owners")
+
+
+def test_a_lease_that_could_not_be_let_go_is_free(
+    store: Store, store_path: Path, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk was full when it was to be let go. A daemon lives on, and would wait for itself until somebody starts it anew."""
+
+    def full(path: Path) -> None:
+        raise StoreError("the disk is full")
+
+    with hold(store_path, "sync.a", clock):
+        monkeypatch.setattr("core.store.leases.Store", full)
+    monkeypatch.undo()
+    assert [("sync.a",)] == store.conn.execute("SELECT name FROM leases").fetchall()
+
+    assert not is_held(store.conn, "sync.a", clock)
+    with hold(store_path, "sync.a", clock):
+        pass
 
 
 def test_an_owner_on_another_host_is_replaced_when_it_has_been_silent(store: Store, store_path: Path, clock: Any) -> None:
