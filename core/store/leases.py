@@ -29,7 +29,7 @@ EXPIRES_S: Final = 300.0
 """How long an owner on another host may be silent."""
 RENEW_S: Final = 30.0
 _held_here: Final[set[str]] = set()
-"""The owners that are threads of this process: a row of any other of its owners was left when the store could not be written."""
+"""The owners that are threads of this process: a row of another of its owners was left when the store could not be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +135,8 @@ class Owner:
 
 def owner_of(conn: sqlite3.Connection, name: str, clock: Clock) -> Owner | None:
     """Return who is alive and holds *name*; None where nobody does, or its owner is gone."""
-    row = conn.execute("SELECT host, pid, process_started, renewed_at FROM leases WHERE name = ?", (name,)).fetchone()
-    return None if row is None or _gone(row, to_us(clock())) else Owner(row[0], row[1], row[3])
+    row = _row(conn, name)
+    return None if row is None or _gone(row, to_us(clock())) else Owner(row[1], row[2], row[4])
 
 
 def is_renewed(conn: sqlite3.Connection, name: str, clock: Clock) -> bool:
@@ -148,3 +148,10 @@ def is_renewed(conn: sqlite3.Connection, name: str, clock: Clock) -> bool:
 def is_held(conn: sqlite3.Connection, name: str, clock: Clock) -> bool:
     """Return whether somebody who is alive holds *name* right now, for `status`."""
     return owner_of(conn, name, clock) is not None
+
+
+def _row(conn: sqlite3.Connection, name: str) -> tuple[str, str, int, str, int] | None:
+    found: tuple[str, str, int, str, int] | None = conn.execute(
+        "SELECT owner, host, pid, process_started, renewed_at FROM leases WHERE name = ?", (name,)
+    ).fetchone()
+    return found

@@ -17,8 +17,8 @@ from core.cli.tables import show_plans, show_pulls, show_report
 PLAN = {
     "sync": "vips", "label": "vips", "set": "segment.vip", "to": "mail",
     "mode": "mirror", "wanted": 9, "ours": 2, "theirs": 0, "adds": 3, "creates": 1, "updates": 0, "removes": 1, "moves": 0,
-    "adopts": 0,
-    "skips": {"not_found": 1200, "consent": 2}, "held": [], "held_adds": 0, "held_removes": 0, "limited": False, "requests": 2,
+    "adopts": 0, "skips": {"not_found": 1200, "consent": 2}, "consent": {"said_no": 2},
+    "held": [], "held_adds": 0, "held_removes": 0, "limited": False, "requests": 2,
     "seconds": 190.0, "notes": [], "audience": {"kind": "tag", "name": "Vips", "exists": False},
 }  # fmt: skip
 STREAM = {

@@ -28,7 +28,6 @@ LEFT_OUT = {
     "content_hash", "value_hash", "definition", "trust", "landing", "account", "target", "slice", "job",  # how we work
     "certificate", "forgettings.name",
     "companies.industry", "companies.country", "audiences.sync", "audiences.remote_id",  # a company's or an audience's own
-    "forgettings.name",  # made at random
 }  # fmt: skip
 """Text columns, of all tables or of one, that say nothing of a person."""
 

@@ -58,7 +58,7 @@ def test_a_living_process_of_this_host_keeps_it_however_silent(store: Store, sto
 def test_a_lease_that_could_not_be_let_go_is_free(
     store: Store, store_path: Path, clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The disk was full when it was to be let go. A daemon lives on, and would wait for itself until somebody starts it anew."""
+    """The disk was full when it was to be let go. A daemon lives on, and would wait for itself until it is started anew."""
 
     def full(path: Path) -> None:
         raise StoreError("the disk is full")
