@@ -129,7 +129,8 @@ def _daemon(conn: sqlite3.Connection, config: Config, state: Running | None, ali
 
 
 def _news(conn: sqlite3.Connection, config: Config, now: datetime) -> Iterator[Trouble]:
-    (new,) = conn.execute("SELECT count(*) FROM dead_letters WHERE first_at > ?", (to_us(now - NEW_FOR),)).fetchone()
+    since = to_us(now - NEW_FOR)
+    (new,) = conn.execute("SELECT count(*) FROM dead_letters WHERE first_at > ? AND dropped_at IS NULL", (since,)).fetchone()
     if new:
         reason = f"{new} new within 24 hours"
         yield Trouble("dead letters", "", reason=reason, weight=Weight.NEWS, remedy="tagalong dead-letters")

@@ -112,7 +112,9 @@ def open_intents(patient: Patient) -> Finding:
 
 def dead_letters(patient: Patient) -> Finding:
     """What was given up on."""
-    total, given_up = patient.conn.execute("SELECT count(*), count(given_up_at) FROM dead_letters").fetchone()
+    total, given_up = patient.conn.execute(
+        "SELECT count(*), count(given_up_at) FROM dead_letters WHERE dropped_at IS NULL"
+    ).fetchone()
     if given_up:
         return warned("dead letters", f"{given_up} given up, of {total}", "`tagalong dead-letters` says why")
     return passed("dead letters", f"{total}, all to be tried again" if total else "none")

@@ -70,11 +70,13 @@ def test_a_retried_record_is_read_again_though_its_file_has_not_changed(refused:
 def test_drop_hides_until_it_is_taken_back(refused: Type) -> None:
     """The answer says how; `status` no longer counts them."""
     known = ids(refused)
+    assert "dead letters" in refused("status", "--check").out
     text = refused("dead-letters", "drop", "--connection", "exports").out
     assert all(str(one) in text for one in known.values())
     assert ({}, known) == (ids(refused), ids(refused, "--dropped"))
     counted = refused("status", "--json").json["dead_letters"]
     assert {"records": 0, "members": 0, "given_up": 0, "new": 0} == counted
+    assert "dead letters" not in refused("status", "--check").out
     refused("dead-letters", "retry", str(known["u1"]))
     assert {"u1": known["u1"]} == ids(refused)
 
