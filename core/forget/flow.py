@@ -81,10 +81,18 @@ def identify(store: Store, who: str) -> Traces:
         told = ", ".join(map(str, found))
         raise ConfigError(Problem(f"several people are known by that: profiles {told}", remedy="say which by its profile id"))
     address = normalise.email(who)
+    if address is not None and not found and len(shared := _sharing(store, address)) > 1:
+        told = ", ".join(map(str, shared))
+        remedy = "say which by its profile id; the address joins nobody, for too many have it"
+        raise ConfigError(Problem(f"several people share that address: profiles {told}", remedy=remedy))
     if not found and address is None:
         remedy = "`tagalong person WHO` tells who is known by what; an address may be forgotten before it is known"
         raise ConfigError(Problem("nobody is known by that", remedy=remedy))
     return gather(store.conn, found, [("email", address)] if address is not None else [])
+
+
+def _sharing(store: Store, address: str) -> list[int]:
+    return [row[0] for row in store.conn.execute("SELECT id FROM profiles WHERE email = ? ORDER BY id", (address,))]
 
 
 def preview(hub: Hub, wish: Wish) -> Certificate:

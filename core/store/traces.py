@@ -71,14 +71,13 @@ class Traces:
 def gather(conn: sqlite3.Connection, profiles: Collection[int], addresses: Iterable[tuple[str, str]] = ()) -> Traces:
     """Return all traces of *profiles*, who are one person, and of identifiers that nobody may be known by yet."""
     people = _with_aliases(conn, profiles)
+    own = _own(conn, people) | set(addresses)
+    # an address that a source only maps, and does not join people by, is hers all the same
+    more = _with_address(conn, [value for kind, value in own if kind == "email"]) - people
+    if more:
+        people |= _with_aliases(conn, more)
+        own |= _own(conn, people)
     array = json.dumps(sorted(people))
-    own = set(
-        conn.execute(
-            "SELECT kind, value FROM identifiers WHERE is_company = 0 AND profile_id IN (SELECT value FROM json_each(?))",
-            (array,),
-        )
-    )
-    own |= set(addresses)
     own -= cuts.shared(conn, people)
     named = json.dumps([list(pair) for pair in sorted(own)])
     subjects = {
@@ -128,6 +127,24 @@ def gather(conn: sqlite3.Connection, profiles: Collection[int], addresses: Itera
         slices=_slices(conn, ids),
         names=_names(conn, array),
     )
+
+
+def _own(conn: sqlite3.Connection, people: Collection[int]) -> set[tuple[str, str]]:
+    rows = conn.execute(
+        "SELECT kind, value FROM identifiers WHERE is_company = 0 AND profile_id IN (SELECT value FROM json_each(?))",
+        (json.dumps(sorted(people)),),
+    )
+    return {(kind, value) for kind, value in rows}
+
+
+def _with_address(conn: sqlite3.Connection, addresses: Collection[str]) -> set[int]:
+    """Return the profiles of some addresses; of one that too many share, and that so joins nobody, nobody's."""
+    rows = conn.execute(
+        "SELECT p.id FROM json_each(?) j CROSS JOIN profiles p ON p.email = j.value WHERE NOT EXISTS "
+        "(SELECT 1 FROM identifiers i WHERE i.kind = 'email' AND i.value = j.value AND i.blocked_at IS NOT NULL)",
+        (json.dumps(sorted(addresses)),),
+    )
+    return {row[0] for row in rows}
 
 
 def _with_aliases(conn: sqlite3.Connection, profiles: Collection[int]) -> set[int]:
@@ -190,11 +207,14 @@ def _slices(conn: sqlite3.Connection, subjects: str) -> tuple[tuple[str, str], .
 
 
 def landings(conn: sqlite3.Connection) -> list[tuple[str, str]]:
-    """Return connection and table of every landing table there is."""
-    return conn.execute(
-        "SELECT c.name, s.landing FROM streams s JOIN connections c ON c.id = s.connection_id "
-        "WHERE s.landing <> '' AND s.landing IN (SELECT name FROM sqlite_master WHERE type = 'table') ORDER BY s.landing"
-    ).fetchall()
+    """Return connection and table of every landing table there is, those that no stream knows any more included."""
+    found = []
+    for (table,) in conn.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE '%\\_\\_%' ESCAPE '\\'"):
+        if {"key", "subject_id", "profile_id", "content_hash"} <= {
+            row[1] for row in conn.execute(f'PRAGMA table_info("{table}")')
+        }:
+            found.append((table.partition("__")[0], table))
+    return sorted(found)
 
 
 def _names(conn: sqlite3.Connection, people: str) -> frozenset[str]:

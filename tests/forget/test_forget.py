@@ -170,3 +170,17 @@ def test_a_copy_that_is_put_back_brings_nobody_back(story: ForgetStory) -> None:
     story.sync()
     with story.store() as store:
         assert [] == store.conn.execute("SELECT 1 FROM profiles WHERE email = ?", (ANN,)).fetchall()
+
+
+def test_in_a_list_of_others_they_are_unknown_there(story: ForgetStory) -> None:
+    """Whoever was in an audience before us is read and kept as foreign; a forgotten person is not, by whatever name."""
+    story.can_erase = False
+    story.settled().forget()
+    story.vendor.make("Partners", [ANN_ID, "1", "99"])
+    story.add_sync("partners", audience_name="Partners")
+    story.sync()
+    assert {ANN_ID, "1", "2", "3", "4", "5", "99"} == story.there("Partners")
+    with story.store() as store:
+        foreign = store.conn.execute("SELECT remote_id FROM ledger WHERE state = 'foreign' ORDER BY 1").fetchall()
+    assert [("1",), ("99",)] == foreign
+    assert [] == telling(story.bytes_of_all_files(), *TELLING)
