@@ -158,7 +158,9 @@ def _link_rows(links: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str]]
     together: dict[tuple[str, str, str], list[str | None]] = {}
     for link in links:
         values = (
-            f"{one['kind']}:{one['value']}" + (" (blocked: it would join too many people)" if one["blocked"] else "")
+            f"{one['kind']}:{one['value']}"
+            + (" (blocked: it would join too many people)" if one["blocked"] else "")
+            + (" (told apart: somebody else's)" if one["apart"] else "")
             for one in link["identifiers"]
         )
         gone = "" if link["live"] else ", deleted"

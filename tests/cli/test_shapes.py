@@ -78,7 +78,7 @@ INNER = {
         ("people", {"profile_id", "live", "fields", "company", "identifiers", "links", "records", "rows", "events", "segments",
           "audiences", "joined", "approximate"}),
         ("people.links", {"stream", "record", "trust", "live", "identifiers"}),
-        ("people.links.identifiers", {"kind", "value", "blocked"}),
+        ("people.links.identifiers", {"kind", "value", "blocked", "apart"}),
     ],
     "segments": [
         ("segments", SEGMENT),

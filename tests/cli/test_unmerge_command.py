@@ -51,6 +51,8 @@ def test_it_shows_both_and_asks(joined: Type) -> None:
     said = joined("unmerge", "ann@example.com", "eve@example.com", stdin="y\n")
     assert (0, True) == (said.code, "They are two people from now on" in said.out)
     assert 2 == len(profiles(joined))
+    assert "user_id:u1 (told apart: somebody else's)" in joined("person", "eve@example.com").out
+    assert "told apart" not in joined("person", "ann@example.com").out
     assert 0 == joined("pull", "--full").code
     assert 2 == len(profiles(joined))
 

@@ -58,7 +58,7 @@ def test_links_say_which_record_brought_which_identifier(world: World) -> None:
     world.everything()
 
     links = describe_person(world.store, _profile(world))["links"]
-    address = {"kind": "email", "value": "ann@example.com", "blocked": None}
+    address = {"kind": "email", "value": "ann@example.com", "blocked": None, "apart": False}
     assert [
         ("billing.customers", "7", "key", True, ["billing.customer_id", "email"]),
         ("crm.contacts", "1", "key", True, ["crm.contact_id", "email"]),
