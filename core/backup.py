@@ -196,7 +196,8 @@ def _carry(store: Store, aside: Path) -> bool:
             for table in CARRIED:
                 if not old.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)).fetchone():
                     continue
-                columns = [name for name in store.db[table].columns_dict if name != "id"]
+                there = {name for _, name, *_ in old.execute(f'PRAGMA table_info("{table}")')}  # it may be older, or newer
+                columns = [name for name in store.db[table].columns_dict if name != "id" and name in there]
                 listed = ", ".join(f'"{column}"' for column in columns)
                 rows = old.execute(f'SELECT {listed} FROM "{table}"')
                 marks = ", ".join("?" * len(columns))

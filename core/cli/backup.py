@@ -66,14 +66,33 @@ def _restore(app: App, database: Path, file: Path, *, force: bool, yes: bool) ->
     with _steps("Putting back") as on_step:
         done = put_back(database, file, clock=app.clock, force=force, on_step=on_step)
     if app.as_json:
-        return app.answer({"path": done.path, "made_at": done.made_at, "replaced": done.aside, "carried_over": done.carried})
+        told = {"path": done.path, "made_at": done.made_at, "replaced": done.aside, "carried_over": done.carried}
+        return app.answer({**told, "forgotten_again": _forget_again(app)})
     click.echo(clean(f"{done.path} is as of {done.made_at:%Y-%m-%d %H:%M:%S}Z."))
     if done.aside is not None:
         click.echo(clean(f"What was there is {done.aside}."))
         if not done.carried:
             click.echo("It could not be read: which copies there are, and who was erased since, is as this one knows it.")
+    again = _forget_again(app)
+    if again is None:
+        click.echo("Whoever was to be forgotten since may be in it: run `tagalong forget --again`.")
+    elif again:
+        click.echo(f"{again} forgotten people were in it, and are out of it again.")
     click.echo("Each sync that had run is held until you have looked (`tagalong plan`) and say `tagalong approve SYNC`.")
     return 0
+
+
+def _forget_again(app: App) -> int | None:
+    """Sweep out whoever was forgotten since the copy was made; None where that could not be done now."""
+    from core.errors import HubError
+    from core.forget.flow import forget_again
+
+    try:
+        with app.hub() as hub:
+            return forget_again(hub)
+    except HubError as error:  # the copy is in its place all the same
+        app.say(str(error))
+        return None
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from core.doctor.file import PUT_BACK
 from core.doctor.finding import Finding, failed, listed, passed
 from core.doctor.patient import Patient
 from core.store.audiences import audiences, standing
+from core.store.forgotten import returned
 
 REPORT: Final = "keep the file and report it with this line; meanwhile put a copy back"
 REFERENCES: Final = {
@@ -49,6 +50,14 @@ def references(patient: Patient) -> Finding:
         if number:
             wrong.append(f"{number} {what}")
     return failed("references", listed(wrong), REPORT) if wrong else passed("references")
+
+
+def forgotten(patient: Patient) -> Finding:
+    """People who were forgotten and are in the store all the same, as after an old copy was put back by hand."""
+    back = returned(patient.conn, patient.database)
+    if back:
+        return failed("forgotten", f"{len(back)} forgotten people are in the store", "`tagalong forget --again`")
+    return passed("forgotten", "nobody is back")
 
 
 def sets(patient: Patient) -> Finding:

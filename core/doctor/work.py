@@ -11,6 +11,7 @@ from core.doctor.finding import Finding, failed, listed, passed, skipped, warned
 from core.doctor.patient import Patient
 from core.freshness import source_states
 from core.store import holds, leases
+from core.store.person_key import key_path, open_key
 from core.store.runs import last_finished
 from core.store.sources import began_after
 
@@ -141,6 +142,14 @@ def alerts(patient: Patient) -> Finding:
         told = f"{waiting} undelivered, {given_up} given up" + (f"; away: {listed(away)}" if away else "")
         return warned("alerts", told, "`tagalong alerts` says why; `tagalong alerts test` tries again")
     return passed("alerts", f"{waiting} to be delivered" if waiting else "")
+
+
+def person_key(patient: Patient) -> Finding:
+    """Whether it can still be told who must not come back: without the key nothing is pulled."""
+    key = open_key(patient.conn, patient.database)
+    if key is None:
+        return passed("person key", "nobody was forgotten")
+    return passed("person key", str(key_path(patient.database)))
 
 
 def daemon(patient: Patient) -> Finding:

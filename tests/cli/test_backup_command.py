@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 from workspace import ACCOUNTS, Type
@@ -46,3 +47,31 @@ def test_a_copy_is_put_back_after_asking_and_not_under_a_daemon(type_: Type, tmp
     assert 4 == type_("sync").code, "each sync by itself"
     assert 0 == type_("approve", "regions").code
     assert 0 == type_("sync").code
+
+
+def test_a_copy_brings_nobody_back_who_was_forgotten_since(type_: Type, tmp_path: Path) -> None:
+    """Without the sweep they would be in every table again, though no pull may bring them."""
+    type_("sync")
+    type_("backup", "copy.db")
+    assert 0 == type_("forget", "ann@example.com", "--yes").code
+    assert 1 == type_("person", "ann@example.com").code
+
+    done = type_("backup", "--restore", "copy.db", "--yes", "--json")
+    assert (0, 1) == (done.code, done.json["forgotten_again"])
+    assert 1 == type_("person", "ann@example.com").code
+    assert 0 == type_("person", "bo@example.com").code
+    found = {one["check"]: one["grade"] for one in type_("doctor", "--deep", "--json").json["checks"]}
+    assert ("passed", "passed") == (found["forgotten"], found["person key"])
+
+
+def test_what_a_copy_put_back_by_hand_brings_back_is_found(type_: Type, tmp_path: Path) -> None:
+    type_("sync")
+    type_("forget", "ann@example.com", "--yes")
+    with sqlite3.connect(tmp_path / "tagalong.db") as conn:
+        conn.execute("UPDATE identifiers SET value = 'ann@example.com' WHERE kind = 'email' AND value = 'bo@example.com'")
+    conn.close()
+    found = {one["check"]: one for one in type_("doctor", "--deep", "--json").json["checks"]}
+    assert ("failed", True) == (found["forgotten"]["grade"], "forget --again" in found["forgotten"]["remedy"])
+    (tmp_path / "tagalong.db.person.key").unlink()
+    found = {one["check"]: one for one in type_("doctor", "--json").json["checks"]}
+    assert "failed" == found["person key"]["grade"]
