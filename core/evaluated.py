@@ -30,15 +30,6 @@ Sizes = Mapping[str, tuple[int, int]]
 Record = Callable[[Hub, Store, Definitions, Evaluation], Sizes]
 
 
-KEEP: Final = False
-"""
-Whether what a run evaluated is kept and brought up to date by the next one.
-
-Off, so that each run evaluates whole: one sync in some 150 that came after two kills in the middle of a week's pull found one
-person too many in a group (`python bench/kills.py --n 150 --seed 1`, world 7), and with this off none did.
-"""
-
-
 @dataclass(frozen=True, slots=True)
 class Evaluated:
     """The definitions of a moment and what they came to."""
@@ -52,8 +43,7 @@ class Evaluated:
 class Evaluations:
     """Makes evaluations, and hands out the last one for as long as it is what a new one would be. Thread-safe."""
 
-    def __init__(self, *, keep: bool = KEEP) -> None:
-        self.keep = keep
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._last: Evaluated | None = None
         self._place: tuple[int, int, int] | None = None
@@ -75,7 +65,7 @@ class Evaluations:
         as_of = resolve_now(hub, store)
         definitions = hub.definitions(store)
         ensure_indexes(store, definitions)
-        evaluation = evaluate(store, definitions, as_of=as_of, keep=self.keep, reuse=self.keep)
+        evaluation = evaluate(store, definitions, as_of=as_of, keep=True)
         taken = leaves.taken(store.conn)
         found = Evaluated(definitions, evaluation, changed=record(hub, store, definitions, evaluation))
         if taken is not None and from_us(taken.as_of) == as_of:  # else somebody wrote in between, and nobody shares it

@@ -3,7 +3,8 @@ Whom the store has learnt something about since a moment: the log by which an ev
 
 Records cost nothing here: a pull marks their subjects dirty, and `resolve` notes the profiles and companies that it touched,
 all at once. New events are found by their ids. What neither shows is noted by triggers (schema, m012): events that changed or
-went, subjects that became somebody else's, people who changed their company. Nothing is noted while nobody keeps leaves.
+went, subjects that became somebody else's, people who changed their company or were joined away. Nothing is noted while nobody
+keeps leaves. Which writer is covered by what is in docs/decisions/0012.
 """
 
 from __future__ import annotations
@@ -56,8 +57,7 @@ def note_resolved(conn: sqlite3.Connection) -> None:
         return
     conn.execute(
         "INSERT INTO changes (what, id) SELECT 'person', id FROM r_touch_profile "
-        "UNION ALL SELECT 'person', old FROM r_alias_profile "
-        "UNION ALL SELECT 'company', id FROM r_touch_company UNION ALL SELECT 'company', old FROM r_alias_company"
+        "UNION ALL SELECT 'company', id FROM r_touch_company"
     )
     # events of a record are nobody's until now, though their subject was somebody's before
     conn.execute(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,7 @@ from smallworld import AS_OF, World
 from support import pulled
 
 from core.clock import from_us
-from core.contract import Category, Deletions, Kind, Merge, Page, Stream
+from core.contract import Category, Deletions, Kind, Merge, Page, Row, Stream
 from core.store import Store
 from core.store.vanish import approve_stream
 
@@ -29,20 +29,23 @@ PEOPLE: Final = 6
 _FIRST: Final = "2026-01-01T00:00:00+00:00"
 
 
-def _stream(name: str, kind: Kind, page: Callable[[], Page], **options: Any) -> Stream:
-    def pull(api: object, cursor: object, resume: object) -> Iterator[Page]:
-        yield page()
-
-    return Stream(name, kind, key="id", pull=pull, **options)
+def _member_rows(record: Mapping[str, Any]) -> Iterator[Row]:
+    """A member is a person, and what was done with the letters that they got."""
+    yield Row(Kind.PROFILE, record["id"], {"country": record["country"]})
+    for key, name, time in record["opened"]:
+        yield Row(Kind.EVENT, key, {"name": name, "time": time, "properties": {}})
 
 
 class LivingWorld:
-    """Six vendors, a clock, and a store that has pulled from them."""
+    """Seven vendors, a clock, and a store that has pulled from them."""
+
+    page: int | None = None
+    """Records that a vendor gives at once; None: all."""
 
     def __init__(self, path: Path, seed: int, template: Path | None = None) -> None:
         self.chance = random.Random(seed)
         self.records: dict[str, dict[str, dict[str, Any]]] = {
-            name: {} for name in ("contacts", "companies", "subscriptions", "invoices", "responses", "web", "app")
+            name: {} for name in ("contacts", "companies", "subscriptions", "invoices", "responses", "web", "app", "members")
         }
         self.told: dict[str, list[str]] = {}
         self.merged: list[Merge] = []
@@ -81,9 +84,8 @@ class LivingWorld:
             "crm": (
                 Category.CRM,
                 (
-                    _stream("contacts", Kind.PROFILE, self._page("contacts"), identifiers=contact, fields=person, **absent),
-                    _stream(
-                        "companies", Kind.COMPANY, self._page("companies"), identifiers={"company_domain": "domain"},
+                    self._stream("contacts", Kind.PROFILE, "contacts", identifiers=contact, fields=person, **absent),
+                    self._stream("companies", Kind.COMPANY, "companies", identifiers={"company_domain": "domain"},
                         fields={name: name for name in ("domain", "employees", "country")}, **absent,
                     ),
                 ),
@@ -91,12 +93,10 @@ class LivingWorld:
             "billing": (
                 Category.BILLING,
                 (
-                    _stream(
-                        "subscriptions", Kind.SUBSCRIPTION, self._page("subscriptions"), identifiers=by_mail,
+                    self._stream("subscriptions", Kind.SUBSCRIPTION, "subscriptions", identifiers=by_mail,
                         fields={name: name for name in money if name != "currency"} | {"interval": "every"}, **absent,
                     ),
-                    _stream(
-                        "invoices", Kind.PAYMENT, self._page("invoices"), identifiers=by_mail,
+                    self._stream("invoices", Kind.PAYMENT, "invoices", identifiers=by_mail,
                         fields={name: name for name in ("amount", "refunded", "status", "paid_at")}, **absent,
                     ),
                 ),
@@ -104,8 +104,7 @@ class LivingWorld:
             "survey": (
                 Category.SURVEY,
                 (
-                    _stream(
-                        "responses", Kind.ANSWER, self._page("responses"), identifiers=by_mail,
+                    self._stream("responses", Kind.ANSWER, "responses", identifiers=by_mail,
                         fields={n: n for n in ("survey", "question", "kind", "choice", "text", "number", "answered_at")},
                         **absent,
                     ),
@@ -113,22 +112,37 @@ class LivingWorld:
             ),
             "web": (Category.ANALYTICS, (self._events("web"),)),
             "app": (Category.ANALYTICS, (self._events("app"),)),
+            "mail": (
+                Category.EMAIL,
+                (self._stream("members", Kind.PROFILE, "members", rows=_member_rows, identifiers=by_mail, **absent),),
+            ),
         }  # fmt: skip
 
     def _events(self, name: str) -> Stream:
         fields = {"name": "name", "time": "time", "properties": "properties"}
         identifiers = {"user_id": "uid", "email": "email", "visitor": "visitor"}
-        return _stream("events", Kind.EVENT, self._page(name), identifiers=identifiers, fields=fields)
+        return self._stream("events", Kind.EVENT, name, identifiers=identifiers, fields=fields)
 
-    def _page(self, name: str) -> Callable[[], Page]:
-        def page() -> Page:
-            merged = self.merged if name == "contacts" else []
-            found = Page(list(self.records[name].values()), deleted=self.told.pop(name, ()), merged=tuple(merged))
-            if name == "contacts":
-                self.merged = []
-            return found
+    def _stream(self, name: str, kind: Kind, records: str, **options: Any) -> Stream:
+        def pull(api: object, cursor: object, resume: str | None) -> Iterator[Page]:
+            yield from self._pages(records, 0 if resume is None else int(resume))
 
-        return page
+        return Stream(name, kind, key="id", pull=pull, **options)
+
+    def _pages(self, name: str, after: int) -> Iterator[Page]:
+        """Give what a vendor has after a record's number, page by page: that is the token by which a broken pull goes on."""
+        left = [record for record in self.records[name].values() if after == 0 or int(record["id"]) > after]
+        told: dict[str, Any] = {"deleted": self.told.get(name, ()), "merged": self.merged if name == "contacts" else ()}
+        while True:
+            size = self.page or len(left)
+            part, left = left[:size], left[size:]
+            yield Page(part, resume=str(part[-1]["id"]) if left else None, **told)
+            told = {}
+            if not left:
+                break
+        self.told.pop(name, None)  # not before it is stored
+        if name == "contacts":
+            self.merged = []
 
     # --- what the vendors have -----------------------------------------------------------------------------------------
 
@@ -220,13 +234,20 @@ class LivingWorld:
             "visitor": f"v{number}" if who in ("visitor", "both") else None,
         }  # fmt: skip
 
+    def _member(self, id_: str) -> dict[str, Any]:
+        chance = self.chance
+        opened = [(f"{id_}-{n}", chance.choice(EVENTS), self._time()) for n in range(chance.randrange(3))]
+        return {"id": id_, "email": self._email(), "country": chance.choice(("SE", "NO", None)), "opened": opened}
+
     # --- what becomes of it --------------------------------------------------------------------------------------------
 
     def grow(self, many: int) -> None:
         """Give the vendors new records."""
         for _ in range(many):
             self._add(
-                self.chance.choice(("contacts", "companies", "subscriptions", "invoices", "responses", "web", "web", "app"))
+                self.chance.choice(
+                    ("contacts", "companies", "subscriptions", "invoices", "responses", "web", "web", "app", "members")
+                )
             )
 
     def _add(self, name: str, id_: str | None = None) -> None:
@@ -234,8 +255,8 @@ class LivingWorld:
             self.made += 1
             id_ = str(self.made)
         make = {"contacts": self._contact, "companies": self._company, "subscriptions": self._subscription,
-                "invoices": self._invoice, "responses": self._response}.get(name, self._event)  # fmt: skip
-        self.records[name][id_] = make(id_)
+                "invoices": self._invoice, "responses": self._response, "members": self._member}  # fmt: skip
+        self.records[name][id_] = make.get(name, self._event)(id_)
 
     def edit(self) -> None:
         """Have something happen: a record comes, changes or goes, two contacts become one, a stream is taken out."""

@@ -147,6 +147,38 @@ def test_who_leaves_a_company_takes_their_rows_along(world: LivingWorld) -> None
     assert Found(["p2", "p3"], 1) == members(world, "paying")
 
 
+def test_who_is_told_to_work_elsewhere_takes_their_rows_along(world: LivingWorld) -> None:
+    """No record changed its company: of two that name one each, the other is the latest now."""
+    employ(world, c1="one.example.com", c2="one.example.com", c3="two.example.com")
+    world.records["contacts"]["4"] = world.records["contacts"]["1"] | {"id": "4", "domain": "two.example.com", "score": 1}
+    world.records["contacts"]["1"] |= {"score": 2}
+    subscribe(world, "p1@example.com", "active")
+    world.pull()
+    world.hub.at += timedelta(hours=1)
+    world.records["contacts"]["1"] |= {"score": 3}
+    world.pull()
+    assert Found(["p1", "p2"], 0) == members(world, "paying")
+    world.hub.at += timedelta(hours=1)
+    world.records["contacts"]["4"] |= {"score": 4}
+    world.pull()
+
+    assert Found(["p1", "p3"], 1) == members(world, "paying")
+
+
+def test_events_of_a_record_count_once_it_is_known_whose_they_are(world: LivingWorld) -> None:
+    """A sync may look between the pull and the resolve of another process: then they are nobody's yet."""
+    member = {"id": "1", "email": "p1@example.com", "country": None}
+    world.records["members"]["1"] = member | {"opened": []}
+    world.pull()
+    members(world, 'did("Order")')
+    world.records["members"]["1"] = member | {"opened": [("1-1", "Order", world.hub.at - timedelta(days=1))]}
+    world.pull(resolve=False)
+    assert Found([], 1) == members(world, 'did("Order")')
+    world.hub.resolve()
+
+    assert Found(["p1"], 1) == members(world, 'did("Order")')
+
+
 def test_a_payment_of_tomorrow_counts_tomorrow(world: LivingWorld) -> None:
     """Rows dated ahead are seen when the clock gets there, for all of the company."""
     employ(world, c1="one.example.com", c2="one.example.com")
@@ -286,7 +318,7 @@ def test_syncs_of_one_tick_share_one_evaluation(tmp_path: Path) -> None:
     story = Story(tmp_path)
     story.people(1, 2)
     story.sync()
-    shared = Evaluations(keep=True)
+    shared = Evaluations()
 
     def evaluated() -> datetime:
         return sync(story.hub(), names=["vips"], pull=False, evaluations=shared).as_of
