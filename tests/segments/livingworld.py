@@ -9,15 +9,19 @@ import json
 import random
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from smallworld import AS_OF, World
+from smallworld import AS_OF, World, definitions, vocabulary
 from support import pulled
 
 from core.clock import from_us
+from core.config.model import Segment
 from core.contract import Category, Deletions, Kind, Merge, Page, Row, Stream
+from core.segments.definitions import Definitions
+from core.segments.vocabulary import StreamWords
 from core.store import Store
 from core.store.vanish import approve_stream
 
@@ -27,6 +31,18 @@ QUESTIONS: Final = (("Onboarding", "role"), ("Onboarding", "size"), ("NPS", "Sco
 DOMAINS: Final = ("one.example.com", "two.example.com", None)
 PEOPLE: Final = 6
 _FIRST: Final = "2026-01-01T00:00:00+00:00"
+
+
+MAIL: Final = StreamWords(
+    "mail", "members", kinds=frozenset({Kind.PROFILE, Kind.EVENT}), keys=True, category=Category.EMAIL, id=8,
+    landing="mail__members", completed=True,
+)  # fmt: skip
+
+
+def living_definitions(segments: Mapping[str, str | Segment], **options: Any) -> Definitions:
+    """Return the definitions of these segments over a living world."""
+    known = vocabulary()
+    return definitions(segments, words=replace(known, streams=(*known.streams, MAIL)), **options)
 
 
 def _member_rows(record: Mapping[str, Any]) -> Iterator[Row]:
@@ -67,7 +83,8 @@ class LivingWorld:
             "lifecycle_stage": "stage",
             "timezone": "tz",
             "created_at": "made",
-        }
+            "job_title": "job",
+        } | {name: name for name in ("first_name", "last_name", "phone", "owner")}
         money = (
             "status",
             "plan",
@@ -152,7 +169,7 @@ class LivingWorld:
         self.records["contacts"]["0"] = {
             "id": "0", "email": "zero@example.com", "uid": "u0", "domain": None, "country": "DE", "language": "de",
             "stage": "x", "tz": "UTC", "made": when, "score": 1, "vip": False, "seen_at": when, "tags": ["x"],
-            "$city": "x", "iso": "x",
+            "$city": "x", "iso": "x", "first_name": "x", "last_name": "x", "phone": "1", "job": "x", "owner": "x",
         }  # fmt: skip
 
     def _time(self) -> datetime:
@@ -181,6 +198,9 @@ class LivingWorld:
             "tags": self._maybe([chance.choice((*TEXTS, 5)) for _ in range(chance.randrange(3))]),
             "$city": self._maybe(chance.choice(TEXTS)),
             "iso": chance.choice(("2026-03-29T10:00:00Z", "2026-02-01", "soon", None)),
+            "first_name": chance.choice(("Ann", "Bo", None)), "last_name": chance.choice(("Berg", None)),
+            "phone": chance.choice(("+46 8 123", None)), "job": chance.choice(("Head of marketing", "Chef", None)),
+            "owner": chance.choice(("Eva", None)),
         }  # fmt: skip
 
     def _company(self, id_: str) -> dict[str, Any]:

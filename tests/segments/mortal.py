@@ -15,8 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from livingworld import LivingWorld
-from smallworld import definitions
+from livingworld import LivingWorld, living_definitions
 
 from core.config.model import Place, Segment
 from core.segments.definitions import Definitions
@@ -203,6 +202,6 @@ class Mortal:
 
 def define(**options: Any) -> Definitions:
     """Return a segment for each kind of leaf; in half of them people without a name count, for they come and go most."""
-    return definitions(
+    return living_definitions(
         {f"s{n}": Segment(f"s{n}", text, place=PLACE, anonymous=n % 2 == 0) for n, text in enumerate(TEXTS)}, **options
     )

@@ -32,7 +32,6 @@ STREAMS = {
     "survey.responses": (5, Kind.ANSWER, Category.SURVEY),
     "web.events": (6, Kind.EVENT, Category.ANALYTICS),
     "app.events": (7, Kind.EVENT, Category.ANALYTICS),
-    "mail.members": (8, Kind.PROFILE, Category.EMAIL),
 }
 COLUMNS = {
     "stage": "text",

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from livingworld import LivingWorld, make_template
+from livingworld import LivingWorld, living_definitions, make_template
 from smallworld import definitions
 from support.story import Story
 from test_agree import EXPRESSIONS
@@ -75,7 +75,7 @@ def happen(world: LivingWorld, id_: str, uid: str, name: str, **ago: float) -> N
 
 def members(world: LivingWorld, text: str, *, keep: bool = True, at: datetime | None = None, **options: Any) -> Found:
     """Evaluate one segment, from what was kept and anew, which must be the same; say who is in and what was brought up."""
-    defined = definitions({"s": text}, **options)
+    defined = living_definitions({"s": text}, **options)
     found = evaluate(world.store, defined, as_of=at or world.hub.at, keep=keep)
     assert found.sets == evaluate(world.store, defined, as_of=at or world.hub.at, reuse=False).sets
     emails = dict(world.store.conn.execute("SELECT id, email FROM profiles").fetchall())

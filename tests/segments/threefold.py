@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from livingworld import LivingWorld
+from livingworld import LivingWorld, living_definitions
 from random_sets import FILES
 from reference import Reference
-from smallworld import definitions
 from spoken import words_of
 
 from core.config.model import Partition, Place, Segment
@@ -44,6 +43,9 @@ class Told:
     true: Counter[str] = field(default_factory=Counter)
     """By word, for how many people what it stands in was true."""
     false: Counter[str] = field(default_factory=Counter)
+    inside: Counter[str] = field(default_factory=Counter)
+    """By set, how many people were in it, over all times that it was evaluated."""
+    outside: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Told) -> None:
         """Take in what another case showed."""
@@ -90,7 +92,7 @@ def define(texts: Iterable[str], chance: random.Random, folder: Path) -> Definit
         if not (folder / name).exists():
             (folder / name).write_text(text)
     groups = {"high": "crm.score > 5", "some": 'did("Signed Up") or crm.score >= 0'}
-    return definitions(
+    return living_definitions(
         segments_of(texts, chance),
         folder=folder,
         partitions={"p": Partition("p", groups, place=PLACE, otherwise="rest")},
@@ -113,7 +115,7 @@ def agree(path: Path, template: Path, seed: int, texts: list[str], *, rounds: in
                 ensure_indexes(world.store, defined)
             if chance.random() < 0.1:  # somebody edits a segment
                 defined = define([*texts[1:], 'did("Order")'], random.Random(seed), path.parent)
-            _check(world, defined, at, told, keep=chance.random() < 0.8, seed=seed)
+            check(world, defined, at, told, keep=chance.random() < 0.8, seed=seed)
         if count:
             _count(world, defined, at, told)
     finally:
@@ -145,7 +147,7 @@ def _moments(world: LivingWorld, chance: random.Random, rounds: int) -> Iterator
         yield world.hub.at
 
 
-def _check(world: LivingWorld, defined: Definitions, at: datetime, told: Told, *, keep: bool, seed: int) -> None:
+def check(world: LivingWorld, defined: Definitions, at: datetime, told: Told, *, keep: bool, seed: int) -> None:
     kept = evaluate(world.store, defined, as_of=at, keep=keep)
     whole = evaluate(world.store, defined, as_of=at, reuse=False)
     assert {} == whole.failed == kept.failed, (seed, whole.failed)
@@ -158,6 +160,8 @@ def _check(world: LivingWorld, defined: Definitions, at: datetime, told: Told, *
             slow = reference.members(name)
             assert sorted(slow) == list(whole.sets[name]), (seed, name, definition.condition)
             told.cases += 1
+            told.inside[name] += len(slow)
+            told.outside[name] += len(whole.universe - whole.sets[name])
     assert whole.universe == kept.universe
     assert whole.excluded == kept.excluded
     assert whole.warnings == kept.warnings

@@ -1,0 +1,57 @@
+"""Each word of the language is true of some people and false of others, and three evaluators say of whom."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+
+import pytest
+from livingworld import LivingWorld, make_template
+from phrases import PHRASES
+from threefold import Told, check, define
+
+from core.segments.words.reference import SECTIONS
+
+TEXTS = [text for texts in PHRASES.values() for text in texts]
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """Two worlds, evaluated three ways at three times each."""
+    folder = tmp_path_factory.mktemp("words")
+    template = make_template(folder / "template.db")
+    told = Told()
+    for seed in (1, 2):
+        world = LivingWorld(folder / f"{seed}.db", seed, template)
+        defined = define(TEXTS, random.Random(0), folder)
+        world.grow(150)
+        for _ in range(3):
+            for _ in range(6):
+                world.edit()
+            world.pull()
+            check(world, defined, world.hub.at, told, keep=True, seed=seed)
+            world.hub.at += timedelta(days=3)
+        world.close()
+    return told
+
+
+def test_every_word_has_a_phrase() -> None:
+    """A new word of the reference page has to be held to the slow reference as well."""
+    assert {entry.word for section in SECTIONS for entry in section.entries} == set(PHRASES)
+
+
+def test_three_evaluators_agree_over_three_hundred_cases(told: Told) -> None:
+    assert told.cases >= 300
+    assert told.brought_up > 300
+
+
+def test_each_word_is_true_of_some_and_false_of_some(told: Told) -> None:
+    """What is never true, or always, is held to nothing."""
+    never, always = [], []
+    for word, texts in PHRASES.items():
+        names = [f"segment.s{TEXTS.index(text)}" for text in texts]
+        if not sum(told.inside[name] for name in names):
+            never.append(word)
+        if not sum(told.outside[name] for name in names):
+            always.append(word)
+    assert ([], []) == (never, always)
