@@ -2,7 +2,8 @@
 Hold the three evaluators together over many random cases: a full evaluation, one brought up to date, and the slow reference.
 
 Prints one JSON object: how many segments were evaluated alike, how many leaves were brought up to date rather than evaluated
-whole, and for how many people each word of the language was true and false. Exits 1 at the first difference, with its seed.
+whole, and for how many people each word of the language was true and false: in segments of its own, and within random ones.
+Exits 1 at the first difference, with its seed.
 
     python bench/agree.py --cases 100000 --minutes 60
 """
@@ -23,6 +24,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
 from livingworld import make_template
+from phrases import TEXTS, counts
 from test_agree import EXPRESSIONS
 from threefold import Told, agree
 
@@ -43,12 +45,14 @@ def main() -> None:
             worlds += _run(Path(folder), template, part, options.seed + worlds, options.cases - told.cases)
             told.add(part)
             print(f"{told.cases} cases, {worlds} worlds, {time.perf_counter() - begun:.0f} s", file=sys.stderr)
-    words = sorted(told.true | told.false)
+    counted = counts(told.inside, told.outside)
+    nodes = sorted(told.true | told.false)
     figures = {
         "cases": told.cases, "worlds": worlds, "brought_up": told.brought_up, "seconds": round(time.perf_counter() - begun, 1),
-        "never_true": [word for word in words if not told.true[word]],
-        "never_false": [word for word in words if not told.false[word]],
-        "true_and_false": {word: [told.true[word], told.false[word]] for word in words},
+        "never_true": [word for word, (true, _) in counted.items() if not true],
+        "never_false": [word for word, (_, false) in counted.items() if not false],
+        "true_and_false": counted,
+        "true_and_false_within_random_segments": {node: [told.true[node], told.false[node]] for node in nodes},
     }  # fmt: skip
     print(json.dumps(figures, indent=2, ensure_ascii=False))
 
@@ -62,11 +66,14 @@ def _run(folder: Path, template: Path, told: Told, seed: int, wanted: int) -> in
         max_examples=max(20, min(50, wanted // 60)), deadline=None, database=None, suppress_health_check=list(HealthCheck),
         phases=(Phase.generate,),
     )  # fmt: skip
-    @given(number=st.integers(0, 2**32), texts=st.lists(EXPRESSIONS, min_size=8, max_size=16))
-    def batch(number: int, texts: list[str]) -> None:
+    @given(
+        number=st.integers(0, 2**32), texts=st.lists(EXPRESSIONS, min_size=8, max_size=16),
+        phrases=st.lists(st.sampled_from(TEXTS), min_size=4, max_size=4),
+    )  # fmt: skip
+    def batch(number: int, texts: list[str], phrases: list[str]) -> None:
         nonlocal worlds
         worlds += 1
-        told.add(agree(folder / "case.db", template, number, texts, rounds=4, count=True))
+        told.add(agree(folder / "case.db", template, number, [*texts, *phrases], rounds=4, count=True))
 
     batch()
     return worlds

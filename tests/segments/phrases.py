@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 PHRASES: Final[dict[str, tuple[str, ...]]] = {
@@ -108,3 +109,12 @@ PHRASES: Final[dict[str, tuple[str, ...]]] = {
     "days_since": ("days_since(crm.seen_at) >= 20",),
 }
 """By the word as the reference page has it."""
+TEXTS: Final = tuple(dict.fromkeys(text for texts in PHRASES.values() for text in texts))
+
+
+def counts(inside: Mapping[str, int], outside: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+    """Return for each word how often its segments held somebody, and how often somebody was left out, from counts by text."""
+    return {
+        word: (sum(inside.get(text, 0) for text in texts), sum(outside.get(text, 0) for text in texts))
+        for word, texts in PHRASES.items()
+    }

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -44,7 +44,7 @@ class Told:
     """By word, for how many people what it stands in was true."""
     false: Counter[str] = field(default_factory=Counter)
     inside: Counter[str] = field(default_factory=Counter)
-    """By set, how many people were in it, over all times that it was evaluated."""
+    """By the text of a segment, how many people were in it, over all times that it was evaluated."""
     outside: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Told) -> None:
@@ -53,6 +53,8 @@ class Told:
         self.brought_up += other.brought_up
         self.true += other.true
         self.false += other.false
+        self.inside += other.inside
+        self.outside += other.outside
 
 
 class Slow(Reference):
@@ -109,13 +111,15 @@ def agree(path: Path, template: Path, seed: int, texts: list[str], *, rounds: in
     try:
         world.grow(chance.randrange(5, 110))
         world.pull()
-        defined = define(texts, chance, path.parent)
+        asked = texts
+        defined = define(asked, chance, path.parent)
         for at in _moments(world, chance, rounds):
             if chance.random() < 0.2:
                 ensure_indexes(world.store, defined)
             if chance.random() < 0.1:  # somebody edits a segment
-                defined = define([*texts[1:], 'did("Order")'], random.Random(seed), path.parent)
-            check(world, defined, at, told, keep=chance.random() < 0.8, seed=seed)
+                asked = [*texts[1:], 'did("Order")']
+                defined = define(asked, random.Random(seed), path.parent)
+            check(world, defined, asked, at, told, keep=chance.random() < 0.8, seed=seed)
         if count:
             _count(world, defined, at, told)
     finally:
@@ -147,7 +151,11 @@ def _moments(world: LivingWorld, chance: random.Random, rounds: int) -> Iterator
         yield world.hub.at
 
 
-def check(world: LivingWorld, defined: Definitions, at: datetime, told: Told, *, keep: bool, seed: int) -> None:
+def check(
+    world: LivingWorld, defined: Definitions, texts: Sequence[str], at: datetime, told: Told, *, keep: bool, seed: int
+) -> None:
+    """Evaluate three ways; *texts* are those that the definitions were made of."""
+    text_of = {f"segment.s{n}": text for n, text in enumerate(texts)}
     kept = evaluate(world.store, defined, as_of=at, keep=keep)
     whole = evaluate(world.store, defined, as_of=at, reuse=False)
     assert {} == whole.failed == kept.failed, (seed, whole.failed)
@@ -160,8 +168,8 @@ def check(world: LivingWorld, defined: Definitions, at: datetime, told: Told, *,
             slow = reference.members(name)
             assert sorted(slow) == list(whole.sets[name]), (seed, name, definition.condition)
             told.cases += 1
-            told.inside[name] += len(slow)
-            told.outside[name] += len(whole.universe - whole.sets[name])
+            told.inside[text_of.get(name, name)] += len(slow)
+            told.outside[text_of.get(name, name)] += len(whole.universe - whole.sets[name])
     assert whole.universe == kept.universe
     assert whole.excluded == kept.excluded
     assert whole.warnings == kept.warnings
