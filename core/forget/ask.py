@@ -79,8 +79,8 @@ class Case:
 
     def note(self, connection: str, error: Exception) -> bool:
         """Note why a connection could not be asked; return whether that is only a matter of time."""
-        if isinstance(error, Stopped):
-            raise error
+        if isinstance(error, Stopped) and self.hub.stop.is_set():
+            raise error  # the process is to end; a paused sync or connection is only not asked
         if isinstance(error, ConnectorError):
             error.locate(connection=connection)
         self.failed[connection] = str(error) if isinstance(error, HubError) else type(error).__name__
@@ -114,7 +114,7 @@ def _remove(case: Case) -> bool:
         if row.connection in case.failed or not holding(store, row, people):
             continue
         if row.connection in case.wish.by_hand:
-            case.keep("remove", row.connection, named(row), {"did": "by_hand", "reason": "as asked for"})
+            case.keep("remove", row.connection, named(store, row), {"did": "by_hand", "reason": "as asked for"})
             continue
         try:
             with patient_lease(hub, f"sync.{(row.label or f'retired {row.id}').partition('.')[0]}") as lease:
@@ -125,14 +125,16 @@ def _remove(case: Case) -> bool:
         if result["did"] == "waiting":
             waiting, case.failed[row.connection] = True, str(result["reason"])
             continue
-        case.keep("remove", row.connection, named(row), result)
+        case.keep("remove", row.connection, named(store, row), result)
         case.step(f"removed {row.connection} {row.name}")
     return waiting
 
 
-def named(row: AudienceRow) -> str:
-    """Return an audience as a person would say it."""
-    return f"{row.kind} {row.name!r}"
+def named(store: Store, row: AudienceRow) -> str:
+    """Return an audience as a person would say it; with its account where that is not the connection's any more."""
+    now = store.conn.execute("SELECT account FROM connections WHERE name = ?", (row.connection,)).fetchone()
+    account = "" if now is not None and now[0] == row.account else f" of account {row.account}"
+    return f"{row.kind} {row.name!r}{account}"
 
 
 def to_erase(hub: Hub, wish: Wish) -> list[str]:

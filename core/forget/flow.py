@@ -107,7 +107,7 @@ def preview(hub: Hub, wish: Wish) -> Certificate:
         for row in audiences.audiences(store.conn):
             if holding(store, row, people):
                 did = "by_hand" if row.connection in wish.by_hand else "to be removed"
-                told_of(hub, told, row.connection)["audiences"].append({"audience": named(row), "did": did})
+                told_of(hub, told, row.connection)["audiences"].append({"audience": named(store, row), "did": did})
         for name in to_erase(hub, wish):
             erasure = hub.connector(name).erasure
             does = erasure.does if erasure is not None else "erases the person"

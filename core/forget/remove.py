@@ -66,7 +66,7 @@ def remove_from(session: Session, store: Store, row: AudienceRow, people: BitMap
         return {"did": "by_hand", "reason": "what it was filled with is no longer in the config"}
     account = store.conn.execute("SELECT account FROM connections WHERE name = ?", (row.connection,)).fetchone()
     if account is None or account[0] != row.account:
-        return {"did": "by_hand", "reason": f"it is under another account ({row.account})"}
+        return {"did": "by_hand", "reason": "the credentials are another account's"}
     if any(True for _ in intents.open_intents(store.conn, row.id)):
         recover(_recorder(hub, store, row, target, lease, run_id), target.audience, api=lambda: session.api(row.connection))
     stands = audiences.standing(store.conn, row.id)

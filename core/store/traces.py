@@ -105,7 +105,7 @@ def gather(conn: sqlite3.Connection, profiles: Collection[int], addresses: Itera
         conn.execute(
             "SELECT c.name, t.name, t.kind, s.ref FROM json_each(?) j CROSS JOIN subjects s ON s.id = j.value "
             "JOIN streams t ON t.id = s.stream_id JOIN connections c ON c.id = t.connection_id "
-            "WHERE t.kind <> ? ORDER BY 1, 2, 4",
+            "WHERE t.kind <> ? AND substr(s.ref, 1, 1) <> char(31) ORDER BY 1, 2, 4",  # one that was dropped has no key
             (ids, Kind.EVENT.value),
         ).fetchall()
     )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from forgetting import ANN, ANN_ID, TELLING, ForgetStory, telling
 from support.audiences import KilledProcess
 
 from core.contract import Verdict
-from core.errors import StoreError, TransientError
+from core.errors import LeaseLost, QuotaExhausted, StoreError, TransientError
+from core.store import leases, pauses
 from core.store.person_key import key_path
 from core.store.runs import Status
+from core.store.sources import rebind
 
 STEPS = ("begun", "removed crm Vips", "erased crm", "swept", "resolved", "scrubbed")
 
@@ -144,3 +148,74 @@ def test_without_its_key_nothing_is_pulled(story: ForgetStory) -> None:
     story.sync()
     assert ANN_ID not in story.there()
     assert ANN in {person["email"] for person in story.vendor.people.values()}
+
+
+def test_a_sync_under_way_is_waited_for_and_not_overtaken(story: ForgetStory) -> None:
+    """It may have planned before: what it still sends comes first, and where it does not end nothing is swept."""
+    story.settled()
+    held = leases.hold(story.folder / "tagalong.db", "sync.vips", lambda: story.now)
+    with held, pytest.raises(LeaseLost, match="is at it"):
+        story.forget()
+    assert ANN_ID in story.there()
+    assert len(story.slept) > 100
+    assert Status.DONE is story.forget().status
+
+
+def test_a_paused_sync_is_not_asked(story: ForgetStory) -> None:
+    """Paused is paused; the forgetting stays open, and says why."""
+    story.settled()
+    with story.store() as store:
+        pauses.pause(store, "sync.vips", at=story.now)
+    forgot = story.forget()
+    assert (Status.FAILED, True) == (forgot.status, "paused" in forgot.failed["crm"])
+    assert ANN_ID in story.there()
+    with story.store() as store:
+        pauses.resume(store, "sync.vips")
+    assert Status.DONE is story.forget().status
+
+
+def test_a_quota_that_is_used_up_is_waited_for(story: ForgetStory) -> None:
+    """Not a failure: the next call goes on."""
+    story.settled()
+
+    def used_up() -> None:
+        raise QuotaExhausted("the day's requests are used up", resume_at=story.now + timedelta(hours=3))
+
+    story.erase_fault = used_up
+    assert Status.WAITING is story.forget().status
+    story.erase_fault = None
+    assert Status.DONE is story.forget().status
+
+
+def test_an_audience_of_another_account_is_left_for_a_person(story: ForgetStory) -> None:
+    """After a rebind nobody here has the old account's credentials."""
+    story.settled()
+    with story.store() as store:
+        rebind(store, "crm")
+    story.vendor.account = "acc-2"
+    story.vendor.audiences.clear()
+    story.vendor.names.clear()
+    story.sync()
+    forgot = story.forget()
+    assert ["of account acc-1: the credentials are another account's"] == [
+        left["what"].partition("'Vips' ")[2] for left in forgot.certificate["by_hand"]
+    ]
+    assert [ANN_ID] == story.sought[-1].records["contacts"]
+    assert [] == telling(story.bytes_of_all_files(), *TELLING)
+
+
+def test_a_reader_of_an_old_state_is_waited_for(story: ForgetStory) -> None:
+    """As long as somebody reads the old log it cannot be cut off: that is said, and done by the next call."""
+    story.settled()
+    reader = sqlite3.connect(story.folder / "tagalong.db")
+    try:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM profiles").fetchone()
+        with pytest.raises(StoreError, match="reads an old state"):
+            story.forget()
+        assert telling(story.bytes_of_all_files(), ANN)
+    finally:
+        reader.close()
+    forgot = story.forget()
+    assert (Status.DONE, True) == (forgot.status, forgot.certificate["store"]["rewritten"])
+    assert [] == telling(story.bytes_of_all_files(), *TELLING)
