@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from core.errors import StoreError
-from core.store.db import Store, translated
+from core.store.db import BUSY_TIMEOUT_S, Store, translated
 
 WAIT_S: Final = 30.0
 """How long readers of an older state are waited for."""
@@ -36,9 +36,13 @@ def scrub(store: Store, sleep: Callable[[float], None]) -> None:
         conn.execute("VACUUM")
     except sqlite3.Error as error:
         raise translated(error, store.path) from error
-    waited = 0.0
-    while conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-        if waited >= WAIT_S:
-            raise StoreError(f"{store.path}: another process reads an old state of it; the log cannot be cut off yet")
-        sleep(0.5)
-        waited += 0.5
+    conn.execute("PRAGMA busy_timeout = 0")  # the waiting is done here, where somebody may interrupt it
+    try:
+        waited = 0.0
+        while conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            if waited >= WAIT_S:
+                raise StoreError(f"{store.path}: another process reads an old state of it; the log cannot be cut off yet")
+            sleep(0.5)
+            waited += 0.5
+    finally:
+        conn.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
