@@ -20,7 +20,7 @@ from core.clock import Clock, from_us, to_us
 from core.durable import sync_folder
 from core.errors import StoreError
 from core.store import Store, backups
-from core.store.copies import COPIED_AT, OnStep, copy_database, is_sound
+from core.store.copies import COPIED_AT, OnStep, copy_database, is_sound, sweep_parts
 from core.store.leases import owner_of
 from core.store.schema import known_migrations
 
@@ -51,11 +51,12 @@ def back_up(database: Path, target: Path, *, clock: Clock, replace: bool = False
     """
     if not database.exists():
         raise StoreError(f"{database}: there is no database yet, so nothing to copy")
-    at = clock()
+    at, name = clock(), target.name
     if target.is_dir():
-        target = target / f"{database.stem}-{at:%Y%m%dT%H%M%SZ}.db"
+        target, name = target / f"{database.stem}-{at:%Y%m%dT%H%M%SZ}.db", f"{database.stem}-*.db"
     if target.exists() and target.samefile(database):
         raise StoreError(f"{target}: is the database itself")
+    sweep_parts(target.parent, name)
     size = copy_database(database, target, at=to_us(at), replace=replace, on_step=on_step)
     with Store(database) as store, store.atomic() as conn:
         version = backups.version_of(conn)

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 @verb("backup", "tagalong backup /backups/")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path())
 @click.option("--force", is_flag=True, help="Write over FILE; with --restore, replace a database that is damaged.")
 @click.option("--restore", is_flag=True, help="Put FILE in the database's place; the present one is kept aside.")
 @click.option("--yes", is_flag=True, help="Do not ask before restoring.")
 @click.pass_obj
-def backup_command(app: App, file: Path, force: bool, restore: bool, yes: bool) -> int:
+def backup_command(app: App, file: str, force: bool, restore: bool, yes: bool) -> int:
     """
     Copy the database while the daemon runs.
 
@@ -33,11 +33,14 @@ def backup_command(app: App, file: Path, force: bool, restore: bool, yes: bool) 
     from core.log import configure
 
     configure("warning", None)
+    target = Path(file)
+    if file.endswith("/") and not target.is_dir():
+        raise click.UsageError(f"there is no folder {file}")
     database = database_of(app.path, app.environ)  # a config half edited is no reason to go without a copy
     if restore:
-        return _restore(app, database, file, force=force, yes=yes)
+        return _restore(app, database, target, force=force, yes=yes)
     with _steps("Copying") as on_step:
-        made = back_up(database, file, clock=app.clock, replace=force, on_step=on_step)
+        made = back_up(database, target, clock=app.clock, replace=force, on_step=on_step)
     if app.as_json:
         return app.answer({
             "path": made.path.absolute(), "made_at": made.made_at, "size": made.size, "version": made.version,

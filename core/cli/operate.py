@@ -26,16 +26,16 @@ def status_command(app: App, check: bool, daemon: bool) -> int:
 
     It speaks of now; --as-of of segments, person and plan answers of the past.
     """
-    from core.cli.overview import show_standing
-    from core.cli.standing import read_standing
-    from core.errors import ConfigError
-
     if check and daemon:
         raise click.UsageError("--check asks whether all is well, --daemon only whether the daemon lives; ask one of them")
     if daemon:
         return _tell_daemon(app)
     if check:
         return _tell_troubles(app)
+    from core.cli.overview import show_standing
+    from core.cli.standing import read_standing
+    from core.errors import ConfigError
+
     try:
         with app.hub() as hub:
             standing = read_standing(hub)

@@ -7,6 +7,7 @@ instant, and half a file may well be valid. Touching a file, or saving it as it 
 
 from __future__ import annotations
 
+import os
 import time
 import tomllib
 from collections.abc import Callable
@@ -56,7 +57,8 @@ class ConfigWatch:
                 text = file.read_bytes()
             except OSError as error:
                 text = type(error).__name__.encode()
-            found.update(f"\n{file}\n{len(text)}\n".encode())
+            # relative, since the daemon and whoever asks may have come by different paths
+            found.update(f"\n{os.path.relpath(file, self.path.parent)}\n{len(text)}\n".encode())
             found.update(text)
         return found.hexdigest()
 

@@ -27,8 +27,8 @@ COPIED_AT: Final = "copied_at"
 STEP_PAGES: Final = 2048
 """8 MB with SQLite's usual pages: some hundredths of a second, after which somebody may look at a signal."""
 PART: Final = ".part"
-ABANDONED_S: Final = 3600.0
-"""A part that nobody has written to for so long is of a process that was killed."""
+ABANDONED_S: Final = 600.0
+"""A part that nobody has written to for so long is of a process that was killed; the longest step is its check."""
 SPARE: Final = 1.02
 """What the copy may need beside its pages: the journal of its last touch."""
 
@@ -47,7 +47,6 @@ def copy_database(
     """
     if target.exists() and not replace:
         raise StoreError(f"{target}: is there already; --force writes over it")
-    _sweep(target)
     try:
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=PART, dir=target.parent)  # made with mode 0600
         os.close(handle)
@@ -148,9 +147,9 @@ def _put(part: Path, target: Path, replace: bool) -> None:
     sync_folder(target.parent)
 
 
-def _sweep(target: Path) -> None:
-    """Remove what copies to *target* left that were killed."""
-    for left in target.parent.glob(f".{target.name}.*{PART}*"):
+def sweep_parts(folder: Path, name: str, *, after_s: float = ABANDONED_S) -> None:
+    """Remove what copies left that were killed: those to files in *folder* that match *name*, a glob."""
+    for left in folder.glob(f".{name}.*{PART}*"):
         with suppress(OSError):
-            if time.time() - left.stat().st_mtime > ABANDONED_S:
+            if time.time() - left.stat().st_mtime > after_s:
                 left.unlink()

@@ -19,7 +19,7 @@ from core.clock import to_us, utc_now
 from core.errors import StoreError, told
 from core.log import log
 from core.store import backups
-from core.store.copies import COPIED_AT, check_room, copy_database, needed_bytes
+from core.store.copies import COPIED_AT, check_room, copy_database, needed_bytes, sweep_parts
 from core.store.schema import migrations
 
 if TYPE_CHECKING:
@@ -69,6 +69,8 @@ def _holds_something(conn: sqlite3.Connection) -> bool:
 def _copy(store: Store) -> Path:
     at = utc_now()
     path = store.path.with_name(f"{store.path.name}.{backups.version_of(store.conn)}.{at:%Y%m%dT%H%M%S%fZ}.backup")
+    # whoever holds the write lock is the only one who copies for this: what is left is of a kill, and a restart may come soon
+    sweep_parts(path.parent, f"{store.path.name}.m*.backup", after_s=-1.0)
     try:
         check_room(path.parent, needed_bytes(store.conn), f"{store.path}: is to be upgraded, and the copy made before that")
         copy_database(store.path, path, at=to_us(at), replace=True)

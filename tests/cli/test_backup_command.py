@@ -22,6 +22,8 @@ def test_a_copy_is_made_and_what_is_not_in_it_is_said(type_: Type, tmp_path: Pat
     assert [str(token), str(tmp_path / "tagalong.toml")] == made.json["not_in_it"]
     assert 1 == type_("backup", "copy.db").code, "it is there already"
     (tmp_path / "tagalong.toml").write_text('[workspace]\ntimezone = "Nowhere"\n')
+    assert 2 == type_("backup", "nowhere/").code
+    assert not (tmp_path / "nowhere").exists()
     text = type_("backup", "copy.db", "--force")
     assert 0 == text.code, "a config half edited does not matter"
     assert "tagalong.db.crm.token" in text.out

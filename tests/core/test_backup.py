@@ -101,6 +101,21 @@ def test_a_folder_gets_a_file_named_by_its_time_and_what_is_there_stays(tmp_path
             back_up(database, database, clock=clock, replace=force)
 
 
+def test_what_a_killed_copy_left_is_taken_away_by_a_later_one(tmp_path: Path) -> None:
+    """Not the part of one that is being made."""
+    database, folder = filled(tmp_path / "a.db", 1), tmp_path / "copies"
+    folder.mkdir()
+    old, new, other = (
+        folder / f".{name}.part" for name in ("a-20260301T000000Z.db.x", "a-20260302T110000Z.db.y", "b-2026.db.z")
+    )
+    for part in (old, new, other):
+        part.write_text("half")
+    os.utime(old, (0, 0))
+    os.utime(other, (0, 0))
+    back_up(database, folder, clock=clock)
+    assert [False, True, True] == [part.exists() for part in (old, new, other)]
+
+
 def test_a_target_that_comes_up_meanwhile_is_not_written_over(tmp_path: Path) -> None:
     database, target = filled(tmp_path / "a.db", 1), tmp_path / "copy.db"
 
