@@ -34,16 +34,3 @@ def held(conn: sqlite3.Connection, label: str, *, sync: str) -> Held | None:
         f" look with `tagalong drift {sync}` before it is let go"
     )
     return Held(HeldKind.RESTORED, reason, facts={"copied_at": at}, approve=sync)
-
-
-def release(conn: sqlite3.Connection, label: str, *, at: int) -> bool:
-    """
-    Let a sync go that is held for this alone; False where it is not.
-
-    For whoever has held the ledger against what is there.
-    """
-    made = copied_at(conn)
-    if made is None or holds.approved_text(conn, label, HeldKind.RESTORED, str(made)):
-        return False
-    holds.approve_text(conn, label, HeldKind.RESTORED, str(made), at=at)
-    return True

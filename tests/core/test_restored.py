@@ -10,10 +10,8 @@ from typing import Any
 import pytest
 from support.story import Story, held, ids
 
-from core import restored
 from core.approve import approve
 from core.clock import to_us
-from core.run import plan
 from core.store.copies import copy_database
 from core.store.runs import Status
 
@@ -85,15 +83,6 @@ def test_a_sync_that_came_later_is_not_held(make: Callable[..., Story]) -> None:
     for _ in range(2):
         assert {"vips": ["restored"]} == held(story.sync())
     assert ids(*range(1, 7)) == story.there("Everybody")
-
-
-def test_whoever_compared_the_ledger_with_the_destination_lets_it_go(make: Callable[..., Story]) -> None:
-    story = make()
-    put_back_after_a_week(story)
-    with story.store() as store, store.atomic() as conn:
-        assert restored.release(conn, "vips", at=to_us(story.now))
-        assert not restored.release(conn, "vips", at=to_us(story.now))
-    assert not plan(story.hub())[0].held
 
 
 @pytest.mark.parametrize("again", [False, True])
