@@ -11,7 +11,7 @@ import ast
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from core.config.names import suggest
@@ -40,9 +40,6 @@ from core.segments.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from core.segments.traits import Book
-
-NOT_YET: Final[frozenset[str]] = frozenset({
-})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +181,6 @@ class Reader:
         if name in NAMES:
             refuse_of_person(self, node, name)
             return NAMES[name](self, node, name)
-        self._refuse_not_yet(node, name)
         if self.scope.book is not None and name in self.scope.book:
             refuse_of_person(self, node, name)
             return self.scope.book.trait(self, node, name)
@@ -232,7 +228,6 @@ class Reader:
                 if name in CALLS:
                     refuse_of_person(self, node, name)
                     return CALLS[name](Call(self, node, name))
-                self._refuse_not_yet(node.func, name)
                 raise self.error(node.func, f"{name}(...) is not a known word", suggest(name, CALLS))
             case ast.Attribute(value=inner, attr=how):
                 if how not in list(How):
@@ -240,10 +235,6 @@ class Reader:
                 return self._look_into(Call(self, node, f".{how}"), inner, How(how))
             case _:
                 raise self.error(node, "only a word can be asked with parentheses")
-
-    def _refuse_not_yet(self, node: ast.AST, name: str) -> None:
-        if name in NOT_YET:
-            raise self.error(node, f"{name} is not in this version", "the other words of the language are")
 
     def _look_into(self, call: types.CallLike, inner: ast.expr, how: How) -> Matches:
         value = self.value(inner)

@@ -35,6 +35,17 @@ OF_EVENTS: Final = {
     "monetary": "sum({event}, {amount}{window})",
 }
 """The same of an event, with `event` (and `amount`, and `window`)."""
+RANKED: Final = {"recency": "-{text}", "frequency": "payments", "monetary": "ltv"}
+RANKED_OF_EVENTS: Final = {
+    "recency": "-{text}",
+    "frequency": "{text} / did({event}{window})",
+    "monetary": "{text} / did({event}{window})",
+}
+"""
+What a quintile ranks, of those alone who ever paid, or did it: what is divided by 0 is missing.
+
+The fewer days ago the better.
+"""
 REVENUE: Final = f"ltv / max(days_since(first_paid_at) / {DAYS_A_MONTH}, 1)"
 """The average revenue a month, of payments; a first month counts as a whole one."""
 QUINTILE: Final = (
@@ -64,7 +75,7 @@ def formula(trait: Trait) -> str:
     text = (OF_EVENTS if trait.event else FORMULAS)[name].format(**settings)
     if not ending:
         return text
-    return QUINTILE.format(of=f"-{text}" if name == "recency" else text)  # the fewer days ago the better
+    return QUINTILE.format(of=(RANKED_OF_EVENTS if trait.event else RANKED)[name].format(text=text, **settings))
 
 
 def value_of(trait: Trait, readers: Readers) -> Value:

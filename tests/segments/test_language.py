@@ -12,14 +12,13 @@ from smallworld import ZONE, definitions, vocabulary
 
 from core.errors import ConfigError, HubError
 from core.segments.language import MAX_CHARS, ExpressionError
-from core.segments.reader import NOT_YET, Scope, read
+from core.segments.reader import Scope, read
 from core.segments.words import CALLS, NAMES
 
 SCOPE = Scope(vocabulary(), ZONE, segments=frozenset({"base"}), partitions={"p": ("high", "low")})
 PIECES = [
     *NAMES,
     *CALLS,
-    *NOT_YET,
     "company",
     "crm",
     "crm.stage",
@@ -196,12 +195,6 @@ def test_errors_say_what_and_where(text: str, said: str, at: str | None) -> None
     assert said in caught.value.message
     if at is not None:
         assert text.index(at) == caught.value.column
-
-
-@pytest.mark.parametrize("word", sorted(NOT_YET))
-def test_words_of_later_versions_say_so(word: str) -> None:
-    with pytest.raises(ExpressionError, match="not in this version"):
-        read(f"{word}('Order', 3)", SCOPE)
 
 
 def test_the_config_error_holds_every_problem_with_its_caret() -> None:

@@ -232,6 +232,24 @@ def test_the_best_fifth_is_five_and_nobody_without_a_value_has_one(shared: Store
     assert [5.0, 5.0, 4.0, 3.0, 2.0, 1.0, None] == values(shared, world, built_in("recency_quintile"))
 
 
+@pytest.mark.parametrize("quintile", ["recency_quintile", "frequency_quintile", "monetary_quintile"])
+def test_a_quintile_is_a_rank_among_customers(shared: Store, quintile: str) -> None:
+    """However many never paid, or did it: they are no fifth of the customers."""
+    paid = bought((1,), (10,), (), (), (), ())
+    assert [None] * 4 == values(shared, paid, built_in(quintile))[2:]
+    assert None not in values(shared, paid, built_in(quintile))[:2]
+    did = busy(2, 3, 0, 0)
+    ranks = values(shared, did, built_in(quintile, event="Order", **({"amount": "ms"} if "monetary" in quintile else {})))
+    assert [None, None] == ranks[2:]
+    assert None not in ranks[:2]
+
+
+def test_who_paid_least_often_is_in_the_worst_fifth_of_customers(shared: Store) -> None:
+    """With those who never paid ranked as 0 they would be among the best."""
+    world = bought((1,), (1, 2), (1, 2, 3), (1, 2, 3, 4), (1, 2, 3, 4, 5), (), (), (), ())
+    assert [1.0, 2.0, 3.0, 4.0, 5.0, *[None] * 4] == values(shared, world, built_in("frequency_quintile"))
+
+
 def test_lifetime_value_is_revenue_a_month_times_months_times_margin(shared: Store) -> None:
     """Two payments of 10 in two months are 10 a month; a first month counts whole; nothing paid is nothing known."""
     world = bought((61, 1), (2,), ())
