@@ -1,12 +1,13 @@
 """
 One limit of a vendor, kept by all processes together in the store's `budgets` table.
 
-Time is cut into slots, a hundred to a limit's period. A request is granted in the first slot such that the slots of no period
-hold more than the limit allows; so a burst after a quiet spell goes out at once, no moving window of the vendor's ever sees too
-many, and 97% of the permitted rate is used. One row a slot says how much of it was granted (`tokens`). Grants are taken in
-lumps, for the slot at hand only, and what a lump had left over is given back with the next one: a pull pays one small write
-for several requests. A request that leaves later than it was granted is counted where it leaves. `concurrency` is kept by the
-threads of one process: between processes the leases already see to it.
+Time is cut into slots, two hundred to a limit's period. A request is granted in the first slot such that the slots of no
+period hold more than the limit allows; so a burst after a quiet spell goes out at once, and no moving window of the vendor's
+ever sees too many. 96% of the permitted rate is used: the rest is for requests that are longer on their way than others. One
+row a slot says how much of it was granted (`tokens`). Grants are taken in lumps, for the slot at hand only, and what a lump
+had left over is given back with the next one: a pull pays one small write for several requests. A request that leaves later
+than it was granted is counted where it leaves. `concurrency` is kept by the threads of one process: between processes the
+leases already see to it.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from typing import Final
 from core.contract import Limit
 from core.store.db import Store
 
-SLOTS: Final = 100
-LATE_SLOTS: Final = 2
-"""How many slots after its own a request may leave and still count there: what the margin allows for."""
-MARGIN: Final = 1.02
+SLOTS: Final = 200
+MARGIN: Final = 1.035
 """How much longer than the vendor's period ours is, since requests do not take equally long to arrive."""
+LATE_SLOTS: Final = 3
+"""How many slots after its own a request may leave and still count there: less than half of the margin."""
 LUMPS: Final = 10
 """The part of a limit that is taken at once at most."""
 QUOTA_S: Final = 3600.0
@@ -117,18 +118,20 @@ class Bucket:
         """Return the slot in which the last request was granted."""
         return self._slot
 
-    def move(self, slot: int, now: float, store: Callable[[], Store]) -> None:
-        """Count a request that was granted in *slot* and leaves only *now*, later than the margin allows, where it leaves."""
+    def move(self, slot: int, now: float, store: Callable[[], Store]) -> int:
+        """Count a request of *slot* that leaves only *now*, later than the margin allows, where it leaves; return that slot."""
         this = int(now / self._slot_s)
         if math.isinf(self._amount) or not LATE_SLOTS <= this - slot <= self._far:
-            return
+            return slot
         with store().atomic() as conn:
             moved = conn.execute(
                 "UPDATE budgets SET tokens = tokens - ? WHERE connection = ? AND bucket = ? AND tokens >= ?",
                 (self._cost, self._connection, self._key(slot), self._cost),
             )
-            if moved.rowcount:
-                self._grant(conn.execute, this, this, self._cost)
+            if not moved.rowcount:
+                return slot
+            self._grant(conn.execute, this, this, self._cost)
+        return this
 
     def _refill(self, now: float, store: Store, longest_wait_s: float, reserve: float) -> float:
         allowed = max(self._cost, self._amount * (1 - reserve))
@@ -173,7 +176,8 @@ class Bucket:
             room = allowed - sum(tokens for one, tokens in granted.items() if slot - SLOTS <= one <= slot)
             if room >= self._cost:
                 return slot, room
-            slot += 1
+            # there is more room only when the oldest of them is out of the period
+            slot = min(one for one in granted if one >= slot - SLOTS) + SLOTS + 1
 
     def _key(self, slot: int) -> str:
         return f"{self._name}@{max(slot, 0):015d}"

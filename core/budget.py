@@ -106,15 +106,15 @@ class Budget:
                     slots.append((bucket, bucket.slot()))
             return Grant(wait_s, tuple(slots))
 
-    def departed(self, grant: Grant, now: float) -> None:
+    def departed(self, grant: Grant, now: float) -> Grant:
         """
-        Note that a granted request leaves *now*: it woke up late, or waited for another limit.
+        Note that a granted request leaves *now*: it woke up late, waited for another limit, or its connection had to be made.
 
-        Else a window that begins when it really left would hold it and all that follow on the slot it was granted in.
+        Else a window that begins when it really left would hold it and all that follow on the slot it was granted in. Returns
+        the grant as it counts by now.
         """
         with self._lock:
-            for bucket, slot in grant.slots:
-                bucket.move(slot, now, self._store)
+            return Grant(grant.wait_s, tuple((bucket, bucket.move(slot, now, self._store)) for bucket, slot in grant.slots))
 
     def hold_off(self, until: float) -> None:
         """Let no process send before *until*: the vendor asked for patience."""

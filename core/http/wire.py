@@ -19,7 +19,7 @@ from typing import IO, Final
 import httpx
 
 from core.auth import Signer
-from core.budget import Budget
+from core.budget import Budget, Grant
 from core.clock import Clock
 from core.contract import Answer, Quota, ResponseView
 from core.errors import (
@@ -86,6 +86,22 @@ class Call:
     headers: Mapping[str, str]
     limit_path: str
     """Relative to the base URL, without query: what the globs of limits are held against."""
+
+
+@dataclass(slots=True)
+class _Leaving:
+    """Tells the budget when a request really leaves: httpx calls it with each of its steps, after the connection was made."""
+
+    budget: Budget
+    waiter: Waiter
+    grant: Grant
+
+    def now(self) -> None:
+        self.grant = self.budget.departed(self.grant, self.waiter.now())
+
+    def __call__(self, step: str, _facts: object) -> None:
+        if step.endswith("send_request_headers.started"):
+            self.now()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -247,9 +263,12 @@ class Wire:
         return url
 
     def _send(self, call: Call, url: httpx.URL) -> httpx.Response:
-        self._pace(call.limit_path)
-        request = self.client.build_request(call.asked.method, url, content=call.content, headers=call.headers)
+        leaving = _Leaving(self.budget, self.waiter, self._pace(call.limit_path))
+        request = self.client.build_request(
+            call.asked.method, url, content=call.content, headers=call.headers, extensions={"trace": leaving}
+        )
         self.signer.sign(request)
+        leaving.now()
         self.tally.count(call.asked.method)
         try:
             response = self.client.send(request, stream=True)
@@ -270,7 +289,8 @@ class Wire:
         if kept_until is not None and self.clock() < kept_until:
             raise QuotaKept(KEPT, resume_at=kept_until)
 
-    def _pace(self, path: str) -> None:
+    def _pace(self, path: str) -> Grant:
+        """Wait for the budget."""
         self._heed_pause()
         grant = self.budget.grant(path, self.waiter.now(), longest_wait_s=PATIENCE_S, reserve=self.reserve)
         wait_s = grant.wait_s
@@ -284,7 +304,7 @@ class Wire:
         if wait_s > 0:
             self.waiter.sleep(wait_s)
             self.tally.waited(wait_s)
-            self.budget.departed(grant, self.waiter.now())
+        return grant
 
     @contextmanager
     def _judged(self) -> Iterator[None]:

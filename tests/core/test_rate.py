@@ -21,6 +21,16 @@ BASE = "https://api.acme.test/v2"
 VENDORS = [Limit(5), Limit(100, per_s=10), Limit(60, per_s=60), Limit(100), Limit(20, concurrency=4)]
 
 
+def test_the_client_says_when_a_request_leaves(sandbox_api, monkeypatch):
+    """Once it is signed, and once its connection is there: a token that is fetched and TLS that is agreed on take time."""
+    api = sandbox_api(acme)
+    told = []
+    monkeypatch.setattr(api._wire.budget, "departed", lambda grant, now: told.append(now) or grant)
+    api.get("/account")
+
+    assert 2 == len(told)
+
+
 class Seconds:
     """A clock that is moved."""
 

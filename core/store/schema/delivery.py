@@ -36,11 +36,12 @@ def m015b_outages(db: Database) -> None:
 
 @step
 def m015c_finer_slots(db: Database) -> None:
-    """Rates are kept by slots half as long: what was granted keeps its place in time, so that no window begins anew."""
+    """Rates are kept by shorter slots: what was granted keeps its place in time, so that no window begins anew."""
     statements(
         db,
         """
         UPDATE budgets SET bucket = substr(bucket, 1, length(bucket) - 15)
-            || printf('%015d', 2 * CAST(substr(bucket, -15) AS INTEGER)) WHERE bucket GLOB '*@*';
+            || printf('%015d', CAST(CAST(substr(bucket, -15) AS INTEGER) * ((1.02 / 50) / (1.035 / 200)) AS INTEGER))
+            WHERE bucket GLOB '*@*';
     """,
     )
