@@ -31,10 +31,11 @@ _AT = re.compile(r"\S{0,400}\s?@\s?\S*")
 _QUERY = re.compile(r"(://[^\s?#]*)[?#]\S*")
 _NAMED = re.compile(
     r"\b((?:[\w-]{0,30}[_-])?(?:authorization|token|api[ _-]?key|apikey|key|secret|password|passwd|pwd|signature|session|"
-    r"cookie|credentials?)\w?)(\"?'?\s?[:=]\s?)(?:(?:bearer|basic|oauth|token)\s)?[^\s,;)\]}]+",
+    r"cookie|credentials?)\w?)(\"?'?\s?[:=]\s?)(?:(?:bearer|basic|oauth|token)\s)?(?!\[(?:secret|address|number|member)\])"
+    r"[^\s,;)\]}]+",
     re.IGNORECASE,
 )
-_SCHEME = re.compile(r"\b(bearer|basic)\s+(?!\[)[^\s,;]+", re.IGNORECASE)
+_SCHEME = re.compile(r"\b(bearer|basic)\s+(?!\[secret\])[^\s,;]+", re.IGNORECASE)
 _PREFIXED = re.compile(r"\b(?:(?:sk|pk|rk|whsec|gh[opusr]|pat|shpat|shpss|xox[a-z]|key|glpat)[_-]|eyJ)[\w.~+/=-]{4,}")
 _RUN = re.compile(r"[A-Za-z0-9_~+/=.%-]{8,}")
 _DIGITS = re.compile(r"[+(]?\d(?:[ ().\-/:]{0,3}\d){6,}")

@@ -92,12 +92,22 @@ def test_numbers_in_groups_go_too(text):
     "text",
     [
         "Authorization: Bearer abc", "api_key=abc", "password: hunter2", "client-secret = 'x1'", '{"access_token": "abc"}',
-        "key=abc", "bearer abc",
+        "key=abc", "bearer abc", "Bearer [abc]", "token=[abc]",
     ],
 )  # fmt: skip
 def test_what_is_called_a_secret_goes_however_short(text):
     """Whatever it looks like."""
     assert not re.search(r"\babc\b|hunter2|x1", masked(text))
+
+
+@given(
+    st.one_of(
+        WORDS, ADDRESSES, TOKENS, st.sampled_from(["api_key=abc)", "(token: x1)", "Bearer [abc]", "tel +46 70 123 45 67"])
+    )
+)
+def test_masking_twice_is_masking_once(text):
+    """It is done where words come in, and once more where it is known whom they are about."""
+    assert masked(text) == masked(masked(text))
 
 
 def test_a_secret_of_the_config_goes_whatever_it_looks_like():
