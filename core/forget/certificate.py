@@ -105,7 +105,7 @@ def lines(certificate: Mapping[str, Any]) -> list[str]:
     kept = certificate["kept"]
     told += [f"  kept: {kept['keyed_hashes']} keyed hashes, so that no pull brings them back (key in {kept['key']})"]
     told += ["", "To be done by hand:"]
-    told += [f"  {one['connection']}: {one['what']}{_where(one)}" for one in certificate["by_hand"]]
+    told += [f"  {one['connection'] or 'here'}: {one['what']}{_where(one)}" for one in certificate["by_hand"]]
     told += [] if certificate["by_hand"] else ["  nothing that is known here"]
     told += ["", "Copies of the database that still hold them:"]
     told += [f"  {_copy(one)}" for one in certificate["backups"]]

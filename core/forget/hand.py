@@ -7,6 +7,7 @@ from typing import Any
 
 from core.contract import Category
 from core.forget.erase import ASKED
+from core.forget.mentions import mentions
 from core.hub import Hub
 from core.store import Store
 from core.store.traces import Traces
@@ -18,7 +19,7 @@ def by_hand_of(
     hub: Hub, store: Store, traces: Traces, taken: Steps, *, everywhere: bool, refused: Collection[str]
 ) -> list[dict[str, Any]]:
     """
-    Return what is left, by connection: what and where.
+    Return what is left, by connection (None: here), what and where.
 
     A connection that was pulled to its end and has nothing of the person is not among them.
     """
@@ -37,7 +38,14 @@ def by_hand_of(
         if name in traces.connections or not _whole(store, name):
             found.append(_line(hub, name, _what(hub, traces, name, refused=erased is not None)))
     gone = sorted(traces.connections - hub.config.connections.keys())
-    return found + [_line(hub, name, "they were known there, and it is no longer in the config") for name in gone]
+    found += [_line(hub, name, "they were known there, and it is no longer in the config") for name in gone]
+    named = mentions(hub.config.folder, [value for kind, value in traces.identifiers if kind == "email"])
+    told = {slice_ for _, slice_ in traces.slices}  # input files, told of with their connection
+    named = [name for name in named if name not in told]
+    if named:
+        what = f"files in the config's folder name them: {', '.join(named)}"
+        found.append({"connection": None, "vendor": None, "what": what, "docs_url": None})
+    return found
 
 
 def _what(hub: Hub, traces: Traces, name: str, *, refused: bool) -> str:

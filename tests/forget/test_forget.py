@@ -184,3 +184,16 @@ def test_in_a_list_of_others_they_are_unknown_there(story: ForgetStory) -> None:
         foreign = store.conn.execute("SELECT remote_id FROM ledger WHERE state = 'foreign' ORDER BY 1").fetchall()
     assert [("1",), ("99",)] == foreign
     assert [] == telling(story.bytes_of_all_files(), *TELLING)
+
+
+def test_files_that_name_them_are_told_of(story: ForgetStory) -> None:
+    """A list that a segment reads, the config itself; what is hidden, or no text, is left alone."""
+    (story.folder / "lists").mkdir()
+    (story.folder / "lists" / "vips.csv").write_text(f"email\n{ANN.upper()}\n")
+    (story.folder / "lists" / "big.csv").write_bytes(b"x" * (1024 * 1024 - 5) + ANN.encode())
+    (story.folder / "others.csv").write_text("email\nbo@example.com\n")
+    (story.folder / ".hidden.csv").write_text(ANN)
+    (story.folder / "image.png").write_bytes(ANN.encode())
+    forgot = story.settled().forget()
+    (left,) = forgot.certificate["by_hand"]
+    assert "files in the config's folder name them: lists/big.csv, lists/vips.csv" == left["what"]
