@@ -32,7 +32,7 @@ FILE: Mapping[str, Check] = {
 WORK: Mapping[str, Check] = {
     "clock": work.clock, "connections": work.connections, "streams": work.streams, "leases": work.leases_of_the_dead,
     "intents": work.open_intents, "dead letters": work.dead_letters, "held": work.held, "alerts": work.alerts,
-    "daemon": work.daemon, "person key": work.person_key,
+    "daemon": work.daemon, "person key": work.person_key, "forgettings": work.forgettings,
 }  # fmt: skip
 DEEP: Mapping[str, Check] = {
     "indexes": deep.indexes, "references": deep.references, "sets": deep.sets, "ledger": deep.ledger_and_bitmaps,

@@ -152,6 +152,19 @@ def person_key(patient: Patient) -> Finding:
     return passed("person key", str(key_path(patient.database)))
 
 
+def forgettings(patient: Patient) -> Finding:
+    """Whether somebody who was to be forgotten is not yet: what was interrupted waits for the same command."""
+    number, oldest = patient.conn.execute(
+        "SELECT count(*), min(begun_at) FROM forgettings WHERE state IN ('begun', 'swept')"
+    ).fetchone()
+    if number:
+        told = f"{number} not ended, the longest since {_spell(from_us(oldest))}"
+        return warned(
+            "forgettings", told, "give the same `tagalong forget WHO` again, or with --by-hand for who cannot be asked"
+        )
+    return passed("forgettings")
+
+
 def daemon(patient: Patient) -> Finding:
     """Whether it runs by the config that is there."""
     state = running_config(patient.conn)

@@ -121,6 +121,10 @@ def _open_modes(folder: Path, conn: sqlite3.Connection) -> None:
     (folder / "tagalong.db.crm.token").chmod(0o640)
 
 
+def _half_forgotten(folder: Path, conn: sqlite3.Connection) -> None:
+    conn.execute("INSERT INTO forgettings (name, subject, state, begun_at) VALUES ('x', x'00', 'begun', 1)")
+
+
 def _config(text: str) -> Break:
     return lambda folder, conn: [None, (folder / "tagalong.toml").write_text(text)][0]
 
@@ -148,6 +152,7 @@ CASES: dict[str, tuple[Break, str, int, str]] = {
     "held": (_held, "held", 3, "nordic_to_exports"),
     "old-copy": (_old_copy, "backups", 3, "the last is of"),
     "no-copy": (_no_copy, "backups", 3, "no copy was ever made"),
+    "forgetting": (_half_forgotten, "forgettings", 3, "1 not ended"),
     "modes": (_open_modes, "file modes", 1, "tagalong.db.crm.token"),
     "config": (_config("[workspace]\nnonsense = 1\n"), "config", 1, "nonsense"),
     "older": (_older, "schema", 3, "1 migrations are pending"),
