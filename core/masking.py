@@ -30,8 +30,8 @@ _QUOTED = re.compile(r'"[^"@]{0,64}"@\S*')
 _AT = re.compile(r"\S{0,400}\s?@\s?\S*")
 _QUERY = re.compile(r"(://[^\s?#]*)[?#]\S*")
 _NAMED = re.compile(
-    r"\b((?:[\w-]{0,30}[_-])?(?:authorization|token|api[ _-]?key|apikey|key|secret|password|passwd|pwd|signature|session|"
-    r"cookie|credentials?)\w?)(\"?'?\s?[:=]\s?)(?:(?:bearer|basic|oauth|token)\s)?(?!\[(?:secret|address|number|member)\])"
+    r"(\b(?:[\w-]{0,30}[_-])?(?:authorization|token|api[ _-]?key|apikey|key|secret|password|passwd|pwd|signature|session|"
+    r"cookie|credentials?)\w?|\[secret\])(\"?'?\s?[:=]\s?)(?:(?:bearer|basic|oauth|token)\s)?(?!\[(?:secret|address|number|member)\])"
     r"[^\s,;)\]}]+",
     re.IGNORECASE,
 )
