@@ -57,6 +57,7 @@ class Forgotten:
         self._generation: str | None = ""
         self._digests: frozenset[bytes] = frozenset()
         self._key: PersonKey | None = None
+        self._kinds: dict[tuple[str, ...], str] = {}
         self.refresh(conn)
 
     def refresh(self, conn: sqlite3.Connection) -> None:
@@ -73,6 +74,7 @@ class Forgotten:
         self._digests = frozenset(digest for (digest,) in conn.execute("SELECT digest FROM forgotten WHERE forgetting <> ''"))
         self._key = open_key(conn, self._database) if self._digests else None
         self._scopes = Scopes(conn)
+        self._kinds.clear()
         self._generation = generation
 
     def __bool__(self) -> bool:
@@ -80,7 +82,7 @@ class Forgotten:
 
     def has(self, kind: str, value: str) -> bool:
         """Return whether an identifier, normalised, is a forgotten person's."""
-        return self._key is not None and self._key.digest(self._scopes.kind(kind), value) in self._digests
+        return self._key is not None and self._known(("kind", kind), value)
 
     def any_of(self, identifiers: Iterable[tuple[str, str]]) -> bool:
         """Return whether any of some identifiers is."""
@@ -88,21 +90,31 @@ class Forgotten:
 
     def has_record(self, connection: str, stream: str, key: str) -> bool:
         """Return whether a record's key is an object that was a forgotten person's, or their address."""
-        if self._key is None:
-            return False
-        if self._key.digest(self._scopes.record(connection, stream), key) in self._digests:
-            return True
-        address = normalise.email(key)
-        return address is not None and self.has("email", address)
+        return self._key is not None and (self._known(("record", connection, stream), key) or self._has_address(key))
 
     def has_remote(self, connection: str, remote_id: str) -> bool:
         """Return whether a member of an audience is somebody forgotten, as the destination knows them."""
-        if self._key is None:
-            return False
-        address = normalise.email(remote_id)
-        return self._key.digest(self._scopes.remote(connection), remote_id) in self._digests or (
-            address is not None and self.has("email", address)
-        )
+        return self._key is not None and (self._known(("remote", connection), remote_id) or self._has_address(remote_id))
+
+    def _has_address(self, text: str) -> bool:
+        address = normalise.email(text) if "@" in text else None
+        return address is not None and self.has("email", address)
+
+    def _spelled(self, what: str, of: str, stream: str = "") -> str:
+        match what:
+            case "record":
+                return self._scopes.record(of, stream)
+            case "remote":
+                return self._scopes.remote(of)
+            case _:
+                return self._scopes.kind(of)
+
+    def _known(self, what: tuple[str, ...], value: str) -> bool:
+        assert self._key is not None
+        kind = self._kinds.get(what)
+        if kind is None:
+            kind = self._kinds[what] = self._spelled(*what)
+        return self._key.digest(kind, value) in self._digests
 
 
 def returned(conn: sqlite3.Connection, database: Path) -> list[int]:
