@@ -76,19 +76,24 @@ def identify(store: Store, who: str) -> Traces:
     Raises:
         ConfigError: nobody is known by it, or several are.
     """
-    found = find_profiles(store, who)
-    if len(found) > 1:
-        told = ", ".join(map(str, found))
-        raise ConfigError(Problem(f"several people are known by that: profiles {told}", remedy="say which by its profile id"))
+    found = _named(store, who)
     address = normalise.email(who)
-    if address is not None and not found and len(shared := _sharing(store, address)) > 1:
-        told = ", ".join(map(str, shared))
-        remedy = "say which by its profile id; the address joins nobody, for too many have it"
-        raise ConfigError(Problem(f"several people share that address: profiles {told}", remedy=remedy))
+    shared = _sharing(store, address) if address is not None and not found else []
+    if len(found) > 1 or len(shared) > 1:  # an address that too many have joins nobody
+        told = ", ".join(f"profile:{id_}" for id_ in found or shared)
+        raise ConfigError(Problem(f"several people are known by that: {told}", remedy="say which, by one of these"))
     if not found and address is None:
         remedy = "`tagalong person WHO` tells who is known by what; an address may be forgotten before it is known"
         raise ConfigError(Problem("nobody is known by that", remedy=remedy))
     return gather(store.conn, found, [("email", address)] if address is not None else [])
+
+
+def _named(store: Store, who: str) -> list[int]:
+    """As `find_profiles`; `profile:7` is the profile 7 and nobody else."""
+    kind, colon, number = who.strip().partition(":")
+    if kind == "profile" and colon and number.isdigit():
+        return [row[0] for row in store.conn.execute("SELECT id FROM profiles WHERE id = ?", (int(number),))]
+    return find_profiles(store, who)
 
 
 def _sharing(store: Store, address: str) -> list[int]:
@@ -202,7 +207,7 @@ def _marks(key: PersonKey, who: str) -> list[bytes]:
 def _ended(store: Store, who: str) -> Forgetting | None:
     """Return what an earlier call has got out of the store, if the store knows nobody of that name any more."""
     key = open_key(store.conn, store.path)
-    if key is None or find_profiles(store, who):
+    if key is None or _named(store, who):
         return None
     swept = forgettings.find(store.conn, _marks(key, who), (State.SWEPT,))
     return swept or forgettings.find(store.conn, _marks(key, who), (State.DONE,))

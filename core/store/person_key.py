@@ -7,7 +7,6 @@ the key file cannot tell any more who was forgotten, and nothing is pulled until
 
 from __future__ import annotations
 
-import contextlib
 import hmac
 import os
 import secrets
@@ -103,8 +102,12 @@ def _make(path: Path) -> None:
                 file.write(f"{secrets.token_hex(KEY_BYTES)}\n")
                 file.flush()
                 os.fsync(file.fileno())
-            with contextlib.suppress(FileExistsError):
+            try:
                 os.link(name, path)
+            except FileExistsError:
+                pass  # somebody else's has won
+            except OSError:  # a file system without links
+                Path(name).replace(path)
             sync_folder(path.parent)
         finally:
             Path(name).unlink(missing_ok=True)

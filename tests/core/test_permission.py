@@ -10,6 +10,8 @@ import pycountry
 import pytest
 from support.story import Story, ids, skips
 
+from core.cli.plans import describe_plan
+from core.cli.tables import _skipped
 from core.config.countries import EU, GROUPS, ConsentRules, contradictions, wrong_countries
 from core.config.model import Config
 from core.contract import Category
@@ -56,6 +58,10 @@ def test_in_an_opt_in_country_only_a_yes_is_enough(story: Ruled) -> None:
     assert ids(1, 4, 6) == story.there()
     assert {"said_no": 1, "no_yes": 1, "country_unknown": 1} == _reasons(report)
     assert {"consent": 3} == skips(report)
+    (told,) = (describe_plan(plan) for run in report.syncs for plan in run.plans)
+    assert {"said_no": 1, "no_yes": 1, "country_unknown": 1} == told["consent"]
+    why = "1 no yes and no country, 1 no yes where their country needs one, 1 said no"
+    assert f"3 no consent ({why})" == _skipped(told)
 
 
 def test_an_unknown_country_may_be_one_where_no_yes_is_needed(story: Ruled) -> None:

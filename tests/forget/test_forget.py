@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import stat
 
+import pytest
 from forgetting import ANN, ANN_ID, ANN_USER, TELLING, ForgetStory, columns_in_file, telling
 from pyroaring import BitMap
 
 from core.contract import Verdict
+from core.errors import ConfigError
 from core.store.holders import HOLDERS, LANDING, columns_of
 from core.store.person_key import key_path
 from core.store.runs import Status
@@ -197,3 +199,16 @@ def test_files_that_name_them_are_told_of(story: ForgetStory) -> None:
     forgot = story.settled().forget()
     (left,) = forgot.certificate["by_hand"]
     assert "files in the config's folder name them: lists/big.csv, lists/vips.csv" == left["what"]
+
+
+def test_of_several_people_none_is_taken(story: ForgetStory) -> None:
+    """A number that is one's profile and another's user id; each can be named by itself."""
+    story.settled()
+    story.people(9, user_id="1")
+    story.sync()
+    with pytest.raises(ConfigError, match="several people are known by that: profile:1, profile:"):
+        story.forget("1")
+    assert Status.DONE is story.forget("profile:1").status
+    with story.store() as store:
+        assert [] == store.conn.execute("SELECT 1 FROM profiles WHERE id = 1").fetchall()
+        assert [("1",)] == store.conn.execute("SELECT user_id FROM profiles WHERE email = 'p9@example.com'").fetchall()
