@@ -61,7 +61,7 @@ def holding(store: Store, row: AudienceRow, people: BitMap) -> bool:
 def remove_from(session: Session, store: Store, row: AudienceRow, people: BitMap, *, lease: Lease, run_id: int) -> Result:
     """Take *people*, who are one person, out of one audience; what ends it is in the result."""
     hub = session.hub
-    target = target_of(hub, row)
+    target = target_of(hub, row, audiences.params_of(store.conn, row.id))
     if target is None:
         return {"did": "by_hand", "reason": "what it was filled with is no longer in the config"}
     account = store.conn.execute("SELECT account FROM connections WHERE name = ?", (row.connection,)).fetchone()
@@ -85,8 +85,12 @@ def remove_from(session: Session, store: Store, row: AudienceRow, people: BitMap
     return {"did": "removed", "verdicts": {str(verdict): n for (_, verdict), n in sorted(report.verdicts.items())}}
 
 
-def target_of(hub: Hub, row: AudienceRow) -> Target | None:
-    """Return the audience as its sync has it, or as far as it can be told where no sync fills it any more; None where not."""
+def target_of(hub: Hub, row: AudienceRow, params: str | None) -> Target | None:
+    """
+    Return the audience as its sync has it, or had it where none fills it any more; None where that cannot be told.
+
+    *params* is what the sync last said of its audience: it decides which values are taken away with the membership.
+    """
     connection = hub.config.connections.get(row.connection)
     if connection is None or not connection.enabled:
         return None
@@ -98,7 +102,9 @@ def target_of(hub: Hub, row: AudienceRow) -> Target | None:
                 return found
     made = connector.audiences.get(row.kind)
     try:
-        audience = None if made is None else made(made.Params())
+        audience = None
+        if made is not None:
+            audience = made(made.Params() if params is None else made.Params.model_validate_json(params))
     except ValidationError:  # it cannot be told what the sync said
         return None
     if audience is None:

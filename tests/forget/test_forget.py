@@ -212,3 +212,13 @@ def test_of_several_people_none_is_taken(story: ForgetStory) -> None:
     with story.store() as store:
         assert [] == store.conn.execute("SELECT 1 FROM profiles WHERE id = 1").fetchall()
         assert [("1",)] == store.conn.execute("SELECT user_id FROM profiles WHERE email = 'p9@example.com'").fetchall()
+
+
+def test_who_is_forgotten_after_their_sync_was_retired_loses_the_values_that_it_wrote(story: ForgetStory) -> None:
+    """The config no longer says which fields those were; the store does."""
+    story.add_sync("vips", params={"fields": {"COUNTRY": "country"}}, audience_kind="carrying")
+    story.settled()
+    story.syncs.clear()
+    story.forget()
+
+    assert [(ANN_ID, ["COUNTRY"])] == story.vendor.cleared
