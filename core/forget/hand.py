@@ -36,7 +36,7 @@ def by_hand_of(
         if asked and connection.enabled and name not in refused and erased is None:
             continue  # yet to be asked
         if name in traces.connections or not _whole(store, name):
-            found.append(_line(hub, name, _what(hub, traces, name, refused=erased is not None)))
+            found.append(_line(hub, name, _what(hub, traces, name, refused=erased is not None, let_go=name in refused)))
     gone = sorted(traces.connections - hub.config.connections.keys())
     found += [_line(hub, name, "they were known there, and it is no longer in the config") for name in gone]
     named = mentions(hub.config.folder, [value for kind, value in traces.identifiers if kind == "email"])
@@ -48,7 +48,7 @@ def by_hand_of(
     return found
 
 
-def _what(hub: Hub, traces: Traces, name: str, *, refused: bool) -> str:
+def _what(hub: Hub, traces: Traces, name: str, *, refused: bool, let_go: bool) -> str:
     connector = hub.connector(name)
     slices = [slice_ for owner, slice_ in traces.slices if owner == name]
     records: dict[str, int] = {}
@@ -63,7 +63,8 @@ def _what(hub: Hub, traces: Traces, name: str, *, refused: bool) -> str:
     told += f": {there}" if there else ", if it has anything"
     if how:
         told += f"; {how}"
-    return told + ("" if connector.erase is None or refused else "; or let `--everywhere` ask")
+    heavy = connector.erase is not None and connector.manifest.category not in ASKED
+    return told + ("; or let `--everywhere` ask" if heavy and not (refused or let_go) else "")
 
 
 def _whole(store: Store, connection: str) -> bool:

@@ -99,6 +99,7 @@ def test_a_destination_that_cannot_be_asked_is_let_go_of(story: ForgetStory) -> 
     assert Status.DONE is forgot.status
     (left,) = forgot.certificate["by_hand"]
     assert ("crm", "https://docs.example.com/erase") == (left["connection"], left["docs_url"])
+    assert "--everywhere" not in left["what"]
     assert [] == telling(story.bytes_of_all_files(), *TELLING)
 
 
