@@ -175,19 +175,19 @@ class _StreamPull:
 
     def _pull_slice(self, slice_: str, *, full: bool, every: timedelta | None) -> bool:
         """Pull one slice to its clean end; return whether everything of it was asked for."""
-        start = self._begin(slice_, full=full, every=every)
-        whole = self._to_the_end(slice_, start, every)
+        start, whole = self._to_the_end(slice_, full=full, every=every)
         age = self.clock() - from_us(start.began_at)
-        if (
-            start.resume is not None
-            and age
-            and (age > OVERTAKEN or checkpoints.has_cursor(self.store.conn, self.of.id, slice_))
-        ):
+        if start.resume is None or not age:
+            return whole
+        if age > OVERTAKEN or checkpoints.has_cursor(self.store.conn, self.of.id, slice_):
             # it went on with what an earlier run began, and knows things as they were then: what changed since is asked for
-            whole |= self._to_the_end(slice_, self._begin(slice_, full=False, every=every), every)
+            _, anew = self._to_the_end(slice_, full=False, every=every)
+            return whole or anew
         return whole
 
-    def _to_the_end(self, slice_: str, start: Start, every: timedelta | None) -> bool:
+    def _to_the_end(self, slice_: str, *, full: bool, every: timedelta | None) -> tuple[Start, bool]:
+        """Return where the pull began in the end, and whether everything was asked for."""
+        start = self._begin(slice_, full=full, every=every)
         try:
             self._pages(slice_, start)
         except RejectedError:
@@ -196,9 +196,10 @@ class _StreamPull:
             # the vendor no longer takes the token of a broken pull: start over with the cursor it began with
             with self._atomic() as conn:
                 checkpoints.forget_resume(conn, self.of.id, slice_)
-            self._pages(slice_, self._begin(slice_, full=start.full, every=every))
+            start = self._begin(slice_, full=start.full, every=every)
+            self._pages(slice_, start)
         with self._atomic() as conn:
-            return self._end_slice(conn, slice_)
+            return start, self._end_slice(conn, slice_)
 
     def _begin(self, slice_: str, *, full: bool, every: timedelta | None) -> Start:
         now = self.clock()

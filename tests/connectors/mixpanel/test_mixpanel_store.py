@@ -174,7 +174,7 @@ def test_a_window_that_breaks_off_is_read_again_whole(make_project: Any, pull: A
 
 
 def test_a_broken_year_goes_on_with_its_window(make_project: Any, pull: Any, store: Any) -> None:
-    """The windows before are not asked for again: the hour's requests are few."""
+    """The windows before are not asked for again: the hour's requests are few. What came meanwhile is, once."""
     api = make_project({"start": "2025-03-03"})
     api.sandbox.load("events", [event(n, n) for n in range(365)])
     api.served.faults = lambda _method, _path, number: Fault(404, {}, b"{}") if number == 3 else None
@@ -183,7 +183,7 @@ def test_a_broken_year_goes_on_with_its_window(make_project: Any, pull: Any, sto
     api.recorder.seen.clear()
     assert pull(api, 1)["events"].complete
 
-    assert ["2025-05-12", "2025-12-22"] == [q["from_date"] for q, _ in api.recorder.of("GET /api/2.0/export")]
+    assert ["2025-05-12", "2025-12-22", "2026-03-02"] == [q["from_date"] for q, _ in api.recorder.of("GET /api/2.0/export")]
     assert 365 == len(_events(store))
 
 

@@ -30,14 +30,14 @@ class Killed(BaseException):
 
 @pytest.fixture
 def pull(store: Store, clock: Any, tmp_path: Path) -> Callable[..., Any]:
-    """`pull(api, **options)`: pull and resolve all streams of the connection, an hour later each time."""
+    """`pull(api, **options)`: pull and resolve all streams of the connection, *later* than before each time, else an hour."""
     connector = load_connector("salesforce")
     workspace = Workspace(store.path, timezone=ZoneInfo("UTC"))
     config = Config(tmp_path / "tagalong.toml", workspace, connections={"crm": CONNECTION})
     runs = count(1)
 
-    def run(api: Any, **options: Any) -> dict[str, Any]:
-        clock.advance(timedelta(hours=1))
+    def run(api: Any, *, later: timedelta = timedelta(hours=1), **options: Any) -> dict[str, Any]:
+        clock.advance(later)
         register(store, config, {"salesforce": connector})
         bind_account(store, "crm", connector.account(api))
         report = pull_connection(
@@ -173,7 +173,7 @@ def test_a_pull_killed_after_a_page_ends_like_any_other(
 
     with pytest.raises(Killed):
         pull(api, on_page=kill, streams=["contacts"])
-    report = pull(api, streams=["contacts"])["contacts"]
+    report = pull(api, streams=["contacts"], later=timedelta())["contacts"]
 
     assert report.complete
     assert [(70,)] == rows(store, "SELECT count(*) FROM crm__contacts WHERE deleted_at IS NULL")
