@@ -37,6 +37,7 @@ from core.sandbox import as_settings, serve
 from core.store import Store, leases
 
 ROOT: Final = Path(__file__).parents[2]
+VICTIM: Final = Path(__file__).with_name("victim.py")
 HOUR: Final = timedelta(hours=1)
 PEOPLE: Final = 250
 TRIALS: Final = 22
@@ -71,9 +72,9 @@ class Ended:
 class Victims:
     """The process that forks a victim for each order; a context manager that leaves nobody behind."""
 
-    def __init__(self, *, batch: int = BATCH) -> None:
-        command = [sys.executable, str(Path(__file__).with_name("victim.py")), str(batch)]
-        environ = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    def __init__(self, script: Path = VICTIM, *, batch: int = BATCH) -> None:
+        command = [sys.executable, str(script), str(batch)]
+        environ = {"PYTHONPATH": f"{ROOT}:{Path(__file__).parent}", "PATH": "/usr/bin:/bin"}
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ)
 
     def __enter__(self) -> Victims:

@@ -61,6 +61,8 @@ class Fate:
     """Or when, from where the run begins."""
     linger_s: float
     """How long to stand at the point before dying, with everything under way going on."""
+    by: int = signal.SIGKILL
+    """The signal that it dies of."""
     passed: Counter[str] = field(default_factory=Counter)
     last: str = "start"
     stage: str = "start"
@@ -88,9 +90,10 @@ class Fate:
                 self.die()
 
     def die(self) -> None:
-        """End as a power cut would: no handler, no clean-up."""
-        self.tell()
-        os.kill(os.getpid(), signal.SIGKILL)
+        """End as a power cut would, no handler, no clean-up; or as *by* has it."""
+        if self.by == signal.SIGKILL:
+            self.tell()
+        os.kill(os.getpid(), self.by)
 
     def tell(self) -> None:
         """Say what was passed."""
@@ -221,15 +224,15 @@ def run(order: Mapping[str, Any], told: int) -> int:
     return int(code)
 
 
-def forked(order: Mapping[str, Any]) -> dict[str, Any]:
-    """Run *order* in a child and return how it ended."""
+def forked(order: Mapping[str, Any], carry_out: Callable[[Mapping[str, Any], int], int]) -> dict[str, Any]:
+    """Carry *order* out in a child and return how it ended."""
     reads, told = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reads)
         code = 70
         try:
-            code = run(order, told)
+            code = carry_out(order, told)
         except BaseException as error:
             print(f"{type(error).__name__}: {error}", file=sys.stderr)
         finally:
@@ -241,7 +244,7 @@ def forked(order: Mapping[str, Any]) -> dict[str, Any]:
     return {"code": os.waitstatus_to_exitcode(status), **json.loads(text or NOTHING_TOLD)}
 
 
-def main() -> None:
+def main(carry_out: Callable[[Mapping[str, Any], int], int] = run) -> None:
     """Read orders until there are none."""
     for module in pkgutil.iter_modules(core.cli.__path__):
         if module.name != "__main__":
@@ -249,7 +252,7 @@ def main() -> None:
     small_batches(int(sys.argv[1]))
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     for line in sys.stdin:
-        print(json.dumps(forked(json.loads(line))), file=answers, flush=True)
+        print(json.dumps(forked(json.loads(line), carry_out)), file=answers, flush=True)
 
 
 if __name__ == "__main__":
