@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.contract import Outcome, Ref, Verdict, one_by_one
-from core.errors import AuthError, TransientError
+from core.errors import AuthError, ProtocolError, TransientError
 
 
 def _task(name: str, raises: Exception | None = None):
@@ -54,6 +54,12 @@ def test_after_a_lost_answer_the_core_is_told(maybe_acted: bool):
             one_by_one(tasks)
     else:
         assert [Verdict.DONE, Verdict.RETRY] == [outcome.verdict for outcome in one_by_one(tasks)]
+
+
+def test_after_an_answer_that_cannot_be_understood_the_core_is_told():
+    """A page of HTML from somewhere in between: the request may well have been carried out before it."""
+    with pytest.raises(ProtocolError):
+        one_by_one([_task("a"), _task("b", ProtocolError("HTML where JSON was due"))])
 
 
 def test_what_is_no_error_of_a_vendor_is_a_bug():
