@@ -67,16 +67,10 @@ class Sender:
         try:
             self._halving(sent, range(len(items)))
             self._retrying(sent)
-        except (AuthError, QuotaExhausted) as error:
-            sent.error = error
-            if not sent.unsure:  # an earlier try may have arrived: who has no answer stays a question
-                self._nothing_happened(sent)
-        except TransientError as error:
-            sent.error = error
-            if not error.maybe_acted:
-                self._nothing_happened(sent)
         except Exception as error:
             sent.error = error
+            if not sent.unsure and _never_arrived(error):  # after an earlier try who has no answer stays a question
+                self._nothing_happened(sent)
         return sent.close()
 
     def _nothing_happened(self, sent: Sent) -> None:
@@ -130,15 +124,19 @@ class Sender:
             before = [sent.outcomes[i] for i in again]
             try:
                 self._halving(sent, again)
-            except TransientError as error:
-                # the answer before stands unless this request may have changed it
-                if error.maybe_acted:
-                    for i in again:
-                        sent.outcomes[i] = None
-                else:
-                    for i, outcome in zip(again, before, strict=True):
-                        sent.outcomes[i] = outcome
+            except Exception as error:
+                # the answer before stands unless this request, or an earlier try of it, may have changed it
+                stands = not sent.unsure and (_never_arrived(error) or isinstance(error, RejectedError))
+                for i, outcome in zip(again, before, strict=True):
+                    sent.outcomes[i] = outcome if stands else None
                 raise
+
+
+def _never_arrived(error: Exception) -> bool:
+    """Whether it is certain that the vendor did nothing: it refused to listen, or was not reached."""
+    if isinstance(error, TransientError):
+        return not error.maybe_acted
+    return isinstance(error, AuthError | QuotaExhausted)
 
 
 def _reason(error: RejectedError) -> str:

@@ -1,0 +1,74 @@
+"""What is known of a batch that met several faults: whatever may have arrived at any try stays a question."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from core.contract import Audience, Change, Op, Outcome, Params, Ref, Verdict
+from core.errors import AuthError, ProtocolError, RateLimited, TransientError
+from core.send import Item, Sender, Sent
+from core.store.intents import Member
+
+LOST, BUSY = TransientError("no answer in time"), RateLimited("too many requests")
+HTML, REVOKED = ProtocolError("HTML where JSON was due"), AuthError("revoked")
+
+
+class Told(Audience):
+    """An audience whose every answer is told beforehand."""
+
+    def __init__(self, *answers: Exception | Verdict) -> None:
+        super().__init__(Params())
+        self.answers = list(answers)
+
+    def apply(self, api: Any, audience_id: str, adds: Sequence[Change], removes: Sequence[Ref]) -> Sequence[Outcome]:
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return [Outcome(change.ref, answer) for change in adds]
+
+
+def _sent(*answers: Exception | Verdict) -> Sent:
+    audience: Any = Told(*answers)
+    sender = Sender(None, audience, "1", lambda _: None, lambda: True)  # type: ignore[arg-type]  # nobody is asked
+    return sender.send([Item(Member(Op.ADD, "a@example.com", profile_id=1, ref=Ref("a@example.com")))])
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pytest.param((LOST, BUSY, BUSY), id="lost, then refused for the rate"),
+        pytest.param((LOST, REVOKED), id="lost, then refused for the key"),
+        pytest.param((HTML,), id="HTML"),
+        pytest.param((Verdict.RETRY, HTML), id="not now, then HTML"),
+        pytest.param((Verdict.RETRY, LOST, LOST, LOST), id="not now, then lost"),
+        pytest.param((Verdict.RETRY, LOST, BUSY, BUSY), id="not now, then lost, then refused for the rate"),
+        pytest.param((Verdict.RETRY, LOST, REVOKED), id="not now, then lost, then refused for the key"),
+    ],
+)
+def test_what_may_have_arrived_stays_a_question(answers: Sequence[Exception | Verdict]) -> None:
+    """Told as "not sent", a member who did arrive would be "there already" next time, somebody else's, and stay for ever."""
+    sent = _sent(*answers)
+    assert sent.results == []
+    assert sent.error is answers[-1]
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        pytest.param((BUSY, BUSY, BUSY), id="refused for the rate"),
+        pytest.param((REVOKED,), id="refused for the key"),
+        pytest.param((Verdict.RETRY, BUSY, BUSY, BUSY), id="not now, then refused for the rate"),
+    ],
+)
+def test_what_never_arrived_is_to_be_sent_again(answers: Sequence[Exception | Verdict]) -> None:
+    sent = _sent(*answers)
+    assert [Verdict.RETRY] == [outcome.verdict for _, outcome in sent.results]
+
+
+def test_what_was_lost_and_then_answered_is_unsure() -> None:
+    sent = _sent(LOST, Verdict.NOOP)
+    assert [Verdict.NOOP] == [outcome.verdict for _, outcome in sent.results]
+    assert sent.unsure
