@@ -1,13 +1,17 @@
-"""A small disk that can be full: a tmpfs where mounting is permitted, else none."""
+"""A disk that can be full: a small tmpfs where mounting is permitted, else a store that may not grow."""
 
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from core.store import Store
 
 SIZE_MB = 64
 
@@ -31,6 +35,26 @@ class SmallDisk:
     def empty(self) -> None:
         """Make room again."""
         self._ballast.unlink(missing_ok=True)
+
+
+@contextmanager
+def no_room(database: Path, pages: int) -> Iterator[None]:
+    """Let the stores of this process be full when they have grown by so many pages."""
+    allowed = pages
+    if database.exists():
+        with closing(sqlite3.connect(database)) as conn:
+            allowed += conn.execute("PRAGMA page_count").fetchone()[0]
+    opened = Store.__init__
+
+    def open_(store: Store, *args: Any, **options: Any) -> None:
+        opened(store, *args, **options)
+        store.conn.execute(f"PRAGMA max_page_count = {allowed}")
+
+    Store.__init__ = open_  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Store.__init__ = opened  # type: ignore[method-assign]
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from random import Random
 from typing import Any, Final
 
 from calming import calm
+from disk import no_room
 from scene import Ran, Scene
 from weather import Kind, Weather
 
@@ -70,14 +71,15 @@ def _struck(scene: Scene, random: Random, by: int, kind: Kind) -> Ran:
 
 
 def _full_disk(scene: Scene, random: Random) -> Ran:
+    scene.faults[Kind.FULL_DISK] += 1
     if scene.disk is None:
-        return scene.run()
+        with no_room(scene.folder / "tagalong.db", random.choice((0, 5, 20, 60))):
+            return scene.run()
     scene.disk.fill(random.choice((0, 20_000, 100_000, 300_000, 800_000)))
     try:
         ran = scene.run() if random.random() < 0.5 else scene.run_apart({})
     finally:
         scene.disk.empty()
-    scene.faults[Kind.FULL_DISK] += 1
     return ran
 
 
