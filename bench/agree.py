@@ -25,7 +25,8 @@ from hypothesis import seed as seeded
 from hypothesis import strategies as st
 from livingworld import make_template
 from phrases import TEXTS, counts
-from test_agree import EXPRESSIONS
+from random_traits import BUILT_IN, traits_of
+from test_agree import COMPUTED, EXPRESSIONS
 from threefold import Told, agree
 
 
@@ -67,13 +68,13 @@ def _run(folder: Path, template: Path, told: Told, seed: int, wanted: int) -> in
         phases=(Phase.generate,),
     )  # fmt: skip
     @given(
-        number=st.integers(0, 2**32), texts=st.lists(EXPRESSIONS, min_size=8, max_size=16),
-        phrases=st.lists(st.sampled_from(TEXTS), min_size=4, max_size=4),
+        number=st.integers(0, 2**32), texts=st.lists(EXPRESSIONS | EXPRESSIONS | COMPUTED, min_size=8, max_size=16),
+        phrases=st.lists(st.sampled_from(TEXTS), min_size=4, max_size=4), traits=traits_of(),
     )  # fmt: skip
-    def batch(number: int, texts: list[str], phrases: list[str]) -> None:
+    def batch(number: int, texts: list[str], phrases: list[str], traits: dict[str, str]) -> None:
         nonlocal worlds
         worlds += 1
-        told.add(agree(folder / "case.db", template, number, [*texts, *phrases], rounds=4, count=True))
+        told.add(agree(folder / "case.db", template, number, [*texts, *phrases], traits | BUILT_IN, rounds=4, count=True))
 
     batch()
     return worlds

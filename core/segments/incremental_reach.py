@@ -2,7 +2,8 @@
 What can change the answer of a leaf: whose rows it reads, and which times the clock goes past.
 
 Only leaves of which all is known here are brought up to date; whatever else there is in a tree (a word, or a field of a node,
-that came later) is evaluated whole. So is what does not hang on one person's rows alone: ranks, lists, queries, other people.
+that came later) is evaluated whole. So is what does not hang on one person's rows alone: ranks, lists, queries, other people;
+and days that are counted, since everybody's count goes on once a day. A computed value reaches as far as all that is in it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Final
 from core.segments import tree as t
 from core.segments.tree_events import PERSON, Edge, LastEvent, Sequence, Step, personal
 from core.segments.tree_sets import Bucket
+from core.segments.tree_traits import Arithmetic, Chosen, Member, Picked, Rounded, Trait, Truth, terms_in
 from core.segments.vocabulary import PAYMENT_WORDS
 
 MOST_PERIODS: Final = 60
@@ -43,15 +45,23 @@ _KNOWN: Final[dict[type, frozenset[str]]] = {
     LastEvent: frozenset({"events", "test"}),
     Sequence: frozenset({"steps", "within_us", "start_last", "same"}),
     Step: frozenset({"events", "absent"}),
+    Arithmetic: frozenset({"sign", "left", "right", "type"}),
+    Picked: frozenset({"pick", "items", "type"}),
+    Rounded: frozenset({"item", "digits", "type"}),
+    Chosen: frozenset({"condition", "then", "otherwise", "type"}),
+    Truth: frozenset({"condition", "type"}),
+    Trait: frozenset({"name", "digest", "type", "value"}),
+    Member: frozenset({"name", "digest", "anonymous", "condition"}),
 }
 """The nodes and fields that are read here; a field that is not may hold nothing but its default."""
+_COMPUTED: Final = (Arithmetic, Picked, Rounded, Chosen, Truth, Trait)
 _FUNCTIONS: Final = frozenset(
     {"count", "days_active", "distinct", "sum", "avg", "min", "max", "median", "first_time", "last_time", "periods"}
 )
 _BILLING: Final = frozenset(
     {
         "paying", "plan", "plan_interval", "subscription_status", "mrr", "arr", "ltv", "trial_ends_at", "canceled_at",
-        "past_due", "seats",
+        "past_due", "seats", "payments", "first_paid_at", "last_paid_at",
     }
 )  # fmt: skip
 
@@ -153,6 +163,8 @@ class _Reading:
             self.people = True
         for constant in constants_of(node):
             if moving(constant):
+                if any(isinstance(value, _COMPUTED) for value in values):
+                    raise Whole  # whose time passed would have to be found among everybody's
                 self.passing |= {Passing(value, constant) for value in values}  # type: ignore[arg-type]  # moving
 
     def value(self, value: t.Value) -> None:
@@ -173,8 +185,35 @@ class _Reading:
             case t.Score() | t.Answer():
                 self.people = True
                 self.passing.add(Passing(Rows.ANSWERS, NOW))
+            case _ if isinstance(value, _COMPUTED):
+                self.computed(value)
             case _:
                 raise Whole
+
+    def computed(self, value: t.Value) -> None:
+        self.people = True  # everybody has a row of it
+        for term in terms_in(value):
+            if not isinstance(term, t.CONSTANTS):
+                self.value(term)
+            elif moving(term):
+                raise Whole
+        if isinstance(value, Chosen | Truth):
+            self.condition(value.condition)
+
+    def condition(self, node: t.Condition) -> None:
+        """Read a condition that stands in a computed value."""
+        _check(node)
+        match node:
+            case t.And() | t.Or():
+                for item in node.items:
+                    self.condition(item)
+            case t.Not():
+                self.condition(node.item)
+            case Member():
+                self.people = True
+                self.condition(node.condition)
+            case _:
+                self.leaf(node)
 
     def aggregate(self, value: t.Aggregate) -> None:
         if value.zone == PERSON or value.function.value not in _FUNCTIONS:

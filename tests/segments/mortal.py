@@ -36,7 +36,11 @@ TEXTS: Final = (
     'sequence("Page Viewed", did("Order"), within="7d")', 'did("Signed Up", source="app")', "nps >= 5",
     'answered("Onboarding", last="30d")', 'answer("Onboarding", "role") == "pro"', 'bucket("x") < 0.5',
     'within_last(crm.seen_at, "7d")', 'count("Order") > crm.score', "crm.score > company.employees", 'any_user(did("Order"))',
+    "fit > 3", "fit > crm.score",
 )  # fmt: skip
+
+
+TRAITS: Final = {"fit": '2 * count("Order", last="7d") + 3 * (company.employees > 4 and not past_due) + coalesce(crm.score, 1)'}
 
 
 class Killed(BaseException):
@@ -203,5 +207,7 @@ class Mortal:
 def define(**options: Any) -> Definitions:
     """Return a segment for each kind of leaf; in half of them people without a name count, for they come and go most."""
     return living_definitions(
-        {f"s{n}": Segment(f"s{n}", text, place=PLACE, anonymous=n % 2 == 0) for n, text in enumerate(TEXTS)}, **options
+        {f"s{n}": Segment(f"s{n}", text, place=PLACE, anonymous=n % 2 == 0) for n, text in enumerate(TEXTS)},
+        traits=TRAITS,
+        **options,
     )

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from core.config.model import Place, Trait
+
+PLACE = Place("tagalong.toml", 9, "traits")
+
 NUMBERS = (
     "mrr", "ltv", "payments", "seats", "nps", "crm.score", "crm.tags", "company.employees", 'count("Order")',
     'count("Page Viewed", last="30d")', 'sum("Order", "ms")', 'avg("Page Viewed", "ms")', 'max("Order", "ms")',
@@ -83,6 +87,14 @@ def traits_of(draw: st.DrawFn) -> dict[str, str]:
         "share": f"({draw(numbers(1, ('number', 'score')))}) / (number + mrr)",
         "tier": draw(texts()),
     }
+
+
+BUILT_IN = {
+    "recency": Trait("recency", built_in="recency", place=PLACE),
+    "quintile": Trait("quintile", built_in="monetary_quintile", place=PLACE),
+    "value": Trait("value", built_in="lifetime_value", gross_margin=0.8, expected_months=30, place=PLACE),
+}
+"""The others."""
 
 
 @st.composite

@@ -13,11 +13,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from livingworld import LivingWorld, living_definitions, make_template
+from random_traits import BUILT_IN, traits_of
 from smallworld import definitions
 from support.story import Story
-from test_agree import EXPRESSIONS
+from test_agree import COMPUTED, EXPRESSIONS
 from threefold import agree
 
+from core.config.model import Place, Rule, Trait
 from core.contract import Money
 from core.evaluated import Evaluations
 from core.fill import pull
@@ -42,10 +44,10 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.reuse, Phase.generate))
-@given(seed=st.integers(0, 2**32), texts=st.lists(EXPRESSIONS, min_size=4, max_size=8))
-def test_three_evaluators_give_one_answer(template: Path, seed: int, texts: list[str]) -> None:
-    """Over random data, segments and edits (merges and splits among them), and a clock that moves."""
-    told = agree(template.with_name("case.db"), template, seed, texts)
+@given(seed=st.integers(0, 2**32), texts=st.lists(EXPRESSIONS | COMPUTED, min_size=4, max_size=8), traits=traits_of())
+def test_three_evaluators_give_one_answer(template: Path, seed: int, texts: list[str], traits: dict[str, str]) -> None:
+    """Over random data, segments, traits and edits (merges and splits among them), and a clock that moves."""
+    told = agree(template.with_name("case.db"), template, seed, texts, traits | BUILT_IN)
 
     assert told.cases >= 20
 
@@ -290,13 +292,38 @@ def test_a_log_too_long_is_forgotten(world: LivingWorld, monkeypatch: pytest.Mon
     assert Found(["p3"], 1) == members(world, 'country == "SE"')
 
 
-@pytest.mark.parametrize("text", ["percentile(mrr) > 50", "top(mrr, 3)", "any_user(did('Order'))", 'in_list("x.csv")'])
+@pytest.mark.parametrize(
+    "text", ["percentile(mrr) > 50", "top(mrr, 3)", "any_user(did('Order'))", 'in_list("x.csv")', "days_since(created_at) > 3"]
+)
 def test_words_of_more_than_one_person_are_evaluated_whole(text: str, tmp_path: Path) -> None:
     """And so is whatever the analysis does not know."""
     (tmp_path / "x.csv").write_text("email\np1@example.com\n")
     condition = definitions({"s": text}, folder=tmp_path).sets["segment.s"].condition
 
     assert reach(condition) is None
+
+
+def score(world: LivingWorld, text: str) -> Found:
+    rules = (Rule(10, 'did("Order", last="30d")'), Rule(5, 'country == "SE" and company.employees > 5'))
+    trait = Trait("fit", rules=rules, place=Place("tagalong.toml", 9, "traits.fit"))
+    return members(world, text, traits={"fit": trait})
+
+
+def test_a_score_is_asked_anew_of_those_alone_of_whom_something_in_it_changed(world: LivingWorld) -> None:
+    """Of its events, its fields, the company's, and of those past whom its windows went."""
+    employ(world, c3="one.example.com")
+    world.records["companies"]["1"] = {"id": "1", "domain": "one.example.com", "employees": 3, "country": None}
+    happen(world, "1", "u1", "Order", days=29, hours=23)
+    world.pull()
+    assert Found(["p1"], 0) == score(world, "fit >= 5")
+    world.records["companies"]["1"] |= {"employees": 9}
+    world.pull()
+    assert Found(["p1", "p3"], 1) == score(world, "fit >= 5")
+    happen(world, "2", "u2", "Order", hours=2)
+    world.pull()
+    assert Found(["p1", "p2", "p3"], 1) == score(world, "fit >= 5")
+    world.hub.at += timedelta(hours=2)
+    assert Found(["p2", "p3"], 1) == score(world, "fit >= 5")
 
 
 def test_a_field_that_the_analysis_does_not_know_makes_the_leaf_whole() -> None:

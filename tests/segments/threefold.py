@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -18,7 +19,7 @@ from random_sets import FILES
 from reference import Reference
 from spoken import words_of
 
-from core.config.model import Partition, Place, Segment
+from core.config.model import Partition, Place, Segment, Trait
 from core.segments.definitions import Definitions
 from core.segments.evaluate import evaluate
 from core.segments.indexes import ensure_indexes
@@ -88,7 +89,9 @@ def segments_of(texts: Iterable[str], chance: random.Random) -> dict[str, str | 
     }
 
 
-def define(texts: Iterable[str], chance: random.Random, folder: Path) -> Definitions:
+def define(
+    texts: Iterable[str], chance: random.Random, folder: Path, traits: Mapping[str, str | Trait] = MappingProxyType({})
+) -> Definitions:
     """Return the definitions of a case."""
     for name, text in FILES.items():
         if not (folder / name).exists():
@@ -97,13 +100,23 @@ def define(texts: Iterable[str], chance: random.Random, folder: Path) -> Definit
     return living_definitions(
         segments_of(texts, chance),
         folder=folder,
+        traits=traits,
         partitions={"p": Partition("p", groups, place=PLACE, otherwise="rest")},
         exclude=chance.choice((None, None, "staff")),
         billing_of=chance.choice(("company", "person")),
     )
 
 
-def agree(path: Path, template: Path, seed: int, texts: list[str], *, rounds: int = 3, count: bool = False) -> Told:
+def agree(
+    path: Path,
+    template: Path,
+    seed: int,
+    texts: list[str],
+    traits: Mapping[str, str | Trait] = MappingProxyType({}),
+    *,
+    rounds: int = 3,
+    count: bool = False,
+) -> Told:
     """Run one case; AssertionError where two of the three differ. *count* also counts how often each word was true."""
     chance = random.Random(seed)
     told = Told()
@@ -112,13 +125,13 @@ def agree(path: Path, template: Path, seed: int, texts: list[str], *, rounds: in
         world.grow(chance.randrange(5, 110))
         world.pull()
         asked = texts
-        defined = define(asked, chance, path.parent)
+        defined = define(asked, chance, path.parent, traits)
         for at in _moments(world, chance, rounds):
             if chance.random() < 0.2:
                 ensure_indexes(world.store, defined)
             if chance.random() < 0.1:  # somebody edits a segment
                 asked = [*texts[1:], 'did("Order")']
-                defined = define(asked, random.Random(seed), path.parent)
+                defined = define(asked, random.Random(seed), path.parent, traits)
             check(world, defined, asked, at, told, keep=chance.random() < 0.8, seed=seed)
         if count:
             _count(world, defined, at, told)
