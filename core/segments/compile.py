@@ -84,6 +84,8 @@ def compile_leaf(leaf: Leaf, facts: Facts) -> Query:
 
 def relation(value: Value, facts: Facts) -> Relation:
     """Return the people who have *value* and what it is."""
+    if value in facts.values:
+        return facts.values[value]
     match value:
         case ProfileField():
             return _profile(value, facts)

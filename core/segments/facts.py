@@ -11,11 +11,15 @@ from dataclasses import KW_ONLY, dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import cached_property
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from core.clock import to_us
 from core.contract import minor_digits
 from core.segments.vocabulary import Column
+
+if TYPE_CHECKING:
+    from core.segments.relation import Relation
 
 
 class LeafFailed(Exception):  # noqa: N818 - a state of the data; the segment that asks fails closed
@@ -82,6 +86,8 @@ class Facts:
         self.past = past
         self.among = False
         """Whether only the people in `dialect.AMONG` are asked for (`core.segments.few`)."""
+        self.values: dict[object, Relation] = {}
+        """Values of those few that are asked already, each with where it is."""
         self.shared: dict[tuple[object, bool], tuple[str, frozenset[str]]] | None = None
         """Traits computed once for all who ask (and whether of companies): table, and what is approximate; None: do not."""
         self.of_companies = False

@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
 from pyroaring import BitMap
 
-from core.segments.dialect import AMONG, PERSON, quoted
+from core.segments.dialect import AMONG, PERSON, Sql, quoted
+from core.segments.facts import Facts, LeafFailed
+from core.segments.relation import Relation
+from core.segments.tree import Leaf, Value, values_of
 
 _OWNED: Final = ("subscriptions", "payments")
 
@@ -69,3 +73,26 @@ def _add_companies(conn: sqlite3.Connection, name: str) -> None:
     companies = "SELECT DISTINCT company_id FROM temp.profiles WHERE company_id IS NOT NULL"
     rows = f"SELECT t.* FROM ({companies}) c CROSS JOIN main.{name} t ON t.company_id = c.company_id"
     conn.execute(f"INSERT OR IGNORE INTO temp.{name} {rows}")
+
+
+@contextmanager
+def values_once(facts: Facts, leaves: Iterable[Leaf], relate: Callable[[Value, Facts], Relation]) -> Iterator[None]:
+    """Ask the values of the chosen people that several of *leaves* look at once for all of them, while the block lasts."""
+    asked = Counter(value for leaf in leaves for value in dict.fromkeys(values_of(leaf)))
+    known: dict[object, Relation] = {}
+    try:
+        for number, value in enumerate(value for value, often in asked.items() if often > 1):
+            try:
+                found = relate(value, facts)
+            except LeafFailed:
+                continue  # each of the leaves will tell
+            table = f"few_value_{number}"
+            facts.conn.execute(f"CREATE TEMP TABLE {table} AS SELECT p, v FROM ({found.sql.text})", found.sql.params)
+            known[value] = Relation(Sql(f"SELECT p, v FROM temp.{table}"), zero=found.zero)
+            facts.conn.execute(f"CREATE INDEX temp.{table}_of ON {table} (p)")
+        facts.values = known
+        yield
+    finally:
+        facts.values = {}
+        for number in range(len(asked)):
+            facts.conn.execute(f"DROP TABLE IF EXISTS temp.few_value_{number}")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from typing import Final, cast
 
@@ -22,7 +22,7 @@ from core.segments import dialect
 from core.segments.compile import compile_leaf, relation
 from core.segments.dialect import Param, Sql
 from core.segments.facts import Facts, LeafFailed
-from core.segments.few import among, choose, few
+from core.segments.few import among, choose, few, values_once
 from core.segments.incremental_reach import Passing, Reach, Rows, reach
 from core.segments.predicate import bound
 from core.segments.tree import Aggregate, Condition, Leaf, ProfileField, Value
@@ -105,24 +105,32 @@ class Kept:
             if len(everybody) <= 2 * most:
                 with few(self.conn, everybody, self._landings(named[name][1] for name in of_records & named.keys())):
                     self._ask_again(of_records, kept, again, named, found)
+            alike: dict[bytes, list[str]] = {}
             for name in again.keys() - of_records:
-                choose(self.conn, again[name])
-                self._ask_again([name], kept, again, named, found)
+                alike.setdefault(again[name].serialize(), []).append(name)
+            for names in alike.values():
+                choose(self.conn, again[names[0]])
+                self._ask_again(names, kept, again, named, found)
         return found, same
 
     def _ask_again(
         self,
-        names: Iterable[str],
+        names: Collection[str],
         kept: Mapping[str, BitMap],
         people: Mapping[str, BitMap],
         named: Mapping[str, tuple[Leaf, Reach]],
         found: dict[str, BitMap],
     ) -> None:
         """Put into *found* what leaves yield now, *people* of each being asked about again."""
-        for name in names:
-            query = self._of_leaf(named[name][0]) if name in named else universe_query(self.facts, known=name == KNOWN)
-            if query is not None:
-                found[name] = (kept[name] - people[name]) | (_bits(self.conn, query) & people[name])
+        self.facts.among = True
+        try:
+            with values_once(self.facts, [named[name][0] for name in names if name in named], relation):
+                for name in names:
+                    query = self._of_leaf(named[name][0]) if name in named else universe_query(self.facts, known=name == KNOWN)
+                    if query is not None:
+                        found[name] = (kept[name] - people[name]) | (_bits(self.conn, query) & people[name])
+        finally:
+            self.facts.among = False
 
     def _landings(self, reached: Iterable[Reach]) -> set[str]:
         fields = {field for one in reached for field in one.landed}
@@ -131,13 +139,10 @@ class Kept:
 
     def _of_leaf(self, leaf: Leaf) -> Sql | None:
         """Return the query of *leaf* over the few; None where it fails, which the whole leaf will tell of."""
-        self.facts.among = True
         try:
             return compile_leaf(leaf, self.facts).sql
         except LeafFailed:
             return None
-        finally:
-            self.facts.among = False
 
     # --- whose answer may be another -----------------------------------------------------------------------------------
 

@@ -326,6 +326,21 @@ def test_a_score_is_asked_anew_of_those_alone_of_whom_something_in_it_changed(wo
     assert Found(["p2", "p3"], 1) == score(world, "fit >= 5")
 
 
+def test_what_several_segments_look_at_is_asked_once_of_those_who_changed(world: LivingWorld) -> None:
+    """Groups by the same number are the rule, not the exception."""
+    text = "crm.score > 5 or crm.score < 2"
+    assert Found(["p1", "p2", "p3", "ze"], 0) == members(world, text)
+    world.records["contacts"]["2"] |= {"score": 3}
+    world.pull()
+    asked: list[str] = []
+    world.store.conn.set_trace_callback(asked.append)
+    assert Found(["p1", "p3", "ze"], 2) == members(world, text)
+    world.store.conn.set_trace_callback(None)
+
+    assert 1 == len([sql for sql in asked if sql.startswith("CREATE TEMP TABLE few_value_")])
+    assert 2 == len([sql for sql in asked if "FROM temp.few_value_0" in sql])
+
+
 def test_a_field_that_the_analysis_does_not_know_makes_the_leaf_whole() -> None:
     """A word that grows a new option is not taken for the old one."""
 
