@@ -32,7 +32,7 @@ CHAOS = ROOT / "tests" / "chaos"
 sys.path[:0] = [str(ROOT), str(CHAOS), str(ROOT / "tests" / "kills")]
 
 from killing import Victims  # noqa: E402
-from memory import rss_mb, runs_in_one_process  # noqa: E402
+from memory import own_mb, runs_in_one_process  # noqa: E402
 from scene import Scene  # noqa: E402
 from storms import Tally, storm  # noqa: E402
 
@@ -99,7 +99,7 @@ def _storms(options: argparse.Namespace) -> int:
         "seed": options.seed,
         **_described(tally),
         "peak_rss_mb": max(each["peak_rss_mb"] for _, each in done),
-        "rss_mb_by_worker": [each["rss_mb"] for _, each in done],
+        "own_mb_by_worker": [each["own_mb"] for _, each in done],
         "seconds": round(time.monotonic() - began, 1),
     }
     print(json.dumps(answer, indent=2))
@@ -113,11 +113,11 @@ def _worker(seed: int, faults: float, kills: float, minutes: float) -> tuple[Tal
         while (tally.faults.total() < faults or tally.killed_at.total() < kills) and time.monotonic() < until:
             _world(Path(folder), victims, seed + worlds, tally, until=until)
             worlds += 1
-            memory.append(rss_mb())
+            memory.append(own_mb())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     quarter = max(1, len(memory) // 4)
     trend = {"first_worlds": round(mean(memory[:quarter]), 1), "last_worlds": round(mean(memory[-quarter:]), 1)}
-    return tally, {"peak_rss_mb": round(peak, 1), "rss_mb": {**trend, "worlds": worlds}}
+    return tally, {"peak_rss_mb": round(peak, 1), "own_mb": {**trend, "worlds": worlds}}
 
 
 def _world(

@@ -34,10 +34,10 @@ FLAT: Final = 1.1
 """The last runs may take so many times what the first took: allocators are no clockwork."""
 
 
-def rss_mb() -> float:
-    """Return what this process holds of memory now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * 4096 / 1e6
+def own_mb() -> float:
+    """Return what this process holds of memory of its own: the mapped pages of the database are the system's to take back."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("RssAnon:")[2].split()[0]) / 1000
 
 
 def runs_in_one_process(folder: Path, *, runs: int, seed: int) -> dict[str, Any]:
@@ -56,7 +56,8 @@ def runs_in_one_process(folder: Path, *, runs: int, seed: int) -> dict[str, Any]
                     ended[str(sync(hub).status)] += 1
             except HubError as error:
                 ended[type(error).__name__] += 1
-            memory.append(rss_mb())
+            memory.append(own_mb())
+    size_mb = (Path(config).parent / "tagalong.db").stat().st_size / 1e6
     here.send("end")
     spoiled = here.recv()
     vendors.join()
@@ -67,10 +68,11 @@ def runs_in_one_process(folder: Path, *, runs: int, seed: int) -> dict[str, Any]
         "runs": runs,
         "runs_by_outcome": dict(ended.most_common()),
         "faults": spoiled,
-        "rss_mb_first_runs": round(first, 1),
-        "rss_mb_last_runs": round(last, 1),
+        "own_mb_first_runs": round(first, 1),
+        "own_mb_last_runs": round(last, 1),
         "ratio": round(last / first, 3),
-        "peak_rss_mb": round(max(memory), 1),
+        "own_mb_every_100_runs": [round(one, 1) for one in memory[::100]],
+        "database_mb": round(size_mb, 1),
         "seconds": round(time.monotonic() - began, 1),
     }
 

@@ -59,6 +59,7 @@ def _by_kind() -> dict[Kind | None, Happening]:
     return {one.kind: one for one in HAPPENINGS}
 
 
+@pytest.mark.timeout(400)  # where others want the machine too
 def test_whatever_vendors_answer_no_list_is_hurt(opened: Opened) -> None:
     """Every kind of fault that a request can meet, and a source that returns half of its people."""
     scene, tally, number = opened(seed=2), Tally(), 0
@@ -72,6 +73,7 @@ def test_whatever_vendors_answer_no_list_is_hurt(opened: Opened) -> None:
     assert tally.moved > 0
 
 
+@pytest.mark.timeout(400)
 def test_whatever_happens_to_the_process_no_list_is_hurt(opened: Opened) -> None:
     """Ten kills and more, a full disk, a read-only file, a clock that is set, a second process; and vendors as they are."""
     scene, tally, number = opened(seed=5), Tally(), 0
