@@ -29,6 +29,9 @@ from random_traits import BUILT_IN, traits_of
 from test_agree import COMPUTED, EXPRESSIONS
 from threefold import Told, agree
 
+PHRASES = 6
+"""Segments of a world that are there for one word each."""
+
 
 def main() -> None:
     """Run cases until there are enough, and print what they showed."""
@@ -69,10 +72,11 @@ def _run(folder: Path, template: Path, told: Told, seed: int, wanted: int) -> in
     )  # fmt: skip
     @given(
         number=st.integers(0, 2**32), texts=st.lists(EXPRESSIONS | EXPRESSIONS | COMPUTED, min_size=8, max_size=16),
-        phrases=st.lists(st.sampled_from(TEXTS), min_size=4, max_size=4), traits=traits_of(),
+        traits=traits_of(),
     )  # fmt: skip
-    def batch(number: int, texts: list[str], phrases: list[str], traits: dict[str, str]) -> None:
+    def batch(number: int, texts: list[str], traits: dict[str, str]) -> None:
         nonlocal worlds
+        phrases = [TEXTS[((seed + worlds) * PHRASES + n) % len(TEXTS)] for n in range(PHRASES)]  # each word in its turn
         worlds += 1
         told.add(agree(folder / "case.db", template, number, [*texts, *phrases], traits | BUILT_IN, rounds=4, count=True))
 
