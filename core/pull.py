@@ -120,6 +120,8 @@ class _StreamPull:
         self.forgotten = forgotten
         self.tally = _Tally()
         self.pages_stored = 0
+        self.overtaken: list[str] = []
+        """Slices whose pull went on where an earlier run broke off."""
         self.again: set[str] = set()
         """Slices to be read again before the stream is done."""
         self.records: RecordStore | EventStore
@@ -163,6 +165,8 @@ class _StreamPull:
             self._pull_slice(slice_, full=False, every=every)
         with self._atomic() as conn:
             self._end(conn, whole=all(fulls.values()), began=began)
+        if self.overtaken:
+            self._catch_up(every)
 
     def _forget_gone(self, slices: list[str]) -> None:
         if self.stream.slices is not None and self.of.kind is not Kind.EVENT and self.stream.deletions is Deletions.ABSENCE:
@@ -177,13 +181,22 @@ class _StreamPull:
         """Pull one slice to its clean end; return whether everything of it was asked for."""
         start, whole = self._to_the_end(slice_, full=full, every=every)
         age = self.clock() - from_us(start.began_at)
-        if start.resume is None or not age:
-            return whole
-        if age > OVERTAKEN or checkpoints.has_cursor(self.store.conn, self.of.id, slice_):
-            # it went on with what an earlier run began, and knows things as they were then: what changed since is asked for
-            _, anew = self._to_the_end(slice_, full=False, every=every)
-            return whole or anew
+        went_on = start.resume is not None and bool(age)
+        if went_on and (age > OVERTAKEN or checkpoints.has_cursor(self.store.conn, self.of.id, slice_)):
+            self.overtaken.append(slice_)
         return whole
+
+    def _catch_up(self, every: timedelta | None) -> None:
+        """
+        Ask for what changed since the pulls began that went on where an earlier run broke off: they know things as of then.
+
+        The stream is complete as it is: a quota that runs out meanwhile takes nothing from that.
+        """
+        began = self.clock()
+        for slice_ in self.overtaken:
+            self._to_the_end(slice_, full=False, every=every)
+        with self._atomic() as conn:
+            self._end(conn, whole=False, began=began)
 
     def _to_the_end(self, slice_: str, *, full: bool, every: timedelta | None) -> tuple[Start, bool]:
         """Return where the pull began in the end, and whether everything was asked for."""

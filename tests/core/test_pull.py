@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support.pulled import CONTACT, NOON, World, contact, stream
 
 from core.contract import BadRecord, Category, Deletions, Kind, Merge, Money, Page, Range, Row, Stream
-from core.errors import AuthError, ConfigError, ProtocolError, RejectedError, TransientError
+from core.errors import AuthError, ConfigError, ProtocolError, QuotaExhausted, RejectedError, TransientError
 
 DUMP = (
     "SELECT key, content_hash, changed_at, deleted_at, slice FROM crm__contacts ORDER BY key",
@@ -375,6 +375,22 @@ def test_what_cannot_be_asked_for_changes_is_read_again_after_an_hour(path: Path
 
     assert world.pull("crm").complete
     assert [(None, None), (None, "page 2"), *again] == found
+
+
+def test_a_pull_that_takes_several_days_of_a_quota_is_complete_at_its_end(path: Path) -> None:
+    """What it asks for besides may run into the quota again: the stream has had its clean end by then."""
+    found: list[Any] = []
+    tomorrow = QuotaExhausted("no more today", resume_at=at(60 * 24))
+    first = Page([contact(1)], resume="page 2")
+    world = crm(path, asked(found, [first, tomorrow], [Page([contact(2)])], [first, tomorrow]))
+    with pytest.raises(QuotaExhausted):
+        world.pull("crm")
+    world.later(hours=24)
+    with pytest.raises(QuotaExhausted):
+        world.pull("crm")
+
+    assert [(None, None), (None, "page 2"), (None, None)] == found
+    assert [(world.at.timestamp() * 1_000_000, None)] == world.rows("SELECT completed_at, error FROM streams")
 
 
 def test_a_resume_token_that_is_refused_starts_the_slice_over(path: Path) -> None:
