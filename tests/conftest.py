@@ -18,10 +18,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import structlog
 
 sys.path.insert(0, str(Path(__file__).parent))  # `support` is importable from every folder of tests
 os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"  # nobody's own, in subprocesses neither
 
+from core import log
 from core.contract import Limit, Sandbox, Settings
 from core.http import HttpApi, open_api
 from core.registry import Connector, load_connector
@@ -49,6 +51,16 @@ class TestApi(HttpApi):
     slept: list[float]
     served: Served
     sandbox: Any
+
+
+@pytest.fixture(autouse=True)
+def _own_log(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Leave no secret of a test to be hidden in the next one, nor how loudly it logged."""
+    monkeypatch.setattr(log, "_hidden", set())
+    monkeypatch.setattr(log, "_hidden_pattern", None)
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture

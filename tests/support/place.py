@@ -27,6 +27,11 @@ CONFIG = """\
 [workspace]
 database = "{database}"
 
+[connections.there]
+connector = "{name}"
+{settings}
+"""
+SYNC = """
 [connections.file]
 connector = "files"
 
@@ -37,11 +42,6 @@ key = "email"
 identifiers = {{ email = "email" }}
 types = {{ chosen = "text" }}
 
-[connections.there]
-connector = "{name}"
-{settings}
-"""
-SYNC = """
 [segments.chosen]
 where = 'file.chosen == "yes"'
 

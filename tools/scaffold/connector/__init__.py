@@ -13,10 +13,10 @@ from pydantic import SecretStr
 
 from connectors.acme.contacts import STREAMS
 from connectors.acme.tags import AUDIENCES
-from core.contract import Api, Bearer, Category, CheckStep, Limit, Manifest, Step, check_steps
+from core.contract import Api, Bearer, Category, CheckStep, Erasure, Limit, Manifest, Step, check_steps
 from core.contract import Settings as BaseSettings
 
-__all__ = ["AUDIENCES", "MANIFEST", "STREAMS", "Settings", "account", "auth", "check"]
+__all__ = ["AUDIENCES", "ERASURE", "MANIFEST", "STREAMS", "Settings", "account", "auth", "check"]
 
 MANIFEST = Manifest(
     name="acme",
@@ -30,6 +30,13 @@ MANIFEST = Manifest(
     checked_on=date(2026, 1, 31),
     scopes={"contacts.read": "to pull contacts", "tags.write": "to push tags"},
 )
+
+ERASURE = Erasure(
+    "deletes the contact for good",
+    docs_url="https://docs.acme.example/v1/contacts/delete",
+    by_hand="Contacts > the contact > Delete",
+)
+"""What a person is told who is to forget somebody; `erase` beside it would do it."""
 
 
 class Settings(BaseSettings):
