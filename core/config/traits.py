@@ -10,7 +10,7 @@ from core.config.model import Rule, Trait
 from core.config.names import name_problem, suggest
 from core.config.problems import Problems
 from core.config.table import Table
-from core.config.tables import SegmentZone
+from core.config.values import SegmentZone
 
 MAX_RULES: Final = 100
 MAX_POINTS: Final = 1_000_000
