@@ -68,15 +68,15 @@ class Changes:
             # a row of the surviving object itself comes before one of an object merged into it: its handle is the good one
             others = sorted((e for e in ours if e is not current), key=lambda e: e.remote_id in merged)
             if others:
-                now = self.d.as_merged([current])[0] if current else None
-                gone[profile_id] = (now, self.d.as_merged(others))
+                now = self.d.leavers.as_merged([current])[0] if current else None
+                gone[profile_id] = (now, self.d.leavers.as_merged(others))
             if current is not None:
                 other = current.value_hash != reach.hash_of(self.d.audience, values.get(profile_id, {})) and bool(
                     self.d.audience.wanted_fields()
                 )
                 if current.remote_id in merged:
                     # until its answer it is the other object that may be there, by our doing
-                    self.d.rekeys.append(Rekey(current.member_key, ledger.unsure(self.d.as_merged([current])[0])))
+                    self.d.rekeys.append(Rekey(current.member_key, ledger.unsure(self.d.leavers.as_merged([current])[0])))
                 if other or profile_id in unsure or current.remote_id in merged:
                     updates.add(profile_id)
         self._move(gone, keys, add_only)
@@ -84,7 +84,7 @@ class Changes:
 
     def _move(self, gone: dict[int, tuple[Entry | None, list[Entry]]], keys: dict[int, str], add_only: bool) -> None:
         """Decide for each listed member with rows under other keys: out and in, or the ledger alone."""
-        held = self.d.held_by_others([entry for _, old in gone.values() for entry in old])
+        held = self.d.leavers.held_by_others([entry for _, old in gone.values() for entry in old])
         keyed = {p: keys[p] for p, (current, _) in gone.items() if current is None and p in keys}
         denied_ = self.d.said_no(BitMap(keyed))
         self.d.skips[Skip.CONSENT] |= denied_

@@ -2,13 +2,13 @@
 Fills a plan for one audience: from the bitmaps and the store, and from what may be read at the destination.
 
 Only who differs is looked at: with nothing changed, a million members are three bitmaps and no request. Who must never be
-removed (a key or object that another wanted profile holds) is found here; how much may be removed is the guards' business.
+removed is `core.leavers`' business; how much may be removed is the guards'.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime
 from typing import Final
@@ -24,6 +24,7 @@ from core.config.countries import ASK_NOBODY, ConsentRules
 from core.contract import Api, Category, Ref
 from core.delay import NOBODY, Delay, Stays
 from core.guards import Held
+from core.leavers import Leavers, is_in
 from core.permission import refused
 from core.plan import Draft, Move, Rekey, Skip, difference
 from core.store import Store, audiences, holds, ledger
@@ -102,6 +103,7 @@ class Drafting:
         self.moves: list[Move] = []
         self.claimed: dict[str, int] = {}
         """Foreign members, by key, who turned out to be wanted."""
+        self.leavers = Leavers(self)
         self.kept = BitMap()
         """Wanted profiles who turn out to be there already, by a row that was somebody else's."""
 
@@ -117,7 +119,7 @@ class Drafting:
         adds, removes = adds - case.stays.awaited(), removes - case.stays.staying()
         updates = BitMap()
         if not case.held:
-            removes = self._removable(removes - self.rests.removes)
+            removes = self.leavers.removable(removes - self.rests.removes)
             updates = Changes(self).find(add_only)
             adds -= self.kept
             permitted = self._permitted(adds)
@@ -126,7 +128,7 @@ class Drafting:
             adds = self._reachable(permitted) - self.kept
             # a row that was never confirmed is sent again under its new name: nobody knows whether the vendor has it
             unsure = (r.new for r in self.rekeys if r.new is not None and r.new.state is State.UNSURE)
-            updates |= BitMap([e.profile_id or 0 for e in unsure if _in(e, case.wanted)])
+            updates |= BitMap([e.profile_id or 0 for e in unsure if is_in(e, case.wanted)])
         before_us = self._baseline(add_only)
         if before_us is not None:
             removes |= before_us.leaving
@@ -186,7 +188,7 @@ class Drafting:
             claimed=self.claimed,
             at=self.at,
         )
-        return replace(found, leaves=self._removable(found.leaves, (State.FOREIGN,)))
+        return replace(found, leaves=self.leavers.removable(found.leaves, (State.FOREIGN,)))
 
     def _recognise(self, profiles: BitMap) -> None:
         """Find who of *profiles*, wanted and not to be added, is there: nobody wanted is taken out for a stranger."""
@@ -268,10 +270,10 @@ class Drafting:
             entry = entries.get(key)
             others = (shared.get(key, BitMap()) & self.case.wanted) - BitMap([profile_id])
             if entry and entry.state in ledger.OURS and entry.profile_id != profile_id:
-                if _in(entry, self.case.wanted):
+                if is_in(entry, self.case.wanted):
                     self.skips[Skip.DUPLICATE].add(profile_id)
                 else:
-                    self._hand_over(entry, profile_id, key)
+                    self.hand_over(entry, profile_id, key)
             elif entry and entry.state is State.FOREIGN:
                 self._claim(entry, profile_id)
             elif others and (others & self.standing.owned or others[0] < profile_id):
@@ -321,10 +323,10 @@ class Drafting:
             first = taken.setdefault(ref.remote_id, profile_id)
             if foreign is not None:
                 self._claim(foreign, profile_id)
-            elif any(_in(e, self.case.wanted) for e in ours) or (owner != profile_id and owner in self.case.wanted):
+            elif any(is_in(e, self.case.wanted) for e in ours) or (owner != profile_id and owner in self.case.wanted):
                 self.skips[Skip.DUPLICATE].add(profile_id)
             elif ours:
-                self._hand_over(ours[0], profile_id, keys[profile_id])
+                self.hand_over(ours[0], profile_id, keys[profile_id])
             elif first != profile_id:
                 self.skips[Skip.DUPLICATE].add(profile_id)
             else:
@@ -332,7 +334,7 @@ class Drafting:
             del refs[profile_id]
             self.found.pop(profile_id, None)
 
-    def _hand_over(self, entry: Entry, profile_id: int, key: str) -> None:
+    def hand_over(self, entry: Entry, profile_id: int, key: str) -> None:
         """The member of *entry* is wanted after all, as another profile: only the ledger changes."""
         self.rekeys.append(Rekey(entry.member_key, replace(entry, member_key=key, profile_id=profile_id)))
         self.kept.add(profile_id)
@@ -343,51 +345,3 @@ class Drafting:
             self.rekeys.append(Rekey(entry.member_key, replace(entry, profile_id=profile_id)))
         self.claimed[entry.member_key] = profile_id
         self.skips[Skip.FOREIGN].add(profile_id)
-
-    # --- removes -----------------------------------------------------------------------------------------------------
-
-    def _removable(self, removes: BitMap, states: Sequence[State] = ledger.OURS) -> BitMap:
-        """Return who of *removes* is really to go: not whose key or object another wanted profile holds."""
-        going = BitMap()
-        for part in parts(removes):
-            rows = ledger.of_profiles(self.conn, self.id, part)
-            entries = self.as_merged([e for entries in rows.values() for e in entries if e.state in states])
-            held = self.held_by_others(entries)
-            for entry in entries:
-                if entry.member_key not in held:
-                    going.add(entry.profile_id or 0)
-        return going
-
-    def as_merged(self, entries: list[Entry]) -> list[Entry]:
-        """Return *entries* with the objects that the vendor made of theirs: one that lives on as a wanted one is not to go."""
-        winners = reach.merged_into(self.conn, self.stream_id, {str(e.remote_id) for e in entries if e.remote_id})
-        return [reach.as_merged(e, winners) for e in entries]
-
-    def held_by_others(self, entries: list[Entry]) -> frozenset[str]:
-        """Hand over each of *entries* that another wanted profile holds; return their keys."""
-        holders = reach.holders_of(self.conn, [e.member_key for e in entries], self.kind)
-        shared = reach.shared_keys(self.conn, {i: e.member_key for i, e in enumerate(entries)}, self.kind)
-        objects = {str(e.remote_id) for e in entries if e.remote_id}
-        twins = ledger.of_remote_ids(self.conn, self.id, objects)
-        whose = reach.profiles_of_refs(self.conn, self.stream_id, objects, self.kind) if self.stream_id else {}
-        wanted, held = self.case.wanted, set()
-        for entry in entries:
-            others = shared.get(entry.member_key, BitMap()) & wanted
-            candidates = [holders.get(entry.member_key), *others, whose.get(str(entry.remote_id))]
-            holder = next((h for h in candidates if h is not None and h != entry.profile_id and h in wanted), None)
-            twin = any(
-                t.member_key != entry.member_key and t.state in ledger.OURS and _in(t, wanted)
-                for t in twins.get(str(entry.remote_id), ())
-            )
-            if twin:
-                self.rekeys.append(Rekey(entry.member_key, None))
-            elif holder is not None:
-                self._hand_over(entry, holder, entry.member_key)
-            else:
-                continue
-            held.add(entry.member_key)
-        return frozenset(held)
-
-
-def _in(entry: Entry, profiles: BitMap) -> bool:
-    return entry.profile_id is not None and entry.profile_id in profiles
