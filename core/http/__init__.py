@@ -6,7 +6,7 @@ HTTP, done once for every connector: one client per connection, its credentials,
     answers    the table from status to error             files     the config's folder
     retrying   what is sent again, and when               encode    plain values as query, form, JSON
     waiting    sleeping, interruptibly                    outage    a vendor that is away is left alone
-    observe    what was answered, for a person who looks on
+    patience   when a request may go                      observe   what was answered, for a person who looks on
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from core.http.files import Folder
 from core.http.hosts import Hosts, host_of, is_loopback
 from core.http.observe import Observer
 from core.http.outage import Outage
+from core.http.patience import Patience
 from core.http.retrying import Repeater
 from core.http.waiting import Waiter
 from core.http.wire import Wire
@@ -106,10 +107,13 @@ def open_api(
             classify=connector.classify,
             rest_until=_telling(connector.rest_until, settings),
             client=stack.enter_context(httpx.Client(headers=headers, limits=CONNECTIONS, **options)),
-            budget=budget,
-            waiter=waiter,
-            outage=Outage(connection, budget.kept, clock, probe=probe),
-            reserve=reserve,
+            patience=Patience(
+                budget=budget,
+                waiter=waiter,
+                outage=Outage(connection, budget.kept, clock, probe=probe),
+                clock=clock,
+                reserve=reserve,
+            ),
             quota=_telling(connector.quota, settings),
             clock=clock,
             observer=observer,

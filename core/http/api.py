@@ -64,12 +64,12 @@ class HttpApi:
     @property
     def requests(self) -> Counter[str]:
         """Requests sent so far, by method; each try counts, those for tokens do not."""
-        return self._wire.tally.requests
+        return self._wire.patience.tally.requests
 
     @property
     def wait_s(self) -> float:
         """Seconds waited so far to keep to the vendor's limits, summed over threads."""
-        return self._wire.tally.wait_s
+        return self._wire.patience.tally.wait_s
 
     def get(self, path: str, *, params: Mapping[str, object] | None = None, **query: object) -> Json:
         """GET and parse."""
@@ -134,7 +134,7 @@ class HttpApi:
         except ConnectorError as error:
             error.locate(connection=self.connection)
             if isinstance(error, TransientError) and not isinstance(error, RateLimited):
-                self._wire.outage.began(error)
+                self._wire.patience.outage.began(error)
             raise
 
     def lines(self, path: str, *, params: Mapping[str, object] | None = None, **query: object) -> Iterator[Json]:
@@ -174,7 +174,7 @@ class HttpApi:
 
     def poll(self, check: Callable[[], T | None], *, every_s: float, limit_s: float) -> T:
         """Call *check* until it gives something; TransientError after *limit_s*."""
-        waiter = self._wire.waiter
+        waiter = self._wire.patience.waiter
         began = waiter.now()
         while (found := check()) is None:
             left_s = limit_s - (waiter.now() - began)

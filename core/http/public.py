@@ -19,8 +19,8 @@ def fetch_public(wire: Wire, url: str, file: IO[bytes], max_bytes: int) -> None:
     asked = Asked("GET", _host(url))  # the rest of a signed URL is a credential
     file.seek(0)
     file.truncate()
-    wire.waiter.check()
-    wire.tally.count("GET")
+    wire.patience.waiter.check()
+    wire.patience.tally.count("GET")
     headers = {"accept-encoding": "identity", "user-agent": wire.client.headers["user-agent"]}
     try:
         target = httpx.URL(url)

@@ -8,29 +8,20 @@ what an answer means is `answers`'.
 
 from __future__ import annotations
 
-import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from typing import IO, Final
 
 import httpx
 
 from core.auth import Signer
-from core.budget import Budget, Grant
 from core.clock import Clock
 from core.contract import Answer, Quota, ResponseView
 from core.errors import (
     ConfigError,
-    ConnectorError,
     ProtocolError,
-    QuotaExhausted,
-    QuotaKept,
-    RateLimited,
-    TransientError,
-    VendorAway,
 )
 from core.http.answers import (
     FAILURES,
@@ -46,34 +37,12 @@ from core.http.answers import (
 from core.http.encode import encode_json, encode_pairs
 from core.http.hosts import Hosts
 from core.http.observe import READS, Observer, Seen
-from core.http.outage import Outage
-from core.http.retrying import PATIENCE_S
+from core.http.patience import Leaving, Patience
 from core.http.streams import save
-from core.http.waiting import Waiter
 from core.log import log
 
 MAX_BODY_BYTES: Final = 256 * 1024 * 1024
 MAX_REDIRECTS: Final = 5
-KEPT: Final = "what is left of the vendor's quota is kept for people (reserve); runs that nobody looks on go on by themselves"
-ASK_AGAIN: Final = timedelta(hours=1)
-"""How long little is believed to be left of a quota whose end the vendor does not tell."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """What has been sent and waited for so far."""
-
-    requests: Counter[str] = field(default_factory=Counter)
-    wait_s: float = 0.0
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def count(self, method: str) -> None:
-        with self.lock:
-            self.requests[method] += 1
-
-    def waited(self, wait_s: float) -> None:
-        with self.lock:
-            self.wait_s += wait_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,22 +55,6 @@ class Call:
     headers: Mapping[str, str]
     limit_path: str
     """Relative to the base URL, without query: what the globs of limits are held against."""
-
-
-@dataclass(slots=True)
-class _Leaving:
-    """Tells the budget when a request really leaves: httpx calls it with each of its steps, after the connection was made."""
-
-    budget: Budget
-    waiter: Waiter
-    grant: Grant
-
-    def now(self) -> None:
-        self.grant = self.budget.departed(self.grant, self.waiter.now())
-
-    def __call__(self, step: str, _facts: object) -> None:
-        if step.endswith("send_request_headers.started"):
-            self.now()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -117,25 +70,20 @@ class Wire:
     rest_until: Callable[[ResponseView], datetime | None] | None = None
     """Says how long the vendor is to be left alone after an answer that stands."""
     client: httpx.Client
-    budget: Budget
-    waiter: Waiter
-    outage: Outage
-    reserve: float = 0.0
-    """The share of a quota that is left to people: 0 where one looks on."""
+    patience: Patience
     quota: Callable[[ResponseView], Quota | None] | None = None
     """Reads how much of a quota is left out of an answer, where the vendor has a way of its own to say so."""
     clock: Clock
     observer: Observer | None = None
     """Is shown every answer to a request that is no mere reading."""
-    tally: Tally = field(default_factory=Tally)
 
     def base(self) -> str:
         """Return where requests go, fetching a token where only that tells; "" where nothing does."""
         if self.base_url is not None:
             return self.base_url
-        with self._judged():
-            self._heed_pause()  # the token server is part of the vendor
-            self.outage.refuse()
+        with self.patience.judged():
+            self.patience.heed_pause()  # the token server is part of the vendor
+            self.patience.outage.refuse()
             return self.signer.base_url() or ""
 
     def call(
@@ -186,8 +134,8 @@ class Wire:
 
     def once(self, call: Call, allow: Sequence[int]) -> Answer:
         """Send *call* and return its answer, or raise the one typed error."""
-        with self._judged(), self.budget.place(call.limit_path, self.waiter.check):
-            self.outage.admit()
+        with self.patience.judged(), self.patience.place(call.limit_path):
+            self.patience.outage.admit()
             with self._open(call, allow) as response:
                 received = _receive(call.asked, response)
             if self.observer is not None and call.asked.method not in READS:
@@ -199,8 +147,8 @@ class Wire:
         """Send *call*, write what comes to *file*, from its beginning, and return the answer without its body."""
         file.seek(0)
         file.truncate()
-        with self._judged(), self.budget.place(call.limit_path, self.waiter.check):
-            self.outage.admit()
+        with self.patience.judged(), self.patience.place(call.limit_path):
+            self.patience.outage.admit()
             with self._open(call, allow) as response:
                 if response.status_code == httpx.codes.OK:
                     if "html" in response.headers.get("content-type", "").lower():
@@ -215,17 +163,17 @@ class Wire:
         now = self.clock()
         answer = to_answer(call.asked, received, classify=self.classify, allow=allow, now=now)
         if self.quota is not None:
-            self._keep(self.quota(view_of(call.asked, received, now)))
+            self.patience.keep(self.quota(view_of(call.asked, received, now)))
         until = self.rest_until(view_of(call.asked, received, now)) if self.rest_until is not None else None
         if until is not None:
-            self.budget.pause(until)
+            self.patience.budget.pause(until)
         return answer
 
     def begin(self, call: Call, stack: ExitStack) -> httpx.Response:
         """Send *call* and return its answer still open, to be closed by *stack*; a failure is raised as by `once`."""
-        with self._judged(), ExitStack() as trial:
-            trial.enter_context(self.budget.place(call.limit_path, self.waiter.check))
-            self.outage.admit()
+        with self.patience.judged(), ExitStack() as trial:
+            trial.enter_context(self.patience.place(call.limit_path))
+            self.patience.outage.admit()
             response = trial.enter_context(self._open(call))
             if response.status_code != httpx.codes.OK:
                 to_answer(call.asked, _receive(call.asked, response), classify=self.classify, allow=(), now=self.clock())
@@ -263,99 +211,23 @@ class Wire:
         return url
 
     def _send(self, call: Call, url: httpx.URL) -> httpx.Response:
-        leaving = _Leaving(self.budget, self.waiter, self._pace(call.limit_path))
+        leaving = Leaving(self.patience, self.patience.pace(call.limit_path))
         request = self.client.build_request(
             call.asked.method, url, content=call.content, headers=call.headers, extensions={"trace": leaving}
         )
         self.signer.sign(request)
         leaving.now()
-        self.tally.count(call.asked.method)
+        self.patience.tally.count(call.asked.method)
         try:
             response = self.client.send(request, stream=True)
         except FAILURES as error:
             raise transport_error(call.asked, error) from error
-        wait_s = remaining_wait_s(response.headers, self.waiter.now())
+        wait_s = remaining_wait_s(response.headers, self.patience.waiter.now())
         if wait_s is not None:
-            self.budget.hold_off(self.waiter.now() + wait_s)
-        self._keep(quota_told(response.headers, self.waiter.now()))
+            self.patience.hold_off(wait_s)
+        self.patience.keep(quota_told(response.headers, self.patience.waiter.now()))
         log.debug("request_sent", connection=self.connection, request=call.asked.words, status=response.status_code)
         return response
-
-    def _heed_pause(self) -> None:
-        resume_at = self.budget.resume_at()
-        if resume_at is not None and self.clock() < resume_at:
-            raise QuotaExhausted("the vendor's quota is used up; the connection resumes by itself", resume_at=resume_at)
-        kept_until = self.budget.kept_until() if self.reserve else None
-        if kept_until is not None and self.clock() < kept_until:
-            raise QuotaKept(KEPT, resume_at=kept_until)
-
-    def _pace(self, path: str) -> Grant:
-        """Wait for the budget."""
-        self._heed_pause()
-        grant = self.budget.grant(path, self.waiter.now(), longest_wait_s=PATIENCE_S, reserve=self.reserve)
-        wait_s = grant.wait_s
-        if wait_s > PATIENCE_S and self.reserve:
-            raise QuotaKept(KEPT, resume_at=self.clock() + timedelta(seconds=wait_s))
-        if wait_s > PATIENCE_S:
-            raise QuotaExhausted(
-                "the vendor's limit is used up; the connection resumes by itself",
-                resume_at=self.clock() + timedelta(seconds=wait_s),
-            )
-        if wait_s > 0:
-            self.waiter.sleep(wait_s)
-            self.tally.waited(wait_s)
-        return grant
-
-    @contextmanager
-    def _judged(self) -> Iterator[None]:
-        """Tell other processes what an answer means for them: patience, or a pause."""
-        try:
-            yield
-        except TransientError as error:
-            if isinstance(error, RateLimited):
-                self.outage.ended()
-            self._heed(error)
-            raise
-        except VendorAway:
-            raise
-        except QuotaKept as error:
-            self.budget.keep_until(error.resume_at)
-            raise
-        except QuotaExhausted as error:
-            self.budget.pause(error.resume_at)
-            if error.status is not None:  # it was the vendor who said so
-                self.outage.ended()
-            raise
-        except ConnectorError:
-            self.outage.ended()
-            raise
-        else:
-            self.outage.ended()
-
-    def _keep(self, quota: Quota | None) -> None:
-        """Where little of a quota is left, leave that to people: who goes on here is not waited for."""
-        if quota is None or not self.reserve or quota.left > quota.limit * self.reserve:
-            return
-        now = self.clock()
-        self.budget.keep_until(max(quota.resets_at or now + ASK_AGAIN, now))
-
-    def _heed(self, error: TransientError) -> None:
-        """Let every process wait as long as the vendor asks; for a long wait pause the connection instead."""
-        wait_s = error.retry_after_s
-        if not wait_s:
-            return
-        if wait_s <= PATIENCE_S:
-            self.budget.hold_off(self.waiter.now() + wait_s)
-            return
-        resume_at = self.clock() + timedelta(seconds=wait_s)
-        self.budget.pause(resume_at)
-        if not error.maybe_acted:  # else the caller has to know that the outcome is unknown
-            raise QuotaExhausted(
-                "the vendor asks for a long pause; the connection resumes by itself",
-                resume_at=resume_at,
-                status=error.status,
-                request_id=error.request_id,
-            ) from error
 
 
 def _receive(asked: Asked, response: httpx.Response) -> Received:

@@ -171,7 +171,7 @@ def test_a_wait_ends_when_the_process_stops(respx_mock, fake_api):
     respx_mock.get(f"{BASE}/x").mock(return_value=slow_down("60"))
     stop = threading.Event()
     api = fake_api(acme, stop=stop, sleep=None)
-    api._wire.waiter._sleep = None  # the real one
+    api._wire.patience.waiter._sleep = None  # the real one
     threading.Timer(0.1, stop.set).start()
     began = time.monotonic()
     with pytest.raises(Stopped):

@@ -25,7 +25,7 @@ def test_the_client_says_when_a_request_leaves(sandbox_api, monkeypatch):
     """Once it is signed, and once its connection is there: a token that is fetched and TLS that is agreed on take time."""
     api = sandbox_api(acme)
     told = []
-    monkeypatch.setattr(api._wire.budget, "departed", lambda grant, now: told.append(now) or grant)
+    monkeypatch.setattr(api._wire.patience.budget, "departed", lambda grant, now: told.append(now) or grant)
     api.get("/account")
 
     assert 2 == len(told)
@@ -53,7 +53,7 @@ def test_work_uses_what_is_permitted_and_no_window_is_above_it(respx_mock, fake_
     """Through the whole client, at the limits of real vendors, by a clock that only waiting and the vendor move."""
     api = fake_api(limited(limit))
     clock = Seconds()
-    api._wire.waiter.now, api._wire.waiter.sleep = clock.now, clock.sleep
+    api._wire.patience.waiter.now, api._wire.patience.waiter.sleep = clock.now, clock.sleep
     arrived = []
 
     def arrive(request):
