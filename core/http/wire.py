@@ -2,8 +2,8 @@
 The life of one request, in one place: `Wire.once`.
 
 Refuse while a quota is used up, wait for the budget, sign, send, renew the credentials once, follow a redirect on the vendor's
-own hosts, read, judge, and tell the budget what other processes have to know. What is done again, and when, is `retrying`'s;
-what an answer means is `answers`'.
+own hosts, read, judge, and tell the budget what other processes have to know. When a request may go is `patience`'s, what is
+done again, and when, `retrying`'s; what an answer means is `answers`'.
 """
 
 from __future__ import annotations
