@@ -19,6 +19,7 @@ from pyroaring import BitMap
 from core.store import changes, cuts
 from core.store.holders import HOLDERS, columns_of
 from core.store.person_key import PersonKey
+from core.store.refusals import SOURCE
 from core.store.traces import Traces, landings
 
 STRUCK: Final = "[forgotten]"
@@ -186,21 +187,48 @@ def _is_company(name: str, companies: Collection[str]) -> bool:
 
 
 def _strike(conn: sqlite3.Connection, table: str, columns: Mapping[str, str], quotable: Collection[str]) -> int:
-    """Strike out what texts quote of the person."""
+    """Strike out what texts quote of the person; JSON stays JSON, and a cursor that names them is let go of."""
     if not quotable:
         return 0
     pattern = re.compile(
         "|".join(rf"(?<![\w.@-]){re.escape(text)}(?![\w@-])" for text in sorted(quotable, key=len, reverse=True)), re.IGNORECASE
     )
-    conn.create_function("struck", 1, lambda text: text if not isinstance(text, str) else pattern.sub(STRUCK, text))
-    texts = [column for column, holds in columns.items() if holds == "text"]
+    conn.create_function("struck", 1, lambda text: _struck(text, pattern))
     changed = 0
-    for column in texts:
-        changed += conn.execute(
-            f'UPDATE {table} SET "{column}" = struck("{column}") WHERE "{column}" <> struck("{column}")'
-        ).rowcount
+    for column in (column for column, holds in columns.items() if holds == "text"):
+        # no vendor takes a place in its list with something struck out of it: such a pull starts over
+        less = f'"{column}" = struck("{column}")'
+        if table == "checkpoints":
+            less = ", ".join(f'"{name}" = NULL' for name in dict.fromkeys((column, "resume")))
+        changed += conn.execute(f'UPDATE {table} SET {less} WHERE "{column}" <> struck("{column}")').rowcount
     conn.create_function("struck", 1, None)
     return changed
+
+
+def _struck(text: Any, pattern: re.Pattern[str]) -> Any:
+    """Return *text* without what the pattern finds; of JSON its strings alone, for a number there is nobody's."""
+    if not isinstance(text, str) or not ("\\u" in text or pattern.search(text)):
+        return text
+    if text[:1] in ("{", "["):
+        try:
+            told = json.loads(text)
+        except ValueError:
+            return pattern.sub(STRUCK, text)
+        less = _struck_json(told, pattern)
+        return text if less == told else json.dumps(less)
+    return pattern.sub(STRUCK, text)
+
+
+def _struck_json(told: Any, pattern: re.Pattern[str]) -> Any:
+    match told:
+        case str():
+            return pattern.sub(STRUCK, told)
+        case list():
+            return [_struck_json(one, pattern) for one in told]
+        case dict():
+            return {pattern.sub(STRUCK, name): _struck_json(one, pattern) for name, one in told.items()}
+        case _:
+            return told
 
 
 def _forget_history(conn: sqlite3.Connection, of: str, ids: Iterable[int]) -> int:
@@ -271,4 +299,23 @@ def _keep_refusals(conn: sqlite3.Connection, traces: Traces, key: PersonKey) -> 
                 "VALUES ('forgotten', ?, ?, 'hand', '', ?)",
                 ((mark, channel, since) for channel, since in refused.items()),
             )
+        conn.execute("DELETE FROM refusals WHERE kind = ? AND value = ?", (kind, value))
+    _keep_former(conn, key)
+
+
+def _keep_former(conn: sqlite3.Connection, key: PersonKey) -> None:
+    """What their records said no under while they had another address: a digest as well, unless it is somebody else's now."""
+    rows = conn.execute(
+        "SELECT DISTINCT r.kind, r.value FROM temp.e_subject e CROSS JOIN subjects s ON s.id = e.id "
+        "JOIN streams t ON t.id = s.stream_id JOIN connections n ON n.id = t.connection_id "
+        f"CROSS JOIN refusals r ON r.source = {SOURCE} AND r.record_key = s.ref WHERE r.kind <> 'forgotten' AND NOT EXISTS "
+        "(SELECT 1 FROM identifiers i WHERE i.kind = r.kind AND i.value = r.value AND i.profile_id IS NOT NULL)"
+    ).fetchall()
+    for kind, value in rows:
+        conn.execute(
+            "INSERT OR IGNORE INTO refusals (kind, value, channel, source, record_key, since) "
+            "SELECT 'forgotten', ?3, channel, 'hand', '', min(since) FROM refusals "
+            "WHERE kind = ?1 AND value = ?2 AND ended_at IS NULL GROUP BY channel",
+            (kind, value, key.digest(kind, value).hex()),
+        )
         conn.execute("DELETE FROM refusals WHERE kind = ? AND value = ?", (kind, value))

@@ -18,7 +18,7 @@ from core.store import cuts
 from core.store.ledger import REMOTE_PREFIX
 
 LONG: Final = 6
-"""Characters from which on an id in a text is taken for that id."""
+"""Characters from which on an id or a phone in a text is taken for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,5 +223,5 @@ def _names(conn: sqlite3.Connection, people: str) -> frozenset[str]:
         "SELECT first_name, last_name, phone FROM profile_rows WHERE profile_id IN (SELECT value FROM json_each(?))", (people,)
     ):
         found |= {f"{first} {last}"} if first and last else set()
-        found |= {phone} if phone else set()
+        found |= {phone} if phone and len(phone) >= LONG else set()
     return frozenset(found)

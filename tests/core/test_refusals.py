@@ -199,3 +199,28 @@ def test_a_refusal_of_somebody_forgotten_stands_when_they_are_let_back(tmp_path:
     assert {"ann@example.com"} == lists.said_no()
     assert [("email", "hand")] == lists.rows("SELECT kind, source FROM refusals WHERE value = 'ann@example.com'")
     assert refusals.HAND == "hand"
+
+
+def test_an_address_that_a_forgotten_person_had_before_is_a_keyed_hash_too(tmp_path: Path) -> None:
+    """What was said under it stands, for whoever comes with it; but it is not there to be read."""
+    from core.store.person_key import ensure_key
+    from core.store.sweep import sweep
+    from core.store.traces import gather
+
+    lists = Lists(tmp_path / "t.db")
+    bind_account(lists.store, "mail", "acc-1")
+    lists.say("m1", "ann.old@example.com", "denied")
+    lists.go_on()
+    lists.say("m1", "ann.new@example.com", "denied")
+    lists.contacts = [contact(2, "bo@example.com")]
+    lists.go_on()
+    with lists.store.atomic() as conn:
+        (ann,) = conn.execute("SELECT id FROM profiles WHERE email = 'ann.new@example.com'").fetchone()
+        sweep(conn, gather(conn, [ann]), ensure_key(conn, lists.store.path), now=to_us(lists.at))
+    lists.resolve()
+    assert [] == [value for _, value in lists.rows("SELECT kind, value FROM refusals WHERE value LIKE 'ann.%'")]
+
+    lists.members.clear()
+    lists.contacts = [contact(9, "ann.old@example.com")]
+    lists.go_on()
+    assert "ann.old@example.com" in lists.said_no()

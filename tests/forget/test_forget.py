@@ -11,6 +11,8 @@ from pyroaring import BitMap
 
 from core.contract import Verdict
 from core.errors import ConfigError
+from core.store import runs
+from core.store.checkpoints import encode
 from core.store.holders import HOLDERS, LANDING, columns_of
 from core.store.person_key import key_path
 from core.store.runs import Status
@@ -199,6 +201,34 @@ def test_files_that_name_them_are_told_of(story: ForgetStory) -> None:
     forgot = story.settled().forget()
     (left,) = forgot.certificate["by_hand"]
     assert "files in the config's folder name them: lists/big.csv, lists/vips.csv" == left["what"]
+
+
+def test_what_runs_counted_is_no_quotation(story: ForgetStory) -> None:
+    """A telephone of a digit or two, a user id that is as long as a number: what is kept as JSON is JSON still."""
+    story.settled()
+    story.ann(phone="0", user_id="1772453700")
+    story.sync()
+    with story.store() as store, store.atomic() as conn:
+        conn.execute("UPDATE runs SET error = '1772453700 of 0' WHERE id = 1")
+        conn.execute(
+            "UPDATE runs SET summary = ? WHERE id = 1", (json.dumps({"sizes": {"a": 1772453700}, "said": "\u00e5sa"}),)
+        )
+    story.forget()
+    with story.store() as store:
+        first = runs.runs(store.conn)[-1]
+    assert {"sizes": {"a": 1772453700}, "said": "\u00e5sa"} == first.summary
+    assert "[forgotten] of 0" == first.error
+
+
+def test_a_place_in_a_list_that_names_them_is_let_go_of(story: ForgetStory) -> None:
+    """A pull that broke off at her record starts over, and asks no vendor for what is not there."""
+    story.settled()
+    with story.store() as store, store.atomic() as conn:
+        row = (encode(f"after {ANN_ID}"), ANN_ID, encode(story.now))
+        conn.execute("UPDATE checkpoints SET cursor = ?, resume = ?, began = ?", row)
+    story.forget()
+    with story.store() as store:
+        assert {(None, None, row[2])} == set(store.conn.execute("SELECT cursor, resume, began FROM checkpoints"))
 
 
 def test_of_several_people_none_is_taken(story: ForgetStory) -> None:
