@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
@@ -26,6 +26,12 @@ from core.store.schema import known_migrations
 
 CARRIED: Final = ("backups", "forgettings", "forgotten", "refusals")
 """Tables whose rows are true whatever the store's age: they go from the file set aside into the one put back."""
+LATER: Final = {
+    # a no that was said again since; one that was lifted since is asked about again
+    "refusals": "ended_at IS NOT NULL AND excluded.ended_at IS NULL AND (ended_by = 'yes' OR excluded.since > ended_at)",
+    "forgettings": "state = 'begun' AND excluded.state IN ('swept', 'done') OR state = 'swept' AND excluded.state = 'done'",
+}
+"""Which line of the file set aside stands in place of the same one in the copy, by table."""
 IN_USE_WAIT_S: Final = 2.0
 
 
@@ -202,7 +208,14 @@ def _carry(store: Store, aside: Path) -> bool:
                 listed = ", ".join(f'"{column}"' for column in columns)
                 rows = old.execute(f'SELECT {listed} FROM "{table}"')
                 marks = ", ".join("?" * len(columns))
-                conn.executemany(f'INSERT OR IGNORE INTO "{table}" ({listed}) VALUES ({marks})', rows)
+                conn.executemany(f'INSERT OR IGNORE INTO "{table}" ({listed}) VALUES ({marks}){_unless(table, columns)}', rows)
     except (sqlite3.DatabaseError, StoreError):
         return False
     return True
+
+
+def _unless(table: str, columns: Iterable[str]) -> str:
+    if table not in LATER:
+        return ""
+    every = ", ".join(f'"{name}" = excluded."{name}"' for name in columns)
+    return f" ON CONFLICT DO UPDATE SET {every} WHERE {LATER[table]}"

@@ -109,24 +109,31 @@ class Forgotten:
             case _:
                 return self._scopes.kind(of)
 
+    def digest(self, kind: str, value: str) -> bytes:
+        """Return the digest of an identifier, normalised; of a list that is not empty."""
+        return self._digest(("kind", kind), value)
+
     def _known(self, what: tuple[str, ...], value: str) -> bool:
+        return self._digest(what, value) in self._digests
+
+    def _digest(self, what: tuple[str, ...], value: str) -> bytes:
         assert self._key is not None
         kind = self._kinds.get(what)
         if kind is None:
             kind = self._kinds[what] = self._spelled(*what)
-        return self._key.digest(kind, value) in self._digests
+        return self._key.digest(kind, value)
 
 
 def returned(conn: sqlite3.Connection, database: Path) -> list[int]:
-    """Return the profiles that have an identifier of somebody who was forgotten; nobody is being forgotten just now."""
+    """Return the profiles that have an identifier of somebody who was forgotten, and is not being forgotten just now."""
     forgotten = Forgotten(conn, database)
     if not forgotten:
         return []
-    under_way = conn.execute("SELECT 1 FROM forgettings WHERE state = 'begun'").fetchone()
-    if under_way is not None:
-        return []
+    begun = "SELECT digest FROM forgotten WHERE forgetting IN (SELECT name FROM forgettings WHERE state = 'begun')"
+    under_way = {digest for (digest,) in conn.execute(begun)}
     rows = conn.execute("SELECT kind, value, profile_id FROM identifiers WHERE is_company = 0 AND profile_id IS NOT NULL")
-    return sorted({profile_id for kind, value, profile_id in rows if forgotten.has(kind, value)})
+    found = {(profile_id, forgotten.digest(kind, value)) for kind, value, profile_id in rows if forgotten.has(kind, value)}
+    return sorted({profile_id for profile_id, _ in found} - {profile_id for profile_id, mark in found if mark in under_way})
 
 
 def note_change(conn: sqlite3.Connection) -> None:

@@ -16,7 +16,7 @@ from support.story import Story, held, ids
 
 from core.backup import back_up, put_back
 from core.errors import StoreError
-from core.store import Store, backups, copies, leases
+from core.store import Store, backups, copies, leases, refusals
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -220,3 +220,22 @@ def test_a_damaged_database_is_replaced_only_when_somebody_insists(tmp_path: Pat
     assert done.aside.read_bytes().startswith(b"this is a diary")
     with Store(database) as store:
         assert 3 == store.conn.execute("SELECT count(*) FROM settings WHERE key LIKE 'row %'").fetchone()[0]
+
+
+def test_a_no_that_was_said_again_since_the_copy_stands_when_it_is_put_back(tmp_path: Path) -> None:
+    """It was lifted when the copy was made; what the file set aside knows is later."""
+    database, copy = tmp_path / "t.db", tmp_path / "copy.db"
+    ann, bo = ("email", "ann@example.com"), ("email", "bo@example.com")
+    with Store(database) as store, store.atomic() as conn:
+        for who in (ann, bo):
+            refusals.enter(conn, *who, channel="email", reason="", at=1)
+        refusals.lift(conn, *ann, channel="email", at=2)
+    back_up(database, copy, clock=clock)
+    with Store(database) as store, store.atomic() as conn:
+        refusals.enter(conn, *ann, channel="email", reason="by letter", at=3)
+        refusals.lift(conn, *bo, channel="email", at=4)
+
+    put_back(database, copy, clock=clock)
+    with Store(database) as store:
+        # whoever was let off meanwhile is asked about again: nobody is added by a copy
+        assert [("ann@example.com", 3), ("bo@example.com", 1)] == [(o.value, o.since) for o in refusals.standing(store.conn)]

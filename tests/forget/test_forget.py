@@ -10,7 +10,7 @@ from forgetting import ANN, ANN_ID, ANN_USER, TELLING, ForgetStory, columns_in_f
 from pyroaring import BitMap
 
 from core.contract import Verdict
-from core.errors import ConfigError
+from core.errors import ConfigError, TransientError
 from core.store import runs
 from core.store.checkpoints import encode
 from core.store.holders import HOLDERS, LANDING, columns_of
@@ -174,6 +174,34 @@ def test_a_copy_that_is_put_back_brings_nobody_back(story: ForgetStory) -> None:
     story.sync()
     with story.store() as store:
         assert [] == store.conn.execute("SELECT 1 FROM profiles WHERE email = ?", (ANN,)).fetchall()
+
+
+def test_a_copy_from_the_middle_of_a_forgetting_brings_nobody_back(story: ForgetStory) -> None:
+    """Made while a destination was still to be asked: the forgetting has ended since, and one that has not hides nobody."""
+    from core.backup import back_up, put_back
+    from core.forget.flow import forget_again
+
+    story.can_erase = True
+    story.settled()
+
+    def away() -> None:
+        raise TransientError("away")
+
+    story.erase_fault = away
+    assert Status.FAILED is story.forget().status
+    copy = story.folder / "copies" / "middle.db"
+    copy.parent.mkdir()
+    back_up(story.folder / "tagalong.db", copy, clock=lambda: story.now)
+    story.erase_fault = None
+    assert Status.DONE is story.forget().status
+    story.erase_fault = away
+    assert Status.FAILED is story.forget("p1@example.com").status
+
+    put_back(story.folder / "tagalong.db", copy, clock=lambda: story.now)
+    assert 1 == forget_again(story.hub())
+    with story.store() as store:
+        assert [] == store.conn.execute("SELECT 1 FROM profiles WHERE email = ?", (ANN,)).fetchall()
+        assert [(1,)] == store.conn.execute("SELECT count(*) FROM profiles WHERE email = 'p1@example.com'").fetchall()
 
 
 def test_in_a_list_of_others_they_are_unknown_there(story: ForgetStory) -> None:
