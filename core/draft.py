@@ -129,6 +129,7 @@ class Drafting:
             # a row that was never confirmed is sent again under its new name: nobody knows whether the vendor has it
             unsure = (r.new for r in self.rekeys if r.new is not None and r.new.state is State.UNSURE)
             updates |= BitMap([e.profile_id or 0 for e in unsure if is_in(e, case.wanted)])
+            updates -= self._doubted(updates)
         before_us = self._baseline(add_only)
         if before_us is not None:
             removes |= before_us.leaving
@@ -233,6 +234,14 @@ class Drafting:
         for reason, who in found.items():
             self.consent[reason] = self.consent.get(reason, BitMap()) | who
         return BitMap.union(BitMap(), *found.values())
+
+    def _doubted(self, updates: BitMap) -> BitMap:
+        """Return whom to send again might be to add, as nobody knows whether they are there, and who must not be added."""
+        unsure = ledger.in_state(self.conn, self.id, State.UNSURE)
+        unsure |= BitMap([r.new.profile_id or 0 for r in self.rekeys if r.new is not None and r.new.state is State.UNSURE])
+        said_no = self.said_no(updates & unsure)
+        self.skips[Skip.CONSENT] |= said_no
+        return said_no
 
     def _asleep(self, state: State) -> BitMap:
         """Return who was asked for within a day and whose record there has not changed since."""

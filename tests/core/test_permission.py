@@ -15,6 +15,7 @@ from core.cli.tables import _skipped
 from core.config.countries import EU, GROUPS, ConsentRules, contradictions, wrong_countries
 from core.config.model import Config
 from core.contract import Category
+from core.errors import TransientError
 
 
 class Ruled(Story):
@@ -82,6 +83,31 @@ def test_whoever_is_there_stays_without_a_yes(story: Ruled) -> None:
     """The rules are about adding: nobody is taken out for want of a yes."""
     story.sync()
     story.rules = ConsentRules(frozenset({"*"}))
+    story.sync()
+    assert ids(1, 2, 4, 5, 6) == story.there()
+
+
+def _lost(story: Story, *, until: str) -> None:
+    """Let a batch get lost, so that nobody knows whether the vendor acted: it did not."""
+
+    def fault(where: str) -> None:
+        if where == until:
+            raise TransientError("no answer")
+
+    story.vendor.fault = fault
+    story.sync()
+    story.vendor.fault = None
+
+
+def test_who_says_no_before_an_add_is_answered_is_not_sent_again(story: Ruled) -> None:
+    """The batch was lost and never arrived; sending it again would be the add that was refused. They stay ours for removal."""
+    _lost(story, until="before apply")
+    assert set() == story.there()
+    story.people(1, 4, consent="denied")
+    report = story.sync()
+    assert ids(2, 5, 6) == story.there()
+    assert {"consent": 3} == skips(report)
+    story.people(1, 4, consent="granted")
     story.sync()
     assert ids(1, 2, 4, 5, 6) == story.there()
 
