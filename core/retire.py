@@ -37,7 +37,7 @@ from core.store.holds import Approved
 from core.store.leases import Lease
 from core.store.ledger import State
 from core.store.runs import Status
-from core.targets import Target, sync_of
+from core.targets import GROUP, Target, groups_of, sync_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,27 @@ def chosen(conn: sqlite3.Connection, config: Config, name: str) -> list[Audience
     if not found:
         there = ", ".join(sorted({_label(row) for row in rows})) or "nothing"
         raise ConfigError(Problem(f"nothing retired is called {name!r}", remedy=f"retired is {there}"))
+    for row in found:
+        heir = _heir(conn, config, row)
+        if heir is not None:
+            said = f"the {row.kind} {row.name!r} is not retired: the sync {heir} is to fill it, and takes over who is in it"
+            raise ConfigError(Problem(said, remedy=f"run `tagalong sync {heir}`, or let it name another"))
     return found
+
+
+def _heir(conn: sqlite3.Connection, config: Config, row: AudienceRow) -> str | None:
+    """Return the sync that names the audience and has not run yet: the next run takes it over."""
+    for sync in config.syncs.values():
+        if (sync.to, sync.audience_kind) != (row.connection, row.kind):
+            continue
+        groups = [""] if sync.partition is None else groups_of(config.partitions[sync.partition])
+        for group in groups:
+            label = f"{sync.name}.{group}" if sync.partition is not None else sync.name
+            name = sync.audience_name.replace(GROUP, group)
+            same = name.strip().casefold() == row.name.strip().casefold()
+            if same and not audiences.bound_to(conn, label):
+                return sync.name
+    return None
 
 
 # --- taking members out --------------------------------------------------------------------------------------------
@@ -246,9 +266,25 @@ def _forget(conn: sqlite3.Connection, row: AudienceRow, at: int) -> int:
 def _leased(hub: Hub, store: Store, row: AudienceRow) -> Iterator[Lease]:
     """Hold the lease that the sync would have, and see that nobody fills the audience by now."""
     with leases.hold(hub.path, f"sync.{(row.label or row.name).partition('.')[0]}", hub.clock) as lease:
-        if audiences.audience(store.conn, row.id).label != row.label:
-            raise LeaseLost(f"{_label(row)}: another sync has taken the {row.kind} {row.name!r} over; nothing is removed")
-        yield lease
+        held = _Held(lease.name, lease.owner, lease.clock, row)
+        held.refuse_taken(store.conn)
+        yield held
+
+
+@dataclass(frozen=True, slots=True)
+class _Held(Lease):
+    """The lease, good for as long as no other sync has taken the audience over, which would hold one of its own name."""
+
+    row: AudienceRow
+
+    def check(self, conn: sqlite3.Connection) -> None:
+        Lease.check(self, conn)
+        self.refuse_taken(conn)
+
+    def refuse_taken(self, conn: sqlite3.Connection) -> None:
+        row = self.row
+        if audiences.audience(conn, row.id).label != row.label:
+            raise LeaseLost(f"{_label(row)}: another sync has taken the {row.kind} {row.name!r} over; nothing more is removed")
 
 
 @dataclass(slots=True)

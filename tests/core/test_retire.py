@@ -77,6 +77,34 @@ def test_what_the_config_has_is_not_retired(make: Callable[..., Story]) -> None:
     assert ids(1, 2) == story.there()
 
 
+def test_what_a_renamed_sync_is_about_to_take_over_is_not_retired(make: Callable[..., Story]) -> None:
+    """Before its first run the audience has the old name still: nobody is taken out to be put in again."""
+    story = retired(make)
+    story.add_sync("best")
+    with pytest.raises(ConfigError, match="the sync best is to fill it"):
+        let_go(story)
+    with pytest.raises(ConfigError, match="the sync best is to fill it"):
+        let_go(story, forget=True)
+    story.sync()
+    assert ids(1, 2, 3, 4, 5, 8, 90) == story.there()
+    assert [] == story.vendor.moved("remove")
+
+
+def test_nobody_more_is_taken_out_once_another_sync_has_the_audience(make: Callable[..., Story]) -> None:
+    """The daemon has read its config anew, and runs the sync under another name meanwhile."""
+    story = retired(make)
+
+    def fault(where: str) -> None:
+        if where == "after apply":
+            with story.store() as store, store.atomic() as conn:
+                conn.execute("UPDATE audiences SET sync = 'best'")
+
+    story.vendor.fault = fault
+    (removal,) = let_go(story)
+    assert "another sync has taken the tag 'Vips' over" in str(removal.error)
+    assert 3 == len(story.vendor.moved("remove"))
+
+
 def test_a_sync_that_is_put_back_puts_its_people_back(make: Callable[..., Story]) -> None:
     """Which is the way to undo it; what the retirement removed is in no guard's way."""
     story = retired(make)
