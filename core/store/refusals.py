@@ -69,13 +69,9 @@ def note_said(conn: sqlite3.Connection, database: Path, now: int) -> None:
 
 def _recall(conn: sqlite3.Connection, database: Path, now: int) -> None:
     """Somebody who was forgotten after a no, and let back, has said no under whichever identifier comes with them."""
-    lifted = {
-        row[0]
-        for row in conn.execute(
-            "SELECT value FROM refusals r WHERE kind = 'forgotten' AND ended_at IS NULL "
-            "AND NOT EXISTS (SELECT 1 FROM forgotten f WHERE lower(hex(f.digest)) = r.value)"
-        )
-    }
+    marks = {row[0] for row in conn.execute("SELECT value FROM refusals WHERE kind = 'forgotten' AND ended_at IS NULL")}
+    still = "SELECT 1 FROM forgotten WHERE digest = ?"
+    lifted = {mark for mark in marks if conn.execute(still, (bytes.fromhex(mark),)).fetchone() is None}
     key = open_key(conn, database) if lifted else None
     if key is None:
         return
@@ -132,8 +128,8 @@ def standing(
     where, values = "r.kind <> 'forgotten' AND r.ended_at IS NULL AND (?1 IS NULL OR r.channel = ?1)", [channel]
     wanted = None if identifiers is None else list(identifiers)
     live = (
-        "EXISTS (SELECT 1 FROM consents c JOIN streams t ON t.id = c.stream_id AND t.removed_at IS NULL "
-        f"JOIN connections n ON n.id = t.connection_id WHERE c.record_key = r.record_key AND {SOURCE} = r.source "
+        "EXISTS (SELECT 1 FROM streams t CROSS JOIN connections n ON n.id = t.connection_id CROSS JOIN consents c "
+        f"ON c.stream_id = t.id AND c.record_key = r.record_key WHERE t.removed_at IS NULL AND {SOURCE} = r.source "
         "AND c.state = 'denied' AND c.deleted_at IS NULL)"
     )
     found = []

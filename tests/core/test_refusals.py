@@ -11,7 +11,7 @@ from support.pulled import contact
 from test_consents import Lists
 
 from core.clock import to_us
-from core.store import consents, refusals
+from core.store import Store, consents, refusals
 from core.store.refusals import Refusal, enter, identifier, lift, standing
 from core.store.sources import bind_account, rebind
 
@@ -224,3 +224,38 @@ def test_an_address_that_a_forgotten_person_had_before_is_a_keyed_hash_too(tmp_p
     lists.contacts = [contact(9, "ann.old@example.com")]
     lists.go_on()
     assert "ann.old@example.com" in lists.said_no()
+
+
+def _steps(tmp_path: Path, many: int) -> int:
+    """Return how much SQLite does, in thousands of steps, to list *many* refusals and look for people who were let back."""
+    steps = [0]
+    with Store(tmp_path / f"{many}.db") as store:
+        with store.atomic() as conn:
+            conn.execute("INSERT INTO connections (name, connector, category, account) VALUES ('mail', 'mail', 'email', 'a')")
+            conn.execute(
+                "INSERT INTO streams (id, connection_id, name, kind, trust, landing) VALUES (1, 1, 'm', 'profile', 'key', '')"
+            )
+            rows = [(1, f"r{n}", f"r{n}", n, "email", "denied") for n in range(many)]
+            names = "stream_id, key, record_key, subject_id, channel, state"
+            conn.executemany(f"INSERT INTO consents ({names}) VALUES (?, ?, ?, ?, ?, ?)", rows)
+            said = [("email", f"p{n}@example.com", "mail/a.m", f"r{n}") for n in range(many)]
+            said += [("forgotten", n.to_bytes(32, "big").hex(), "hand", "") for n in range(many)]
+            names = "kind, value, source, record_key, channel, since"
+            conn.executemany(f"INSERT INTO refusals ({names}) VALUES (?, ?, ?, ?, 'email', 0)", said)
+            marks = [(n.to_bytes(32, "big"), "x") for n in range(many)]
+            conn.executemany("INSERT INTO forgotten (digest, forgetting) VALUES (?, ?)", marks)
+            conn.execute("CREATE TEMP TABLE r_dirty (id INTEGER PRIMARY KEY)")
+
+        def step() -> None:
+            steps[0] += 1
+
+        store.conn.set_progress_handler(step, 100)
+        assert [True] * many == [one.standing for one in standing(store.conn)]
+        refusals.note_said(store.conn, store.path, 1)
+        store.conn.set_progress_handler(None, 0)
+    return steps[0]
+
+
+def test_four_times_as_many_take_four_times_as_long(tmp_path: Path) -> None:
+    """Every resolve looks whether somebody was let back; a list of all who said no may be long."""
+    assert _steps(tmp_path, 2_000) < 6 * _steps(tmp_path, 500)
