@@ -16,13 +16,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from sqlite_utils import Database
+
 from core.clock import Clock, from_us, to_us
 from core.durable import sync_folder
 from core.errors import StoreError
 from core.store import Store, backups
 from core.store.copies import COPIED_AT, OnStep, copy_database, is_sound, sweep_parts
+from core.store.db import translated
 from core.store.leases import owner_of
-from core.store.schema import known_migrations
+from core.store.schema import known_migrations, migrations
 
 CARRIED: Final = ("backups", "forgettings", "forgotten", "refusals")
 """Tables whose rows are true whatever the store's age: they go from the file set aside into the one put back."""
@@ -98,26 +101,56 @@ def put_back(database: Path, file: Path, *, clock: Clock, force: bool = False, o
         StoreError: *file* is no sound copy of a store, or somebody uses the database; with *force* one that is damaged, and
             so cannot be asked who uses it, is replaced too.
     """
-    made_at = _examine(file)
+    made_at, carried, aside = _examine(file), False, None
     staged = database.with_name(f".{database.name}.restore")
     with _nobody_at(database, clock, force) as there:
         try:
             copy_database(file, staged, at=made_at, replace=True, on_step=on_step)
-            with closing(sqlite3.connect(staged, isolation_level=None)) as conn:
-                conn.execute("DELETE FROM leases")  # whoever held one then is not there now
-            aside = _set_aside(database, clock()) if there else None
+            if database.exists():
+                aside = _name_aside(database, clock())
+            carried = _make_ready(staged, database, there, aside=aside, file=file, made_at=made_at, now=clock())
+            if aside is not None:
+                _set_aside(database, aside)
             staged.replace(database)
         finally:
-            staged.unlink(missing_ok=True)
+            for left in (staged, staged.with_name(f"{staged.name}-journal")):
+                left.unlink(missing_ok=True)
         sync_folder(database.absolute().parent)
-    with Store(database) as store:
-        carried = aside is not None and _carry(store, aside)
-        with store.atomic() as conn:
+    return PutBack(database, from_us(made_at), aside=aside, carried=carried)
+
+
+def _make_ready(
+    staged: Path,
+    database: Path,
+    there: sqlite3.Connection | None,
+    *,
+    aside: Path | None,
+    file: Path,
+    made_at: int,
+    now: datetime,
+) -> bool:
+    """
+    Make *staged* all that it has to be before it takes its name, for a kill may follow at once: of this version, with what must
+    not be forgotten and without leases. Return whether that could be read of the file that is there.
+    """
+    try:
+        with closing(sqlite3.connect(staged, isolation_level=None)) as conn:
+            conn.execute("BEGIN IMMEDIATE")
+            migrations.apply(Database(conn))  # *file* stays, so no copy is made before that
+            conn.execute("DELETE FROM leases")  # whoever held one then is not there now
+            rows = None if aside is None else _to_carry(database, there)
+            for table, columns, found in rows or ():
+                _carry(conn, table, columns, found)
             version = backups.version_of(conn)
             if aside is not None:
-                backups.note(conn, aside, made_at=to_us(clock()), why=backups.REPLACED, version=version)
+                backups.note(
+                    conn, aside, made_at=to_us(now), why=backups.REPLACED, version=version, size=database.stat().st_size
+                )
             backups.note(conn, file, made_at=made_at, why=backups.COMMAND, version=version)
-    return PutBack(database, from_us(made_at), aside=aside, carried=carried)
+            conn.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise translated(error, staged) from error
+    return rows is not None
 
 
 def _examine(file: Path) -> int:
@@ -140,10 +173,10 @@ def _examine(file: Path) -> int:
 
 
 @contextmanager
-def _nobody_at(database: Path, clock: Clock, force: bool) -> Iterator[bool]:
-    """Keep everybody else out of the database while the block runs; yields whether there is one."""
+def _nobody_at(database: Path, clock: Clock, force: bool) -> Iterator[sqlite3.Connection | None]:
+    """Keep everybody else out of the database while the block runs; yields who reads it, None where nobody can."""
     if not database.exists():
-        yield False
+        yield None
         return
     conn = sqlite3.connect(database, timeout=IN_USE_WAIT_S, isolation_level=None)
     try:
@@ -162,13 +195,13 @@ def _nobody_at(database: Path, clock: Clock, force: bool) -> Iterator[bool]:
         if not force:
             told = "is damaged, and cannot be asked who uses it; stop whatever runs, then say --force"
             raise StoreError(f"{database}: {told}") from error
-        yield True
+        yield None
         return
     except BaseException:
         conn.close()
         raise
     try:
-        yield True
+        yield conn
     finally:
         conn.close()
 
@@ -180,11 +213,15 @@ def _refuse_leases(conn: sqlite3.Connection, database: Path, clock: Clock) -> No
             raise StoreError(f"{database}: {name} is held by process {owner.pid} on {owner.host}; stop it first")
 
 
-def _set_aside(database: Path, at: datetime) -> Path:
-    """Give the file another name too, so that there is no moment at which there is none; return that name."""
+def _name_aside(database: Path, at: datetime) -> Path:
     aside = database.with_name(f"{database.name}.{at:%Y%m%dT%H%M%SZ}.replaced")
     if aside.exists():
         raise StoreError(f"{aside}: is there already; wait a second")
+    return aside
+
+
+def _set_aside(database: Path, aside: Path) -> None:
+    """Give the file another name too, so that there is no moment at which there is none."""
     for left in ("-wal", "-shm"):  # of a damaged one: it belongs to that file, and would be taken for the new one's
         beside = database.with_name(f"{database.name}{left}")
         if beside.exists():
@@ -193,25 +230,36 @@ def _set_aside(database: Path, at: datetime) -> Path:
         os.link(database, aside)
     except OSError:  # a file system without links
         database.replace(aside)
-    return aside
 
 
-def _carry(store: Store, aside: Path) -> bool:
-    """Take over from the file set aside what must not be forgotten; False where that cannot be read."""
+Rows = list[tuple[object, ...]]
+
+
+def _to_carry(database: Path, there: sqlite3.Connection | None) -> list[tuple[str, list[str], Rows]] | None:
+    """Return what must not be forgotten of the file that is there, by table and columns; None where it cannot be read."""
     try:
-        with closing(sqlite3.connect(f"{aside.absolute().as_uri()}?mode=ro", uri=True)) as old, store.atomic() as conn:
-            for table in CARRIED:
-                if not old.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)).fetchone():
-                    continue
-                there = {name for _, name, *_ in old.execute(f'PRAGMA table_info("{table}")')}  # it may be older, or newer
-                columns = [name for name in store.db[table].columns_dict if name != "id" and name in there]
-                listed = ", ".join(f'"{column}"' for column in columns)
-                rows = old.execute(f'SELECT {listed} FROM "{table}"')
-                marks = ", ".join("?" * len(columns))
-                conn.executemany(f'INSERT OR IGNORE INTO "{table}" ({listed}) VALUES ({marks}){_unless(table, columns)}', rows)
-    except (sqlite3.DatabaseError, StoreError):
-        return False
-    return True
+        if there is not None:
+            return list(_read_carried(there))
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as conn:
+            return list(_read_carried(conn))
+    except sqlite3.DatabaseError:
+        return None
+
+
+def _read_carried(conn: sqlite3.Connection) -> Iterator[tuple[str, list[str], Rows]]:
+    for table in CARRIED:
+        columns = _columns(conn, table)  # none where it is older and has no such table
+        if columns:
+            yield table, columns, conn.execute(f'SELECT {_listed(columns)} FROM "{table}"').fetchall()
+
+
+def _carry(conn: sqlite3.Connection, table: str, columns: list[str], rows: Rows) -> None:
+    known = set(_columns(conn, table))  # what they are carried from may be older, or newer
+    chosen = [at for at, name in enumerate(columns) if name in known]
+    names = [columns[at] for at in chosen]
+    marks = ", ".join("?" * len(chosen))
+    insert = f'INSERT OR IGNORE INTO "{table}" ({_listed(names)}) VALUES ({marks}){_unless(table, names)}'
+    conn.executemany(insert, ([row[at] for at in chosen] for row in rows))
 
 
 def _unless(table: str, columns: Iterable[str]) -> str:
@@ -219,3 +267,11 @@ def _unless(table: str, columns: Iterable[str]) -> str:
         return ""
     every = ", ".join(f'"{name}" = excluded."{name}"' for name in columns)
     return f" ON CONFLICT DO UPDATE SET {every} WHERE {LATER[table]}"
+
+
+def _columns(conn: sqlite3.Connection, table: str) -> list[str]:
+    return [name for _, name, *_ in conn.execute(f'PRAGMA table_info("{table}")') if name != "id"]
+
+
+def _listed(columns: list[str]) -> str:
+    return ", ".join(f'"{column}"' for column in columns)

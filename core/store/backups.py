@@ -30,11 +30,11 @@ def version_of(conn: sqlite3.Connection) -> str:
     return "new" if row[0] is None else str(row[0]).partition("_")[0]
 
 
-def note(conn: sqlite3.Connection, path: Path, *, made_at: int, why: str, version: str) -> None:
-    """Write down that there is a copy at *path*."""
+def note(conn: sqlite3.Connection, path: Path, *, made_at: int, why: str, version: str, size: int | None = None) -> None:
+    """Write down that there is a copy at *path*, or will be in a moment: of *size* then."""
     conn.execute(
         "INSERT OR REPLACE INTO backups (path, made_at, why, size, version) VALUES (?, ?, ?, ?, ?)",
-        (str(path.absolute()), made_at, why, path.stat().st_size, version),
+        (str(path.absolute()), made_at, why, path.stat().st_size if size is None else size, version),
     )
 
 

@@ -190,6 +190,25 @@ def test_nothing_is_put_back_while_somebody_is_there(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*")), "nothing is left beside it"
 
 
+def test_a_kill_as_the_copy_takes_its_place_loses_nothing_that_must_not_be_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was forgotten and where copies are is in the file before it has its name: nobody would carry it over afterwards."""
+    database = filled(tmp_path / "a.db", 3)
+    copy = back_up(database, tmp_path / "copy.db", clock=clock).path
+    later = back_up(database, tmp_path / "later.db", clock=clock).path
+
+    def killed(_folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("core.backup.sync_folder", killed)
+    with pytest.raises(KeyboardInterrupt):
+        put_back(database, copy, clock=clock)
+    with Store(database) as store:
+        assert later in {one.path for one in backups.backups(store.conn)}
+        assert backups.REPLACED in {one.why for one in backups.backups(store.conn)}
+
+
 def test_what_is_no_sound_copy_is_refused_and_nothing_moves(tmp_path: Path) -> None:
     database = filled(tmp_path / "a.db", 3)
     copy = back_up(database, tmp_path / "copy.db", clock=clock).path
