@@ -205,6 +205,10 @@ def _told(error: BaseException) -> tuple[int, list[Problem]]:
             return USAGE, list(error.problems)
         case HubError():
             return FAILED, [Problem(str(error))]
+        case click.Abort() if not isinstance(
+            error.__cause__, KeyboardInterrupt
+        ):  # a "no" to a question, or nobody to answer it
+            return FAILED, [Problem("not agreed to, so it was not done", remedy="--yes agrees beforehand")]
         case click.Abort() | KeyboardInterrupt():
             return FAILED, [Problem("interrupted; what was under way is finished by the next run")]
         case OSError():

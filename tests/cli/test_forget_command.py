@@ -20,6 +20,8 @@ def test_forget_asks_shows_and_does(type_: Type, tmp_path: Path) -> None:
 
     said = type_("forget", ANN, stdin="n\n")
     assert 1 == said.code
+    assert "not agreed to, so it was not done" in said.err
+    assert "the next run" not in type_("forget", ANN, stdin="").err, "nobody there to answer is no interruption"
     assert any(ANN.encode() in path.read_bytes() for path in tmp_path.glob("tagalong.db*"))
     said = type_("forget", ANN, "--dry-run")
     assert 0 == said.code
