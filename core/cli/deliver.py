@@ -221,17 +221,17 @@ def hanging_up() -> Iterator[threading.Event]:
 
 
 @contextmanager
-def stopping(stop: threading.Event) -> Iterator[None]:
-    """Let SIGINT and SIGTERM end the work in hand cleanly; a second one ends the process."""
+def stopping(stop: threading.Event, *also: signal.Signals) -> Iterator[None]:
+    """Let SIGINT, SIGTERM and what is *also* named end the work in hand cleanly; a second one ends the process."""
 
     def ask(number: int, _frame: object) -> None:
         stop.set()
-        signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM, *also)}
     try:
         yield
     finally:

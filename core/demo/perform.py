@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -80,7 +81,8 @@ def _stay(story: Story) -> int:
         note(f"{typed} {words}")
     stop = threading.Event()
     command = [sys.executable, "-m", "core.cli", "--config", str(story.config), "run"]
-    with stopping(stop):
+    hangup = getattr(signal, "SIGHUP", None)  # a closed terminal: the daemon takes it for "read the config", and would stay
+    with stopping(stop, *([hangup] if hangup is not None else [])):
         daemon = subprocess.Popen(command)  # noqa: S603 - our own command
         while daemon.poll() is None and not stop.wait(0.2):
             pass

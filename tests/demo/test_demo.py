@@ -89,7 +89,8 @@ main(["demo", "--keep"])
 """
 
 
-def test_kept_it_stays_until_it_is_told_to_stop(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGHUP], ids=["ctrl_c", "terminal_closed"])
+def test_kept_it_stays_until_it_is_told_to_stop(tmp_path: Path, ending: signal.Signals) -> None:
     """The daemon runs, the commands that it names work as they stand there, and one signal ends all of it cleanly."""
     environ = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
     demo = subprocess.Popen(
@@ -106,7 +107,7 @@ def test_kept_it_stays_until_it_is_told_to_stop(tmp_path: Path) -> None:
             time.sleep(0.2)
         typed = [subprocess.Popen(shlex.split(line), stdout=subprocess.DEVNULL) for line in named]
         assert {0} == {one.wait(30) for one in typed}
-        demo.send_signal(signal.SIGINT)
+        demo.send_signal(ending)
         out, err = demo.communicate(timeout=20)
     finally:
         demo.kill()
