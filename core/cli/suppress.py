@@ -41,12 +41,15 @@ def suppress_command(
         if listing:
             return _list(app, store, identifiers or None)
         if lift:
-            return _lift(app, store, identifiers, channel)
+            return _lift(app, store, identifiers, channel.lower())
         return _enter(app, store, identifiers, channel.lower(), reason)
 
 
 def _read(file: Path) -> list[str]:
-    lines = (line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines())
+    try:
+        lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
+    except UnicodeDecodeError:
+        raise click.UsageError(f"{file} is not UTF-8 text; nothing was entered") from None
     return [line for line in lines if line and not line.startswith("#")]
 
 
@@ -64,6 +67,7 @@ def _identifiers(asked: Iterable[str]) -> list[tuple[str, str]]:
 
 def _enter(app: App, store: Any, identifiers: list[tuple[str, str]], channel: str, reason: str) -> int:
     from core.clock import to_us
+    from core.permission import EMAIL
     from core.store.refusals import enter
 
     at = to_us(app.clock())
@@ -71,9 +75,8 @@ def _enter(app: App, store: Any, identifiers: list[tuple[str, str]], channel: st
         news = sum(enter(conn, kind, value, channel=channel, reason=reason, at=at) for kind, value in identifiers)
     if app.as_json:
         return app.answer({"entered": news, "known": len(identifiers) - news, "channel": channel})
-    click.echo(
-        f"{news} entered, {len(identifiers) - news} known before; they are added to no e-mail tool from the next plan on."
-    )
+    holds = "they are added to no e-mail tool" if channel == EMAIL else "it holds where a sync has `require_consent`,"
+    click.echo(f"{news} entered, {len(identifiers) - news} known before; {holds} from the next plan on.")
     return 0
 
 

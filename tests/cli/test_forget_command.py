@@ -113,4 +113,17 @@ def test_suppress_enters_lists_and_lifts(type_: Type, tmp_path: Path) -> None:
     assert 1 == type_("suppress", ANN, "--lift").code
     assert ANN not in type_("suppress", "--list").out
     assert 2 == type_("suppress").code
+    (tmp_path / "latin.txt").write_bytes("bo@example.com\n# Andr\xe9\n".encode("latin-1"))
+    said = type_("suppress", "--file", "latin.txt")
+    assert (2, True) == (said.code, "is not UTF-8 text" in said.err)
+
+
+def test_a_no_to_another_channel_is_said_to_be_that(type_: Type, tmp_path: Path) -> None:
+    """No e-mail tool asks about it, so nobody is told that it does."""
+    _synced(type_)
+    assert "no e-mail tool" in type_("suppress", ANN, "--channel", "Email").out
+    assert 0 == type_("suppress", ANN, "--lift", "--channel", "Email").code
+    said = type_("suppress", ANN, "--channel", "sms").out
+    assert "no e-mail tool" not in said
+    assert "require_consent" in said
     assert 2 == type_("suppress", "--list", "--lift").code
