@@ -15,7 +15,7 @@ from pyroaring import BitMap
 from core import normalise
 from core.clock import to_us
 from core.config.model import Config
-from core.errors import ConfigError, Problem
+from core.errors import ConfigError, HubError, LeaseLost, Problem, Stopped, told
 from core.fill import resolve_now
 from core.forget import certificate
 from core.forget.ask import Case, Forgot, Step, Wish, ask, named, to_erase, told_of
@@ -60,7 +60,12 @@ def forget(hub: Hub, wish: Wish, *, step: Step = lambda _: None) -> Forgot:
         step("begun")
         run_id = runs.start_run(store, "forget", "forget", at=hub.clock())
         case = Case(session, store, wish=wish, traces=traces, forgetting=begun, run_id=run_id, step=step)
-        forgot = ask(case)
+        try:
+            forgot = ask(case)
+        except HubError as error:
+            ended = Status.STOPPED if isinstance(error, Stopped | LeaseLost) else Status.FAILED
+            runs.finish_run(store, run_id, ended, at=hub.clock(), error=told(error), requests=session.taken())
+            raise
         runs.finish_run(store, run_id, forgot.status, at=hub.clock(), requests=session.taken())
         if forgot.status is not Status.DONE:
             return forgot

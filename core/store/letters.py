@@ -61,8 +61,8 @@ class Retried:
 def retry(conn: sqlite3.Connection, chosen: Chosen, *, at: int) -> Retried:
     """Make dead letters due now; of *chosen* that were dropped too, which is how a drop is taken back."""
     letters = chosen.of(conn, dropped=True)
-    left_out = [one for one in letters if one.may_have_arrived and not chosen.named]
-    again = [one for one in letters if one not in left_out]
+    left_out = [] if chosen.named else [one for one in letters if one.may_have_arrived]
+    again = [one for one in letters if chosen.named or not one.may_have_arrived]
     conn.executemany(
         "UPDATE dead_letters SET next_try_at = iif(what = 'member', ?, NULL), given_up_at = NULL, dropped_at = NULL"
         " WHERE id = ?",

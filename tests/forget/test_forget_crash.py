@@ -12,7 +12,7 @@ from support.audiences import KilledProcess
 
 from core.contract import Verdict
 from core.errors import LeaseLost, QuotaExhausted, StoreError, TransientError
-from core.store import leases, pauses
+from core.store import leases, pauses, runs
 from core.store.person_key import key_path
 from core.store.runs import Status
 from core.store.sources import rebind
@@ -159,6 +159,8 @@ def test_a_sync_under_way_is_waited_for_and_not_overtaken(story: ForgetStory) ->
         story.forget()
     assert ANN_ID in story.there()
     assert len(story.slept) > 100
+    with story.store() as store:
+        assert [Status.STOPPED] == [run.status for run in runs.runs(store.conn, kind="forget")]
     assert Status.DONE is story.forget().status
 
 
