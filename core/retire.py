@@ -16,7 +16,7 @@ from dataclasses import KW_ONLY, dataclass, replace
 from pydantic import ValidationError
 from pyroaring import BitMap
 
-from core import bind
+from core import bind, restored
 from core.clock import to_us
 from core.config.model import Config, Place, SyncConfig
 from core.contract import Api
@@ -139,6 +139,7 @@ def _target(hub: Hub, conn: sqlite3.Connection, row: AudienceRow) -> Target:
     if account is not None and account[0] not in (None, row.account):
         said = f"{_label(row)} is of another account than {row.connection} has now"
         raise ConfigError(Problem(said, remedy="put that account's credentials back, or let go of its members with --forget"))
+    _refuse_restored(conn, row)
     made = hub.connector(row.connection).audiences.get(row.kind)
     kept = audiences.params_of(conn, row.id)
     try:
@@ -160,6 +161,14 @@ def _target(hub: Hub, conn: sqlite3.Connection, row: AudienceRow) -> Target:
         params=params.model_dump(),
     )
     return Target(sync, _label(row), set_name="", audience=made(params), name=row.name, target=row.target or "")
+
+
+def _refuse_restored(conn: sqlite3.Connection, row: AudienceRow) -> None:
+    """As a sync is held: nobody knows which of the members in a copy's ledger are ours today."""
+    if row.label is not None and restored.held(conn, row.label, sync=row.label.partition(".")[0]) is not None:
+        said = f"{_label(row)}: the database was put back from a copy, and the {row.kind} {row.name!r} has gone on since"
+        remedy = "put the sync back into the config, look with `tagalong drift`, sync it, and retire it then; or --forget"
+        raise ConfigError(Problem(said, remedy=remedy))
 
 
 def _plan(hub: Hub, store: Store, row: AudienceRow, target: Target, api: Callable[[], Api]) -> Plan:

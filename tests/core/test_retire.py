@@ -11,11 +11,13 @@ from support.audiences import KilledProcess
 from support.story import Story, held, ids
 
 from core import retire
+from core.clock import to_us
 from core.contract import Verdict
 from core.errors import ConfigError, TransientError
 from core.retire import Removal
 from core.store import audiences, leases, runs
 from core.store.audiences import AudienceRow
+from core.store.copies import COPIED_AT
 
 
 def let_go(story: Story, name: str = "vips", *, forget: bool = False) -> list[Removal]:
@@ -88,6 +90,18 @@ def test_what_a_renamed_sync_is_about_to_take_over_is_not_retired(make: Callable
     story.sync()
     assert ids(1, 2, 3, 4, 5, 8, 90) == story.there()
     assert [] == story.vendor.moved("remove")
+
+
+def test_a_ledger_that_was_put_back_from_a_copy_takes_nobody_out(make: Callable[..., Story]) -> None:
+    """It says what was ours on the day of the copy: who left since and was put back by hand would be taken for ours."""
+    story = retired(make)
+    with story.store() as store, store.atomic() as conn:
+        conn.execute("INSERT INTO settings (key, value) VALUES (?, ?)", (COPIED_AT, str(to_us(story.now))))
+    (removal,) = let_go(story)
+    assert "put back from a copy" in str(removal.error)
+    assert ids(1, 2, 3, 4, 5, 8, 90) == story.there()
+    (removal,) = let_go(story, forget=True)
+    assert 5 == removal.forgotten
 
 
 def test_nobody_more_is_taken_out_once_another_sync_has_the_audience(make: Callable[..., Story]) -> None:
