@@ -16,7 +16,7 @@ from core.errors import ConfigError, HubError, Problem
 from core.export import consequences, sections
 from core.export.person import Person
 from core.store import Store
-from core.store.people import find_profiles
+from core.store.people import as_id, find_profiles
 from core.store.schema import TABLES
 from core.store.sources import workspace_currency
 
@@ -61,8 +61,9 @@ def find_person(store: Store, who: str) -> int:
     """
     kind, _, number = who.partition(":")
     found = find_profiles(store, who)
-    if kind == "profile" and number.isdigit():
-        found = [id_ for id_ in find_profiles(store, number) if _is(store, id_, int(number))]
+    asked = as_id(number)
+    if kind == "profile" and asked is not None:
+        found = [id_ for id_ in find_profiles(store, number) if _is(store, id_, asked)]
     if len(found) == 1:
         return found[0]
     if not found:

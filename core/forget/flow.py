@@ -26,7 +26,7 @@ from core.hub import Hub
 from core.store import Store, audiences, forgettings, runs
 from core.store.forgettings import Forgetting, State
 from core.store.forgotten import returned
-from core.store.people import find_profiles
+from core.store.people import as_id, find_profiles
 from core.store.person_key import KEY_BYTES, PersonKey, ensure_key, lose_key, open_key
 from core.store.runs import Status
 from core.store.scrub import overwrite_deleted, scrub
@@ -96,8 +96,8 @@ def identify(store: Store, who: str) -> Traces:
 def _named(store: Store, who: str) -> list[int]:
     """As `find_profiles`; `profile:7` is the profile 7 and nobody else."""
     kind, colon, number = who.strip().partition(":")
-    if kind == "profile" and colon and number.isdigit():
-        return [row[0] for row in store.conn.execute("SELECT id FROM profiles WHERE id = ?", (int(number),))]
+    if kind == "profile" and colon:
+        return [row[0] for row in store.conn.execute("SELECT id FROM profiles WHERE id = ?", (as_id(number),))]
     return find_profiles(store, who)
 
 

@@ -22,6 +22,8 @@ from core.store.sources import workspace_currency
 _TIMES: Final = frozenset({"created_at", "changed_at"})
 NOW_ONLY: Final = ("identifiers", "links", "records", "rows", "audiences")
 """What of a person no history is kept of."""
+DIGITS: Final = 19
+"""As many as an id never has: SQLite's largest number has them."""
 _MAX_EVENTS: Final = 20
 """Latest events that are told one by one."""
 
@@ -34,9 +36,10 @@ def find_profiles(store: Store, who: str) -> list[int]:
     """
     who = who.strip()
     found: set[int] = set()
-    if who.isdigit():
-        found.update(row[0] for row in store.conn.execute("SELECT id FROM profiles WHERE id = ?", (int(who),)))
-        found.update(row[0] for row in store.conn.execute("SELECT new_id FROM profile_aliases WHERE old_id = ?", (int(who),)))
+    id_ = as_id(who)
+    if id_ is not None:
+        found.update(row[0] for row in store.conn.execute("SELECT id FROM profiles WHERE id = ?", (id_,)))
+        found.update(row[0] for row in store.conn.execute("SELECT new_id FROM profile_aliases WHERE old_id = ?", (id_,)))
     address = normalise.email(who)
     candidates = [("user_id", who)]
     if address is not None:
@@ -52,6 +55,11 @@ def find_profiles(store: Store, who: str) -> list[int]:
             )
         )
     return sorted(found)
+
+
+def as_id(text: str) -> int | None:
+    """Return the profile id that a text may be; None for what is none, as a user id of twenty digits."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < DIGITS else None
 
 
 def describe_person(store: Store, profile_id: int, at: datetime | None = None) -> dict[str, Any]:

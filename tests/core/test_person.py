@@ -12,7 +12,10 @@ import pytest
 from support.pulled import CONTACT, World, contact, stream
 
 from core.contract import Category, Kind
-from core.store.people import describe_person
+from core.errors import ConfigError, HubError
+from core.export import find_person
+from core.forget.flow import identify
+from core.store.people import describe_person, find_profiles
 
 BILLED: dict[str, Any] = {"identifiers": {"customer_id": "id", "email": "email"}}
 TYPED: dict[str, Any] = {"identifiers": {"email": "email"}, "fields": {"number": "score"}}
@@ -122,3 +125,17 @@ def test_times_end_in_z_and_live_is_a_boolean(world: World) -> None:
     assert (True, True) == (person["live"], person["company"]["live"])
     assert re.search(r"\d\dT[\d:.]+Z", text)
     assert "+00:00" not in text
+
+
+def test_a_user_id_may_be_a_longer_number_than_any_profile_has(world: World) -> None:
+    """Some tools number their users so; and what is a digit only by its looks is no number."""
+    long = "99999999999999999999"
+    world.lists["contacts"].append({**contact(1, "ann@example.com"), "user": long})  # type: ignore[attr-defined]
+    world.everything()
+    assert find_profiles(world.store, long) == find_profiles(world.store, "ann@example.com") != []
+    assert [] == find_profiles(world.store, "²")
+    for who in (f"profile:{long}", "profile:²"):
+        with pytest.raises(ConfigError, match="nobody is known by that"):
+            identify(world.store, who)
+        with pytest.raises(HubError, match="nobody"):
+            find_person(world.store, who)
