@@ -57,7 +57,11 @@ class Worker(ThreadPoolExecutor):  # type: ignore[misc]  # APScheduler has no ty
 
     def _do_submit_job(self, job: Any, run_times: list[datetime]) -> None:
         self.busy.add(job.id)
-        super()._do_submit_job(job, run_times)
+        try:
+            super()._do_submit_job(job, run_times)
+        except BaseException:  # no thread can be had, or none is wanted any more: it comes due again
+            self.busy.discard(job.id)
+            raise
 
 
 class Daemon:

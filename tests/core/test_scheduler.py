@@ -172,6 +172,24 @@ def test_what_could_not_run_rests_before_it_is_tried_again(store: Store, work: F
     assert 1 == work.count("pull.crm")
 
 
+def test_a_job_that_no_thread_could_be_had_for_comes_due_again(
+    store: Store, work: FakeWork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would count as under way for ever, and the daemon would never run it again."""
+    start, refused = threading.Thread.start, []
+
+    def scarce(thread: threading.Thread) -> None:
+        if thread.name.startswith("ThreadPoolExecutor") and len(refused) < 2:
+            refused.append(thread.name)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", scarce)
+    with running(daemon_of(store, work, [connection("crm", OFTEN)], [])):
+        eventually(lambda: work.count("pull.crm") >= 2)
+    assert 2 == len(refused)
+
+
 def test_a_stop_waits_for_the_batch_in_hand(store: Store, work: FakeWork) -> None:
     """What is under way is given its grace; what was waiting behind it does not begin."""
     work.took_s = {"pull.crm": 0.8}
