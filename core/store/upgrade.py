@@ -93,9 +93,12 @@ def _note(conn: sqlite3.Connection, store_path: Path) -> list[Path]:
 
 
 def _read(path: Path) -> int | None:
-    """Return when a copy was made, by what it says itself."""
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as conn:
-        row = conn.execute("SELECT value FROM settings WHERE key = ?", (COPIED_AT,)).fetchone()
+    """Return when a copy was made, by what it says itself; None where an older one is damaged, which stops nothing."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as conn:
+            row = conn.execute("SELECT value FROM settings WHERE key = ?", (COPIED_AT,)).fetchone()
+    except sqlite3.Error:
+        return None
     return None if row is None else int(row[0])
 
 

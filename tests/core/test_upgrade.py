@@ -180,3 +180,13 @@ def test_the_copies_of_the_last_three_versions_are_kept(tmp_path: Path) -> None:
     assert 3 == len(known)
     assert not (tmp_path / f"a.db.m009.{stamps['m009']}.backup").exists()
     assert theirs.exists()
+
+
+def test_a_damaged_copy_of_an_earlier_upgrade_does_not_stop_this_one(tmp_path: Path) -> None:
+    path = outdated(tmp_path / "a.db")
+    earlier = tmp_path / "a.db.m003.20260101T000000000000Z.backup"
+    earlier.write_bytes(b"half of a file that was once a copy")
+    with Store(path) as store:
+        assert not store.is_outdated()
+        assert earlier not in {one.path for one in backups.backups(store.conn)}
+    assert earlier.exists()
