@@ -131,8 +131,9 @@ def _drop(app: App, config: Config, chosen: Chosen) -> int:
         click.echo("There is nothing to drop.")
         return 0
     click.echo(
-        f"Dropped {counted(len(ids), 'dead letter')}: not tried again until something about the person changes, or they leave"
-        f" the segment and come back. To take it back: tagalong dead-letters retry {' '.join(map(str, ids[:20]))}"
+        f"Dropped {counted(len(ids), 'dead letter')}: a member is not tried again until something about the person changes, or"
+        " they leave the segment and come back, a record not shown until it fails for another reason. To take it back:"
+        f" tagalong dead-letters retry {' '.join(map(str, ids[:20]))}"
     )
     return 0
 
