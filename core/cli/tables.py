@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import click
@@ -46,7 +47,7 @@ def show_report(report: Described) -> None:
     show_held(_waiting(plans))
     for sync in report["syncs"]:
         if sync["resume_at"]:
-            click.echo(clean(f"{sync['name']}: the quota is used up until {sync['resume_at']:%Y-%m-%d %H:%M}Z"))
+            click.echo(clean(_waits(sync["name"], sync["error"], sync["resume_at"])))
     for name, reason in report["failed_sets"].items():
         click.echo(clean(f"{name}: {reason}"), err=True)
 
@@ -138,6 +139,11 @@ def _waiting(plans: Iterable[Described]) -> Iterable[Waiting]:
             yield Waiting(plan["label"], held["reason"], (held["approve"],) if held["approve"] else ())
 
 
+def _waits(name: str, error: str | None, until: datetime) -> str:
+    """Return what a run waits for: a quota, its part that is kept for people, or a vendor that is away."""
+    return f"{name}: waits until {until:%Y-%m-%d %H:%M}Z ({error or 'the quota is used up'})"
+
+
 def show_pulls(pulls: Sequence[Described]) -> None:
     """Print pulls: a row for each stream that brought something or failed, one line for all others."""
     rows, unchanged = [], []
@@ -157,7 +163,7 @@ def show_pulls(pulls: Sequence[Described]) -> None:
             for note in stream["notes"]:
                 click.echo(clean(f"{pull['connection']}.{stream['name']}: {note}"))
         if pull["resume_at"]:
-            click.echo(clean(f"{pull['connection']}: the quota is used up until {pull['resume_at']:%Y-%m-%d %H:%M}Z"))
+            click.echo(clean(_waits(pull["connection"], pull["error"], pull["resume_at"])))
     show_held(_vanished(pulls))
 
 

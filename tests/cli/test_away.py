@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from workspace import CONFIG, Type
 
+from core.cli.tables import show_pulls
 from core.clock import to_us
 from core.store import Store, outages
 
@@ -32,6 +33,13 @@ def test_status_says_since_when_and_until_when(type_: Type, tmp_path: Path) -> N
     (one,) = type_("status", "--json").json["connections"]
     assert {"since", "failures", "until", "reason"} == one["away"].keys()
     assert 5 == one["away"]["failures"]
+
+
+def test_a_run_that_waits_for_a_vendor_does_not_blame_a_quota(capsys: pytest.CaptureFixture[str]) -> None:
+    until, error = datetime(2026, 3, 1, 12, 4, tzinfo=UTC), "5 requests in a row brought no answer"
+    pull = {"connection": "crm", "status": "waiting", "streams": [], "error": error, "resume_at": until, "requests": 0}
+    show_pulls([pull])
+    assert f"crm: waits until 2026-03-01 12:04Z ({error})" in capsys.readouterr().out
 
 
 def test_status_says_that_a_quota_is_kept(type_: Type, tmp_path: Path) -> None:
