@@ -31,6 +31,8 @@ LATE_SLOTS: Final = 3
 """How many slots after its own a request may leave and still count there: less than half of the margin."""
 LUMPS: Final = 10
 """The part of a limit that is taken at once at most."""
+QUOTA_LUMP: Final = 20
+"""Requests of a quota by the hour or the day that are taken at once at most: who is killed has used them up."""
 QUOTA_S: Final = 3600.0
 """A limit whose period is as long as this, or longer, is a quota: what is used up of it is gone for long."""
 
@@ -74,7 +76,8 @@ class Bucket:
         self._amount = limit.amount
         self._cost = min(limit.cost, limit.amount)  # a dear request waits for a whole period, not for ever
         self._slot_s = limit.per_s * MARGIN / SLOTS
-        self._lump = max(1.0, limit.amount / self._cost / LUMPS // 1) * self._cost
+        at_once = limit.amount / self._cost / LUMPS // 1
+        self._lump = max(1.0, min(at_once, QUOTA_LUMP) if limit.per_s >= QUOTA_S else at_once) * self._cost
         self._far = max(2 * SLOTS, int(60 / self._slot_s))  # no honest grant lies further ahead
         self._slot = -1
         self._left = 0.0
@@ -104,6 +107,19 @@ class Bucket:
                 return wait_s
         self._left -= self._cost
         return max(0.0, self._slot * self._slot_s - now)
+
+    def give_back(self, store: Store) -> None:
+        """Put back what was taken and not used: the next process has it, and of a day's quota many come and go."""
+        if self._left:
+            with store.atomic() as conn:
+                self._put_back(conn)
+
+    def _put_back(self, conn: sqlite3.Connection) -> None:
+        conn.execute(
+            "UPDATE budgets SET tokens = tokens - ? WHERE connection = ? AND bucket = ?",
+            (self._left, self._connection, self._key(self._slot)),
+        )
+        self._left = 0.0
 
     def taken(self, now: float, conn: sqlite3.Connection) -> float:
         """Return what all processes have been granted of the period that ends now, as far as it is written down."""
@@ -138,11 +154,7 @@ class Bucket:
         this = int(now / self._slot_s)
         with store.atomic() as conn:
             if self._left:
-                conn.execute(
-                    "UPDATE budgets SET tokens = tokens - ? WHERE connection = ? AND bucket = ?",
-                    (self._left, self._connection, self._key(self._slot)),
-                )
-                self._left = 0.0
+                self._put_back(conn)
             rows = conn.execute(
                 "SELECT bucket, tokens FROM budgets WHERE connection = ? AND bucket > ? AND bucket < ? AND tokens > 0",
                 (self._connection, self._key(this - SLOTS - 1), f"{self._name}@:"),

@@ -14,7 +14,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -62,9 +62,12 @@ class Budget:
         return self._opened
 
     def close(self) -> None:
-        """Close the store's connection."""
+        """Give back what is left over, and close the store's connection."""
         with self._lock:
             if self._opened is not None:
+                with suppress(StoreError):  # nothing is owed: what stays written down is let go of in time
+                    for bucket in self._buckets:
+                        bucket.give_back(self._opened)
                 self._opened.close()
                 self._opened = None
 

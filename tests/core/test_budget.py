@@ -328,3 +328,24 @@ def test_a_quota_that_ran_out_is_a_pause_for_everybody(respx_mock, fake_api, sto
     route.respond(json={"ok": True})
 
     assert {"ok": True} == fake_api(acme).get("/x")
+
+
+@pytest.mark.parametrize(("killed", "most"), [(False, 3), (True, 20)])
+def test_many_short_runs_use_of_a_days_quota_what_they_send(store_path, killed, most):
+    """A command every quarter of an hour sends three requests each time; one that is killed gives nothing back."""
+    day = Limit(50_000, per_s=86_400)
+    opened = []
+    for run in range(96):
+        budget = Budget(store_path, "crm", [day])
+        for _ in range(3):
+            assert 0 == budget.take("/x", START + run * 900, longest_wait_s=60)
+        if killed:
+            opened.append(budget)
+        else:
+            budget.close()
+    with Store(store_path) as store:
+        (used,) = store.conn.execute("SELECT total(tokens) FROM budgets WHERE connection = 'crm'").fetchone()
+    for budget in opened:
+        budget.close()
+
+    assert 96 * 3 <= used <= 96 * most
