@@ -134,6 +134,8 @@ def _on_one_line(text: str) -> str:
 
 
 def _syntax(flat: str, offset: int) -> ast.expr:
+    if "\0" in flat:  # which error it is differs from one Python to the next
+        raise ExpressionError("cannot be read: source code cannot contain null bytes", offset + flat.index("\0"))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "\d" in a pattern is meant
