@@ -268,8 +268,10 @@ def test_a_code_from_the_vendors_console(connect: Callable[..., Any], portal: Se
 
 def test_ctrl_c_changes_nothing(tmp_path: Path, type_: Type, portal: Served, port: str) -> None:
     write_config(tmp_path, portal)
+    # a shell starts what runs in the background with this signal ignored, and so would we be started
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from core.cli import main; main()"
     process = subprocess.Popen(
-        [sys.executable, "-c", "from core.cli import main; main()", "connect", "crm", "--no-browser", "--port", port],
+        [sys.executable, "-c", heard, "connect", "crm", "--no-browser", "--port", port],
         cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )  # fmt: skip
