@@ -15,7 +15,7 @@ from core.clock import utc_now
 from core.config.model import Config, ConnectionConfig, Place, Workspace
 from core.contract import Api, Category, Kind, Limit, Manifest, Page, Settings, StreamSet
 from core.http import open_api
-from core.pull import pull_connection
+from core.pulling.pull import pull_connection
 from core.registry import Connector
 from core.resolve import resolve
 from core.store import Store

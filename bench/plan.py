@@ -27,12 +27,12 @@ from pyroaring import BitMap
 from core.clock import to_us
 from core.config.model import Config, ConnectionConfig, Place, Segment, SyncConfig, Workspace
 from core.contract import Audience, AudienceSet, Kind, Settings, StreamSet
-from core.deliver import Delivery, plans_of
 from core.hub import Hub
+from core.pushing.deliver import Delivery, plans_of
+from core.pushing.targets import targets_of
 from core.registry import Connector
 from core.segments.evaluate import Evaluation
 from core.store import Store
-from core.targets import targets_of
 
 AUDIENCES = AudienceSet()
 WITH_EVENTS = StreamSet(streams("contacts", 0))

@@ -22,7 +22,7 @@ from typing import Any
 from core.config.load import load_config
 from core.contract import Category
 from core.hub import Hub
-from core.pull import pull_connection
+from core.pulling.pull import pull_connection
 from core.registry import Connector, load_connector
 from core.resolve import resolve
 from core.sandbox import as_settings, serve

@@ -15,8 +15,8 @@ from typing import Final
 
 from core.clock import from_us
 from core.errors import Stopped
-from core.fill import resolve_now
 from core.hub import Hub
+from core.pulling.fill import resolve_now
 from core.segments.definitions import Definitions
 from core.segments.evaluate import Evaluation, evaluate
 from core.segments.indexes import ensure_indexes

@@ -14,19 +14,19 @@ from functools import partial
 
 from core.clock import to_us
 from core.config.model import SyncConfig
-from core.deliver import Delivery, SyncRun, deliver, plans_of
 from core.errors import ConfigError, Problem
 from core.evaluated import Evaluations
-from core.fill import OnEvent, PullRun, pull_stale, refuse_disabled, resolve_now, tell
-from core.guards import SOURCE_GUARDS, SourceGuard
 from core.hub import Hub
-from core.only import Answers, alone, whom
-from core.plan import Plan
+from core.planning.guards import SOURCE_GUARDS, SourceGuard
+from core.planning.only import Answers, alone, whom
+from core.planning.plan import Plan
+from core.planning.sizes import SIZE_GUARDS, SizeGuard
+from core.pulling.fill import OnEvent, PullRun, pull_stale, refuse_disabled, resolve_now, tell
+from core.pushing.deliver import Delivery, SyncRun, deliver, plans_of
 from core.segments.definitions import Definitions
 from core.segments.evaluate import Evaluation, evaluate
 from core.segments.indexes import ensure_indexes
 from core.segments.traits_syncs import fields_named
-from core.sizes import SIZE_GUARDS, SizeGuard
 from core.store import Store, memberships, runs
 from core.store.runs import Status
 

@@ -15,8 +15,8 @@ from datetime import datetime
 from core import normalise
 from core.clock import to_us
 from core.errors import ConfigError, Problem
-from core.fill import resolve_now
 from core.hub import Hub
+from core.pulling.fill import resolve_now
 from core.resolve import resolve
 from core.segments.definitions import Definitions
 from core.segments.sets_of import sets_of

@@ -16,14 +16,14 @@ from typing import Final
 from core.alerts.runs import Last, last_run, last_telling, new_refusals
 from core.clock import from_us
 from core.config.model import AlertState, Config, Schedule
-from core.freshness import DUE_TIMES_MISSED, source_states
-from core.guards import HeldKind, SourceState, lost, quiet, stale, taken_out
 from core.log import redact
-from core.schedule import due_after
+from core.planning.guards import HeldKind, SourceState, lost, quiet, stale, taken_out
+from core.pulling.freshness import DUE_TIMES_MISSED, source_states
+from core.pushing.targets import sync_of
+from core.service.schedule import due_after
 from core.store.holds import Hold, holds
 from core.store.pauses import ALL, pauses
 from core.store.sources import began_after
-from core.targets import sync_of
 
 OF_SOURCES: Final = frozenset({HeldKind.SOURCE, HeldKind.VANISHED})
 """Why a sync is held where it is not its own doing."""

@@ -12,17 +12,17 @@ from core.cli.app import FAILED, App
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from core.apply import Moved
+    from core.planning.apply import Moved
 
 
 def apply_plan(app: App, path: Path) -> int:
     """Carry out the document in *path*, and return the exit code."""
     from core.alerts.watch import tell_after
-    from core.apply import apply
     from core.cli.deliver import report_code, stopping, watching
     from core.cli.plans import describe_report
     from core.cli.tables import show_report
-    from core.document import read_document
+    from core.planning.apply import apply
+    from core.planning.document import read_document
     from core.store.seal import seal_of
 
     with app.hub() as hub:

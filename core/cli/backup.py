@@ -12,7 +12,7 @@ import click
 from core.cli.app import App, verb
 
 if TYPE_CHECKING:
-    from core.backup import Made
+    from core.upkeep.backup import Made
 
 
 @verb("backup", "tagalong backup /backups/")
@@ -28,9 +28,9 @@ def backup_command(app: App, file: str, force: bool, restore: bool, yes: bool) -
     FILE may be a folder; the copy is then named by its time. After --restore every sync that had run waits for
     `tagalong approve`.
     """
-    from core.backup import back_up
     from core.config.load import database_of
     from core.log import configure
+    from core.upkeep.backup import back_up
 
     configure("warning", None)
     target = Path(file)
@@ -61,8 +61,8 @@ def _tell(app: App, made: Made) -> None:
 
 
 def _restore(app: App, database: Path, file: Path, *, force: bool, yes: bool) -> int:
-    from core.backup import put_back
     from core.cli.output import clean
+    from core.upkeep.backup import put_back
 
     if not yes:
         click.confirm(clean(f"Put {file} in the place of {database}? (That one is kept aside.)"), abort=True, err=True)

@@ -19,7 +19,7 @@ from core.cli.app import FAILED, HELD, NEWS, App, DurationText, as_of_option, kn
 PLAN_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 if TYPE_CHECKING:
-    from core.fill import Event, OnEvent, PullRun
+    from core.pulling.fill import Event, OnEvent, PullRun
     from core.run import SyncReport
 
 
@@ -193,7 +193,7 @@ def run_command(app: App) -> int:
     A config that was edited is taken over while it runs; one that is wrong is told, and the old one goes on.
     """
     from core.config.watch import ConfigWatch
-    from core.daemon import run_daemon
+    from core.service.daemon import run_daemon
 
     files = ConfigWatch(app.path)
     with app.hub(level="info", attended=False) as hub, stopping(hub.stop), hanging_up() as hangup:

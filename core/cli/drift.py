@@ -11,7 +11,7 @@ import click
 from core.cli.app import FAILED, NEWS, App, known_names, verb
 
 if TYPE_CHECKING:
-    from core.drift import Drift
+    from core.live.drift import Drift
     from core.store import Store
 
 
@@ -29,7 +29,7 @@ def drift_command(app: App, sync: tuple[str, ...], members: bool, repair: bool, 
     """
     from core.cli.deliver import stopping
     from core.cli.output import counted, progress
-    from core.repair import drift
+    from core.live.repair import drift
 
     if yes and not repair:
         raise click.UsageError("--yes goes with --repair; without it nothing is changed")
@@ -63,7 +63,7 @@ def _code(found: Sequence[Drift]) -> int:
 
 
 def _sure(one: Drift) -> bool:
-    from core.drift import What
+    from core.live.drift import What
 
     absent = one.count(What.MISSING) + one.count(What.GONE)
     known = absent + one.ours + one.foreign
@@ -72,8 +72,8 @@ def _sure(one: Drift) -> bool:
 
 def describe(one: Drift) -> dict[str, Any]:
     """Return how an audience stands, in JSON's words."""
-    from core.drift import What
     from core.errors import told
+    from core.live.drift import What
 
     repaired = one.repaired
     return {

@@ -13,7 +13,7 @@ from core.cli.traits import put_traits, show_traits, trait_words
 
 if TYPE_CHECKING:
     from core.config.model import Config
-    from core.fill import PullRun
+    from core.pulling.fill import PullRun
     from core.segments.describe import Word
     from core.store import Store
 
@@ -37,7 +37,7 @@ def pull_command(app: App, connection: tuple[str, ...], full: bool, probe: bool)
     from core.cli.deliver import stopping, watching
     from core.cli.plans import describe_pull
     from core.cli.tables import show_pulls
-    from core.fill import pull
+    from core.pulling.fill import pull
 
     with app.hub(probe=probe) as hub:
         known_names(connection, hub.config.connections, "connection")

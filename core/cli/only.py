@@ -12,7 +12,7 @@ from core.cli.app import FAILED, App, known_names
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from core.only import Answers
+    from core.planning.only import Answers
     from core.run import SyncReport
 
 
@@ -21,7 +21,7 @@ def sync_only(app: App, sync: str, who: str, *, fresh: timedelta | None, pull: b
     from core.alerts.watch import tell_after
     from core.cli.deliver import report_code, stopping, watching
     from core.cli.plans import describe_report
-    from core.only import Answers
+    from core.planning.only import Answers
     from core.run import sync as run_sync
 
     answers = Answers()
@@ -57,7 +57,7 @@ def _done(report: SyncReport) -> Iterator[dict[str, Any]]:
 
 def _why_not(report: SyncReport) -> dict[str, str]:
     """Return why nothing was sent, by audience; of a partition only where there is something to be said."""
-    from core.only import why_not
+    from core.planning.only import why_not
 
     plans, person = [plan for run in report.syncs for plan in run.plans], report.only or 0
     reasons = {plan.label: why_not(plan, person) for plan in plans}
@@ -76,7 +76,7 @@ def _known(store: Any, profile_id: int | None) -> list[str]:
 
 
 def _answers(answers: Answers, known: list[str]) -> list[dict[str, Any]]:
-    from core.answered import shown_body, shown_path
+    from core.pushing.answered import shown_body, shown_path
 
     return [
         {

@@ -51,7 +51,7 @@ def status_command(app: App, check: bool, daemon: bool) -> int:
 def _tell_daemon(app: App) -> int:
     """Answer a probe: of the config it needs the database alone, so an edit half done says nothing of a daemon that runs."""
     from core.config.load import database_of
-    from core.daemon import LEASE
+    from core.service.daemon import LEASE
     from core.store import Store, leases
 
     database, alive = database_of(app.path, app.environ), False
@@ -70,8 +70,8 @@ def _tell_what_runs(app: App) -> None:
     from core.cli.overview import spell_config
     from core.cli.standing import daemon_config
     from core.config.load import database_of
-    from core.daemon import LEASE
     from core.errors import HubError
+    from core.service.daemon import LEASE
     from core.store import Store, leases
 
     with suppress(HubError):
@@ -87,7 +87,7 @@ def _tell_what_runs(app: App) -> None:
 def _tell_troubles(app: App) -> int:
     """Answer a health probe: one line a trouble, the worst first."""
     from core.cli.output import clean
-    from core.health import exit_code, troubles
+    from core.service.health import exit_code, troubles
 
     found = troubles(app.config(), app.clock)
     code = exit_code(found)

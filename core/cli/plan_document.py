@@ -9,7 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from core.hub import Hub
-    from core.plan import Plan
+    from core.planning.plan import Plan
     from core.store import Store
 
 HOUR, DAY = 3_600.0, 86_400.0
@@ -18,7 +18,7 @@ HOUR, DAY = 3_600.0, 86_400.0
 def as_document(hub: Hub, store: Store, plans: Sequence[Plan], data: Mapping[str, Any]) -> dict[str, Any]:
     """Return *data*, the answer to `plan --json`, as a document; its `plans` are those of *plans*, described."""
     from core.cli.output import plain
-    from core.document import FORMAT, describe, sealed
+    from core.planning.document import FORMAT, describe, sealed
     from core.store.seal import seal_of
 
     with store.atomic() as conn:
@@ -45,7 +45,7 @@ def describe_plans(hub: Hub, store: Store, plans: Sequence[Plan]) -> list[dict[s
 
 def describe_quota(hub: Hub, store: Store, plan: Plan) -> dict[str, Any]:
     """Return what a plan needs of the vendor's quota, and what is left of it."""
-    from core.quota import quota_of
+    from core.limits.quota import quota_of
 
     target = plan.target
     manifest = hub.connector(target.connection).manifest

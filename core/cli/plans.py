@@ -8,13 +8,13 @@ from typing import Any
 
 from pyroaring import BitMap
 
-from core import freshness
 from core.clock import iso
-from core.deliver import SyncRun, told_delays
 from core.errors import told
-from core.fill import PullRun
-from core.guards import Held
-from core.plan import Plan, Skip
+from core.planning.guards import Held
+from core.planning.plan import Plan, Skip
+from core.pulling import freshness
+from core.pulling.fill import PullRun
+from core.pushing.deliver import SyncRun, told_delays
 from core.run import SyncReport
 from core.store import Store, ledger
 from core.store.ledger import State

@@ -19,7 +19,7 @@ def prune_command(app: App, dry_run: bool) -> int:
     """
     from core.cli.deliver import stopping
     from core.cli.output import cell, counted, progress
-    from core.prune import prune_now
+    from core.upkeep.prune import prune_now
 
     with app.hub() as hub, stopping(hub.stop), progress("Pruning"):
         found = prune_now(hub, dry_run=dry_run)

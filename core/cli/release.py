@@ -22,11 +22,11 @@ def approve_command(app: App, target: str, no_send: bool) -> int:
 
     TARGET is a sync or CONNECTION.STREAM, as `tagalong status` shows it.
     """
-    from core.approve import approve
     from core.cli.deliver import report_code, stopping, watching
     from core.cli.output import counted
     from core.cli.plans import describe_report
     from core.cli.tables import show_report
+    from core.planning.approve import approve
 
     with app.hub() as hub, stopping(hub.stop), watching("Approving") as on_event:
         approval = approve(hub, target, send=not no_send, on_event=on_event)
@@ -119,7 +119,7 @@ def _spoken(target: str) -> str:
 def rebind_command(app: App, connection: str, yes: bool) -> int:
     """Start a connection as new, with another account."""
     from core.cli.app import known_names
-    from core.fill import resolve_now
+    from core.pulling.fill import resolve_now
     from core.store import leases
     from core.store.sources import rebind
 

@@ -10,7 +10,7 @@ import click
 from core.cli.app import FAILED, NEWS, App, verb
 
 if TYPE_CHECKING:
-    from core.retire import Removal
+    from core.live.retire import Removal
 
 
 @verb("retire", "tagalong retire regulars --remove")
@@ -54,9 +54,9 @@ def _list(app: App) -> int:
 
 
 def _let_go(app: App, name: str, *, remove: bool, forget: bool, yes: bool) -> int:
-    from core import retire
     from core.cli.deliver import stopping
     from core.cli.output import progress
+    from core.live import retire
 
     with app.hub() as hub, stopping(hub.stop), hub.store() as store:
         hub.register(store)

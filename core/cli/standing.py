@@ -8,24 +8,24 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from core import retire
 from core.cli.flapping import count_flapping
 from core.clock import from_us, to_us
 from core.config.model import Config
 from core.config.watch import ConfigWatch
-from core.daemon import LEASE, rests_on
-from core.daemon_state import running_config
-from core.freshness import stale_at
-from core.health import NEW_FOR
 from core.hub import Hub
+from core.live import retire
+from core.pulling.freshness import stale_at
+from core.pushing.targets import sets_of, sync_of
+from core.service.daemon import LEASE, rests_on
+from core.service.daemon_state import running_config
+from core.service.health import NEW_FOR
+from core.service.timetable import Timetable
 from core.store import leases, outages
 from core.store.audiences import AudienceRow, audiences, standing
 from core.store.holds import Hold, holds
 from core.store.pauses import ALL, pauses
 from core.store.runs import Run, last_finished
 from core.store.sources import began_after
-from core.targets import sets_of, sync_of
-from core.timetable import Timetable
 
 
 def read_standing(hub: Hub) -> dict[str, Any]:

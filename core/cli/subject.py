@@ -32,7 +32,7 @@ def export_person_command(app: App, who: str, output: Path | None) -> int:
     from core.cli.output import progress
     from core.cli.traits import put_traits
     from core.export import export, find_person
-    from core.fill import resolve_now
+    from core.pulling.fill import resolve_now
 
     with app.hub() as hub, hub.store() as store:
         hub.register(store)
@@ -89,7 +89,7 @@ def unmerge_command(app: App, parts: tuple[str, ...], undoing: bool, dry_run: bo
     KEEP and PART are an address, a user id, KIND:VALUE, or a record as CONNECTION.STREAM:KEY. They are two people from then on:
     what lies between goes to the nearer one, to KEEP where it is as near to both. Without them, who was told apart is listed.
     """
-    from core.fill import resolve_now
+    from core.pulling.fill import resolve_now
     from core.unmerge import find_node, preview, undo, unmerge
 
     if not parts and not (undoing or dry_run):

@@ -67,7 +67,7 @@ def _identifiers(asked: Iterable[str]) -> list[tuple[str, str]]:
 
 def _enter(app: App, store: Any, identifiers: list[tuple[str, str]], channel: str, reason: str) -> int:
     from core.clock import to_us
-    from core.permission import EMAIL
+    from core.planning.permission import EMAIL
     from core.store.refusals import enter
 
     at = to_us(app.clock())

@@ -26,7 +26,7 @@ def put_traits(config: Config, store: Store, people: Iterable[dict[str, Any]], a
     for person in people:
         person["traits"] = {}
         if definitions is not None and definitions.traits:
-            from core.trait_values import of_person
+            from core.pushing.trait_values import of_person
 
             person["traits"] = of_person(store, definitions, person["profile_id"], at)
 
@@ -45,8 +45,8 @@ def trait_words(config: Config, store: Store, text: str, at: datetime) -> list[W
     definitions = _definitions(config, store)
     if definitions is None or not definitions.traits:
         return []
+    from core.pushing.trait_values import of_everybody
     from core.segments.describe import Word
-    from core.trait_values import of_everybody
 
     wanted = text.casefold()
     known = of_everybody(store, definitions, at, SAMPLES)

@@ -202,7 +202,7 @@ class SyncConfig:
     """The audience's own keys, validated by its `Params`."""
     mode: Literal["mirror", "add_only"] = "mirror"
     baseline: Literal["ignore", "adopt", "replace"] = "ignore"
-    """What becomes of the members who were there before our first write: `core.baseline`."""
+    """What becomes of the members who were there before our first write: `core.live.baseline`."""
     create_missing: bool = False
     require_consent: bool = False
     schedule: Schedule | None = None

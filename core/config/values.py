@@ -16,7 +16,7 @@ from core.config.model import Cron, Every, Guard, Schedule
 from core.config.names import suggest
 from core.config.table import problem
 from core.durations import parse_duration
-from core.schedule import check_cron
+from core.service.schedule import check_cron
 
 LONGEST_DELAY = timedelta(days=366)
 """Of a removal."""

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from core.clock import from_us, to_us
-from core.daemon_state import running_config
 from core.doctor.finding import Finding, failed, listed, passed, skipped, warned
 from core.doctor.patient import Patient
-from core.freshness import source_states
+from core.pulling.freshness import source_states
+from core.service.daemon_state import running_config
 from core.store import holds, leases
 from core.store.person_key import key_path, open_key
 from core.store.runs import last_finished

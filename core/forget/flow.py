@@ -16,13 +16,13 @@ from core import normalise
 from core.clock import to_us
 from core.config.model import Config
 from core.errors import ConfigError, HubError, LeaseLost, Problem, Stopped, told
-from core.fill import resolve_now
 from core.forget import certificate
 from core.forget.ask import Case, Forgot, Step, Wish, ask, named, to_erase, told_of
 from core.forget.certificate import Certificate
 from core.forget.hand import by_hand_of
 from core.forget.remove import holding, patient_lease
 from core.hub import Hub
+from core.pulling.fill import resolve_now
 from core.store import Store, audiences, forgettings, runs
 from core.store.forgettings import Forgetting, State
 from core.store.forgotten import returned

@@ -14,21 +14,21 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pyroaring import BitMap
 
-from core.bind import Bound
 from core.clock import to_us
 from core.config.model import Place, SyncConfig
 from core.contract import Op, Verdict
 from core.errors import LeaseLost
 from core.hub import Hub, Session
-from core.plan import Draft, Plan
-from core.push import Sending, push
-from core.record import Recorder
-from core.recover import recover
+from core.planning.plan import Draft, Plan
+from core.pushing.bind import Bound
+from core.pushing.push import Sending, push
+from core.pushing.record import Recorder
+from core.pushing.recover import recover
+from core.pushing.targets import Target, targets_of
 from core.store import Store, audiences, intents, leases
 from core.store.audiences import AudienceRow
 from core.store.holds import Approved
 from core.store.leases import Lease
-from core.targets import Target, targets_of
 
 LEASE_WAIT_S: Final = 120.0
 Result = dict[str, Any]

@@ -25,7 +25,6 @@ from typing import Any, TypeVar
 import httpx
 
 from core.auth import Tokens, make_signer
-from core.budget import shared_budget
 from core.clock import Clock, utc_now
 from core.contract import Auth, Limit, OAuth2, ResponseView, Settings
 from core.errors import ConfigError
@@ -38,6 +37,7 @@ from core.http.patience import Patience
 from core.http.retrying import Repeater
 from core.http.waiting import Waiter
 from core.http.wire import Wire
+from core.limits.budget import shared_budget
 from core.log import hide_settings
 from core.registry import Connector
 from core.tokens import Exchange, HeldToken, Token, TokenKeeper, TokenPlace, Vault

@@ -17,7 +17,6 @@ from typing import Final
 
 import httpx
 
-from core.bucket import QUOTA_S
 from core.contract import Answer, Json, Quota, ResponseView
 from core.errors import (
     AuthError,
@@ -29,6 +28,7 @@ from core.errors import (
     TransientError,
 )
 from core.http.said import Said, said
+from core.limits.bucket import QUOTA_S
 from core.log import redact
 
 Classify = Callable[[ResponseView], ConnectorError | None]

@@ -18,7 +18,7 @@ class Seen:
     """As the connector gave it, without its query."""
     status: int
     body: str = field(repr=False)
-    """As it came: whoever shows it masks it first (`core.answered`)."""
+    """As it came: whoever shows it masks it first (`core.pushing.answered`)."""
 
 
 Observer = Callable[[Seen], None]

@@ -1,8 +1,8 @@
 """
 When a request may go, and what its answer means for those that come after it, in this process and in others.
 
-A quota that is used up, a share of it that is kept for people, a pace, a vendor that is away: what `core.budget` and `outage`
-know, asked and told in one place.
+A quota that is used up, a share of it that is kept for people, a pace, a vendor that is away: what `core.limits.budget` and
+`outage` know, asked and told in one place.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
-from core.budget import Budget, Grant
 from core.clock import Clock
 from core.contract import Quota
 from core.errors import ConnectorError, QuotaExhausted, QuotaKept, RateLimited, TransientError, VendorAway
 from core.http.outage import Outage
 from core.http.retrying import PATIENCE_S
 from core.http.waiting import Waiter
+from core.limits.budget import Budget, Grant
 
 KEPT: Final = "what is left of the vendor's quota is kept for people (reserve); runs that nobody looks on go on by themselves"
 ASK_AGAIN: Final = timedelta(hours=1)

@@ -4,7 +4,7 @@ Copies of a database that others are writing: one moment of it, whole, in a file
 The copy is read inside one transaction, so in WAL mode nobody waits for it and nobody's writing makes it begin anew; what it
 costs is that the WAL cannot shrink meanwhile. It is made beside its target under another name, checked, written to the disk and
 then renamed. Each copy carries the time of its making among its settings: whichever way it is put back, what opens it then
-knows that the world has moved on since (`core.restored`).
+knows that the world has moved on since (`core.upkeep.restored`).
 """
 
 from __future__ import annotations

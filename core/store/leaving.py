@@ -1,8 +1,8 @@
 """
 Since when members have been out of their segment: one row a time, with everybody who was first seen out then.
 
-Only runs that could trust their sources write here (`core.delay`). Somebody who is back in, or gone from the audience, is in no
-row any more.
+Only runs that could trust their sources write here (`core.planning.delay`). Somebody who is back in, or gone from the audience,
+is in no row any more.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from mending import repair, retry_dead_letters
 from scene import HOUR, Scene
 from watch import lowered, wanted
 
-from core.approve import approve
+from core.planning.approve import approve
 from core.run import SyncReport, sync
 from core.store import Store, leases
 from core.store.runs import Status

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from core.clock import to_us
 from core.contract import Ref, Sandbox
 from core.demo.compare import Target
-from core.drift import What
 from core.hub import Hub
-from core.repair import drift
+from core.live.drift import What
+from core.live.repair import drift
 from core.store import letters, live
 
 

@@ -110,7 +110,7 @@ def test_a_hub_without_guards_is_found_out(opened: Opened, monkeypatch: pytest.M
 
 def test_a_hub_that_asks_nobody_s_consent_is_found_out(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     scene = opened(seed=3)
-    monkeypatch.setattr("core.permission.denied", lambda *args, **options: BitMap())
+    monkeypatch.setattr("core.planning.permission.denied", lambda *args, **options: BitMap())
 
     assert any("who had said no" in each for each in calm(scene))
 
@@ -121,7 +121,7 @@ def test_a_hub_that_forgets_what_it_sent_is_found_out(opened: Opened, monkeypatc
     ran = scene.run_apart({"point": "push.request_sent", "nth": 25, "linger_s": 0.3, "by": int(signal.SIGKILL)})
     assert ran.ended is not None
     assert ran.ended.killed
-    monkeypatch.setattr("core.recover._make_unsure", _forget)
+    monkeypatch.setattr("core.pushing.recover._make_unsure", _forget)
     assert calm(scene) == []
     for person in scene.world.people:
         if person.subscription is not None:

@@ -17,8 +17,8 @@ from pyroaring import BitMap
 from workspace import CONFIG, USAGE, Type
 
 from core.clock import to_us, utc_now
-from core.daemon_state import Running, note_running
 from core.doctor import machine
+from core.service.daemon_state import Running, note_running
 from core.store import Store, leases
 
 Break = Callable[[Path, sqlite3.Connection], None]

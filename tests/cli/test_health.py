@@ -13,8 +13,8 @@ from workspace import CONFIG, Type
 
 from core.clock import to_us, utc_now
 from core.config.load import load_config
-from core.daemon_state import Running, note_running
-from core.health import Trouble, exit_code, troubles
+from core.service.daemon_state import Running, note_running
+from core.service.health import Trouble, exit_code, troubles
 from core.store import Store, leases
 
 HOURLY = CONFIG.replace('folder = "out"\n', 'folder = "out"\nschedule = "1h"\n')

@@ -18,7 +18,7 @@ from support.suite import DESTINATIONS, SOURCES, api_of, examples_of, pages_of, 
 from core.config.model import Config, ConnectionConfig, Place, Workspace
 from core.contract import Fault, Kind, Verdict
 from core.errors import AuthError, ConnectorError, ProtocolError, TransientError
-from core.pull import pull_connection
+from core.pulling.pull import pull_connection
 from core.registry import load_connector
 from core.sandbox import Delayed, Reset, Rewritten, Spoiler, Truncated
 from core.store.runs import start_run

@@ -20,7 +20,6 @@ from core.clock import to_us
 from core.config.load import load_config
 from core.config.model import Retention
 from core.errors import ConfigError
-from core.prune import EVERY, Pruner, pruned_at
 from core.run import sync
 from core.segments.evaluate import evaluate
 from core.segments.moves import days, members_at, moves
@@ -28,6 +27,7 @@ from core.store import Store, aging, memberships
 from core.store.aging import begins, prune
 from core.store.past import fields_at
 from core.store.runs import finish_run, has_completed, last_finished, start_run
+from core.upkeep.prune import EVERY, Pruner, pruned_at
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -305,7 +305,7 @@ def test_the_daemon_does_so_once_a_day(make: Callable[..., Story], monkeypatch: 
         found.append([line["event"] for line in logs])
     assert [["history_pruned"], [], [], ["history_pruned"], []] == found
     story.now += EVERY
-    monkeypatch.setattr("core.prune.prune", lambda *_, **__: (_ for _ in ()).throw(sqlite3.OperationalError("full")))
+    monkeypatch.setattr("core.upkeep.prune.prune", lambda *_, **__: (_ for _ in ()).throw(sqlite3.OperationalError("full")))
     with capture_logs() as logs:
         pruner.look()
         pruner.look()

@@ -16,7 +16,7 @@ from support.story import PLACE, Story
 from core.alerts.look import look
 from core.config.model import AlertConfig, AlertState, Every
 from core.errors import AuthError, TransientError
-from core.fill import pull
+from core.pulling.fill import pull
 from core.store.pauses import pause, resume
 from core.store.runs import finish_run, start_run
 

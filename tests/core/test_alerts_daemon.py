@@ -13,9 +13,9 @@ from support.receiver import receiver
 from support.story import PLACE, Story
 
 from core.config.model import AlertConfig, Every
-from core.daemon import run_daemon
 from core.errors import AuthError
 from core.hub import Hub
+from core.service.daemon import run_daemon
 
 
 @contextmanager

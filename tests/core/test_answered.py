@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.answered import CUT, MAX_READ, MAX_SHOWN, shown_body, shown_path
+from core.pushing.answered import CUT, MAX_READ, MAX_SHOWN, shown_body, shown_path
 
 NOISE = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 LOCAL = st.from_regex(r"[a-z]{3}[a-z0-9]{3,9}\.q", fullmatch=True)

@@ -17,16 +17,16 @@ from pyroaring import BitMap
 from support.audiences import KilledProcess
 from support.story import Story, held, ids
 
-from core.apply import Applied, apply
-from core.approve import approve
 from core.cli.output import as_json
 from core.cli.plan_document import as_document
 from core.cli.plans import describe_plan
 from core.contract import Verdict
-from core.document import read_document
-from core.effects import SIZE, Effects, Way, differing
 from core.errors import ConfigError, LeaseLost
-from core.fill import pull
+from core.planning.apply import Applied, apply
+from core.planning.approve import approve
+from core.planning.document import read_document
+from core.planning.effects import SIZE, Effects, Way, differing
+from core.pulling.fill import pull
 from core.run import plan
 from core.store import leases, ledger, runs
 from core.store.runs import Status

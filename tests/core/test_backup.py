@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from support.story import Story, held, ids
 
-from core.backup import back_up, put_back
 from core.errors import StoreError
 from core.store import Store, backups, copies, leases, refusals
+from core.upkeep.backup import back_up, put_back
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -201,7 +201,7 @@ def test_a_kill_as_the_copy_takes_its_place_loses_nothing_that_must_not_be_forgo
     def killed(_folder: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("core.backup.sync_folder", killed)
+    monkeypatch.setattr("core.upkeep.backup.sync_folder", killed)
     with pytest.raises(KeyboardInterrupt):
         put_back(database, copy, clock=clock)
     with Store(database) as store:

@@ -10,13 +10,13 @@ import pytest
 from support.audiences import KilledProcess, Tag
 from support.story import Story, held, ids
 
-from core import draft
-from core.approve import approve
 from core.contract import Category, Verdict
 from core.errors import ConfigError
-from core.fill import pull
 from core.forget.flow import Wish, forget
-from core.plan import Plan
+from core.planning import draft
+from core.planning.approve import approve
+from core.planning.plan import Plan
+from core.pulling.fill import pull
 from core.run import SyncReport, plan
 from core.store import audiences, ledger
 from core.store.runs import Status

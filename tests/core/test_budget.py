@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import acme
 
-from core.budget import Budget, shared_budget
 from core.clock import to_us
 from core.contract import Limit
 from core.errors import QuotaExhausted, Stopped, StoreError
 from core.http.waiting import Waiter
+from core.limits.budget import Budget, shared_budget
 from core.registry import Connector
 from core.store import Store
 

@@ -14,8 +14,8 @@ from pyroaring import BitMap
 from support.story import Story, held, ids, skips
 
 from core.clock import from_us, to_us
-from core.delay import Delay, Stay, apart, out_since
 from core.errors import TransientError
+from core.planning.delay import Delay, Stay, apart, out_since
 from core.run import plan
 from core.store import ledger
 from core.store.leaving import leaving

@@ -16,16 +16,16 @@ from pyroaring import BitMap
 from support.audiences import Tag
 from support.story import Story, held, ids, skips
 
-from core import drift as drifts
-from core import repair as repairs
-from core.approve import approve
 from core.clock import to_us
 from core.contract import Category, Ref
-from core.drift import Drift, What
 from core.errors import LeaseLost, ProtocolError, TransientError
-from core.fill import pull
 from core.forget.flow import Wish, forget
-from core.repair import drift
+from core.live import drift as drifts
+from core.live import repair as repairs
+from core.live.drift import Drift, What
+from core.live.repair import drift
+from core.planning.approve import approve
+from core.pulling.fill import pull
 from core.store import audiences, leases, ledger, live, pauses, runs
 from core.store.ledger import Entry, State
 
@@ -464,7 +464,7 @@ def test_who_lives_on_in_another_object_is_there(make: Callable[..., Story], mon
     story.people(1, 2)
     story.sync()
     by_hand(story, "1", put=("11",))
-    monkeypatch.setattr("core.reach.merged_into", lambda conn, stream_id, refs: {"1": "11"} if "1" in set(refs) else {})
+    monkeypatch.setattr("core.pushing.reach.merged_into", lambda conn, stream_id, refs: {"1": "11"} if "1" in set(refs) else {})
     assert {} == by_name(compared(story))
 
 

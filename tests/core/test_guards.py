@@ -12,8 +12,8 @@ import pytest
 from support.story import NOON
 
 from core.config.model import Guard
-from core.guards import HeldKind, Holds, SourceState, retarget, sources_held, unseen
-from core.sizes import Sizes, sizes_held
+from core.planning.guards import HeldKind, Holds, SourceState, retarget, sources_held, unseen
+from core.planning.sizes import Sizes, sizes_held
 
 DAY = timedelta(days=1)
 

@@ -14,8 +14,8 @@ from core.config.model import ConnectionConfig, Every, Place
 from core.errors import AuthError, NotFoundError, RateLimited, TransientError, VendorAway
 from core.http.outage import FAILURES, FIRST_REST, rest
 from core.http.retrying import TRIES
+from core.service.timetable import Timetable
 from core.store import outages
-from core.timetable import Timetable
 
 BASE = "https://api.acme.test/v2"
 OK = httpx.Response(200, json={"ok": True})

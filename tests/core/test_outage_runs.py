@@ -11,9 +11,9 @@ from support.place import Place, place
 from support.world import load_everything
 
 from core.contract import Fault
-from core.fill import pull
 from core.http.outage import FAILURES, FIRST_REST
 from core.http.retrying import TRIES
+from core.pulling.fill import pull
 from core.run import sync
 
 DOWN = Fault(503, {}, b"{}")

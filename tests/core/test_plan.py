@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from pyroaring import BitMap
 from support.story import Story, held, ids, skips
 
-from core.approve import approve
 from core.contract import Category
-from core.plan import difference
+from core.planning.approve import approve
+from core.planning.plan import difference
 from core.run import plan
 from core.store import audiences
 from core.store.audiences import Standing

@@ -11,8 +11,8 @@ import pytest
 from support import audiences
 from support.story import Story, ids
 
-from core import reach
 from core.contract import Merge, Page
+from core.pushing import reach
 from core.store.ledger import Entry, State
 
 

@@ -431,7 +431,7 @@ def test_paging_that_goes_in_circles_stops_the_stream(path: Path, given: list[Pa
 
 def test_an_endless_chain_of_empty_pages_stops(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each with a new token, so only their number tells."""
-    monkeypatch.setattr("core.paging.MAX_EMPTY_PAGES", 10)
+    monkeypatch.setattr("core.pulling.paging.MAX_EMPTY_PAGES", 10)
 
     def pull(api: object, cursor: object, resume: object) -> Iterator[Page]:
         for number in range(1000):

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from support.story import NOON, Story, held, ids, skips
 
-from core.approve import approve
 from core.contract import Verdict
 from core.errors import AuthError, QuotaExhausted, RateLimited, TransientError
+from core.planning.approve import approve
 from core.run import sync
 from core.store.dead_letters import dead_letters
 from core.store.pauses import pause, resume
@@ -344,7 +344,7 @@ def test_told_to_stop_a_batch_under_way_has_its_grace_and_then_stays_open(
     story: Story, monkeypatch: pytest.MonkeyPatch, answers: bool
 ) -> None:
     """An answer within the grace is settled; else the intent stays open, and no thread keeps the process from ending."""
-    monkeypatch.setattr("core.push.GRACE_S", 5.0 if answers else 0.2)
+    monkeypatch.setattr("core.pushing.push.GRACE_S", 5.0 if answers else 0.2)
     hub, sent, release = story.hub(), threading.Event(), threading.Event()
 
     def fault(where: str) -> None:

@@ -9,14 +9,14 @@ import pytest
 from support.audiences import KilledProcess
 from support.story import Story, held
 
-from core.record import Recorder
+from core.pushing.record import Recorder
 from core.store.runs import Status
 
 
 @pytest.fixture
 def story(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Story:
     """A file of seven, whose intents hold three each."""
-    monkeypatch.setattr("core.push.INTENT_SIZE", 3)
+    monkeypatch.setattr("core.pushing.push.INTENT_SIZE", 3)
     story = Story(tmp_path, kind="file")
     story.people(*range(1, 8))
     return story

@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 from support import acme
 
-from core.budget import Budget
 from core.clock import to_us
 from core.contract import Limit
-from core.quota import quota_of
+from core.limits.budget import Budget
+from core.limits.quota import quota_of
 from core.registry import Connector
 from core.store import Store
 

@@ -12,8 +12,8 @@ import pytest
 from support import acme
 from support.rates import busiest, used
 
-from core.budget import Budget
 from core.contract import Limit
+from core.limits.budget import Budget
 from core.registry import Connector
 from core.store import Store
 

@@ -12,7 +12,7 @@ from support.story import Story, held, ids
 
 from core.contract import Op, Outcome, Ref, Verdict
 from core.errors import NotFoundError, TransientError
-from core.recover import _of
+from core.pushing.recover import _of
 from core.store.dead_letters import dead_letters
 from core.store.intents import Member
 

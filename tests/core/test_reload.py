@@ -16,20 +16,20 @@ from structlog.testing import capture_logs
 from test_scheduler import FakeWork, eventually, running
 from test_timetable import connection, sync, timetable
 
-from core import daemon as daemon_module
 from core.alerts.watch import Watch
 from core.clock import utc_now
 from core.config.load import load_config
 from core.config.model import Every
 from core.config.watch import ConfigWatch
-from core.daemon import HubWork, rests_on
-from core.daemon_state import running_config
 from core.hub import Hub
 from core.log import configure
-from core.reload import Reload
-from core.scheduler import Daemon
+from core.service import daemon as daemon_module
+from core.service.daemon import HubWork, rests_on
+from core.service.daemon_state import running_config
+from core.service.reload import Reload
+from core.service.scheduler import Daemon
+from core.service.timetable import Timetable
 from core.store import Store
-from core.timetable import Timetable
 
 CONFIG = """
 include = ["more/*.toml"]
@@ -215,7 +215,9 @@ def test_another_database_needs_a_restart(home: House) -> None:
 def test_a_full_disk_is_tried_again(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
     (home.folder / "more/nordic.toml").write_text(NORDIC.replace("SE", "NO"))
     with monkeypatch.context() as patch:
-        patch.setattr("core.reload.note_running", lambda *_: (_ for _ in ()).throw(sqlite3.OperationalError("disk is full")))
+        patch.setattr(
+            "core.service.reload.note_running", lambda *_: (_ for _ in ()).throw(sqlite3.OperationalError("disk is full"))
+        )
         with capture_logs() as logs:
             assert [None] * 3 == [home.later() for _ in range(3)]
         assert ["config_not_taken_over"] == [line["event"] for line in logs]
@@ -225,7 +227,7 @@ def test_a_full_disk_is_tried_again(home: House, monkeypatch: pytest.MonkeyPatch
 
 def test_whatever_goes_wrong_the_daemon_goes_on(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
     (home.folder / "more/nordic.toml").write_text(NORDIC.replace("SE", "NO"))
-    monkeypatch.setattr("core.reload.load_config", lambda *_: 1 / 0)
+    monkeypatch.setattr("core.service.reload.load_config", lambda *_: 1 / 0)
     with capture_logs() as logs:
         assert home.later() is None
     assert [("config_refused", "unexpected ZeroDivisionError")] == [(line["event"], line["problem"]) for line in logs]

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from support import acme
 from support.story import Story
 
-from core.budget import Budget
 from core.clock import to_us
 from core.contract import Limit, Quota, ResponseView
 from core.errors import QuotaExhausted, QuotaKept
 from core.hub import Hub
+from core.limits.budget import Budget
 from core.registry import Connector, load_connector
+from core.service.timetable import Timetable
 from core.store import Store
-from core.timetable import Timetable
 
 BASE = "https://api.acme.test/v2"
 DAY = Limit(100, per_s=86_400)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from support.story import Story, held, ids
 
-from core.approve import approve
 from core.clock import to_us
+from core.planning.approve import approve
 from core.store.copies import copy_database
 from core.store.runs import Status
 

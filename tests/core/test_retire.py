@@ -10,11 +10,11 @@ import pytest
 from support.audiences import KilledProcess
 from support.story import Story, held, ids
 
-from core import retire
 from core.clock import to_us
 from core.contract import Verdict
 from core.errors import ConfigError, TransientError
-from core.retire import Removal
+from core.live import retire
+from core.live.retire import Removal
 from core.store import audiences, leases, runs
 from core.store.audiences import AudienceRow
 from core.store.copies import COPIED_AT
@@ -332,7 +332,7 @@ def test_nobody_is_taken_out_while_a_sync_is_at_it_or_it_is_paused(make: Callabl
 
 def test_an_audience_that_its_sync_was_turned_away_from_goes_by_its_name(make: Callable[..., Story]) -> None:
     """A retarget leaves the old list as it was."""
-    from core.approve import approve
+    from core.planning.approve import approve
 
     story = make()
     story.people(1, 2)

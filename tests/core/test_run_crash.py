@@ -10,8 +10,8 @@ import pytest
 from support.audiences import KilledProcess
 from support.story import Story, held, ids
 
-from core.fill import Event
-from core.record import Recorder
+from core.pulling.fill import Event
+from core.pushing.record import Recorder
 from core.store.runs import Status
 
 Arm = Callable[[Story, pytest.MonkeyPatch], dict[str, Any]]

@@ -9,7 +9,7 @@ import pytest
 from support.story import Story, ids
 
 from core.errors import ConfigError
-from core.fill import pull
+from core.pulling.fill import pull
 from core.run import plan, sync
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from support.story import Story, held, ids
 
-from core.approve import approve
 from core.config.model import Every
 from core.errors import ConfigError, TransientError
-from core.fill import pull
+from core.planning.approve import approve
+from core.pulling.fill import pull
 from core.store.runs import Status
 
 WITHOUT: Any = {"source_guards": (), "size_guards": ()}

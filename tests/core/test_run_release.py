@@ -10,12 +10,12 @@ import pytest
 from support import audiences
 from support.story import Story, held, ids
 
-from core import guards
-from core.approve import approve
 from core.config.model import Every
 from core.contract import Category
 from core.errors import ConfigError, TransientError
-from core.fill import pull
+from core.planning import guards
+from core.planning.approve import approve
+from core.pulling.fill import pull
 from core.run import plan
 from core.store import holds, vanish
 from core.store.runs import Status
@@ -146,7 +146,7 @@ def test_a_move_between_groups_would_leave_people_nowhere(make: Callable[..., St
     bare, story = make(), make()
     moves(bare)
     with monkeypatch.context() as patch:
-        patch.setattr("core.plan._link", lambda drafts, *held: [type(draft.adds)() for draft in drafts])
+        patch.setattr("core.planning.plan._link", lambda drafts, *held: [type(draft.adds)() for draft in drafts])
         bare.sync()
         assert 12 == len(bare.there("Life: hot") & bare.there("Life: cold"))
 

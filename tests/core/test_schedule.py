@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from core.config.model import Cron, Every
-from core.schedule import check_cron, due_after
+from core.service.schedule import check_cron, due_after
 
 STOCKHOLM = ZoneInfo("Europe/Stockholm")
 FRIDAY = datetime(2026, 1, 16, 12, 0, tzinfo=UTC)

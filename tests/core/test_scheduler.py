@@ -17,7 +17,7 @@ from test_timetable import connection, sync, timetable
 from core.clock import utc_now
 from core.config.model import Every
 from core.log import configure
-from core.scheduler import Daemon, Ended
+from core.service.scheduler import Daemon, Ended
 from core.store import Store
 from core.store.pauses import pause, resume
 from core.store.runs import finish_run, start_run
@@ -146,7 +146,7 @@ def test_a_pause_from_elsewhere_is_seen_at_once_and_so_is_the_resume(store: Stor
 
 def test_a_failing_job_ends_nothing_and_is_told_once(store: Store, work: FakeWork, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once when it begins to fail, once when it is well again; and never what an unforeseen error says."""
-    monkeypatch.setattr("core.scheduler.AGAIN_AFTER", timedelta(milliseconds=100))
+    monkeypatch.setattr("core.service.scheduler.AGAIN_AFTER", timedelta(milliseconds=100))
     work.fate["pull.crm"] = boom
     daemon = daemon_of(store, work, [connection("crm", OFTEN), connection("bill", OFTEN)], [])
     with structlog.testing.capture_logs() as logs, running(daemon):

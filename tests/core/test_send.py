@@ -9,7 +9,7 @@ import pytest
 
 from core.contract import Audience, Change, Op, Outcome, Params, Ref, Verdict
 from core.errors import AuthError, ProtocolError, RateLimited, TransientError
-from core.send import Item, Sender, Sent
+from core.pushing.send import Item, Sender, Sent
 from core.store.intents import Member
 
 LOST, BUSY = TransientError("no answer in time"), RateLimited("too many requests")

@@ -12,10 +12,10 @@ import pytest
 
 from core.clock import to_us
 from core.config.model import Config, ConnectionConfig, Cron, Every, Place, Schedule, SyncConfig, Workspace
+from core.service.timetable import Timetable
 from core.store import Store
 from core.store.pauses import pause, resume
 from core.store.runs import finish_run, start_run
-from core.timetable import Timetable
 
 NOON = datetime(2026, 1, 16, 12, 0, tzinfo=UTC)
 PLACE = Place("tagalong.toml", 1, "x")

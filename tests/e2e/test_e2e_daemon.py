@@ -23,13 +23,13 @@ from core.sandbox import Delayed
 
 ROOT = Path(__file__).parents[2]
 IMPATIENT = """
-import core.config.watch, core.http.retrying, core.push, core.scheduler
+import core.config.watch, core.http.retrying, core.pushing.push, core.service.scheduler
 from datetime import timedelta
 core.http.retrying.FIRST_WAIT_S = 0.02
-core.scheduler.AGAIN_AFTER = timedelta(seconds=0.5)
-core.scheduler.Daemon.__init__.__kwdefaults__["tick_s"] = 0.1
+core.service.scheduler.AGAIN_AFTER = timedelta(seconds=0.5)
+core.service.scheduler.Daemon.__init__.__kwdefaults__["tick_s"] = 0.1
 core.config.watch.ConfigWatch.__init__.__kwdefaults__["still_s"] = 0.3
-core.scheduler.Daemon.__init__.__kwdefaults__["grace_s"] = core.push.GRACE_S = 3.0
+core.service.scheduler.Daemon.__init__.__kwdefaults__["grace_s"] = core.pushing.push.GRACE_S = 3.0
 from core.cli import main
 main()
 """

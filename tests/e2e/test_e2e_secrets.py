@@ -179,7 +179,7 @@ def test_a_fault_of_our_own_shows_no_values(house: Callable[..., House], monkeyp
     for flags in ((), ("-vv",), ("--json",), ("-vv", "--json")):
         assert "unexpected ValueError" in h.run(*flags, "sync", "--no-pull", code=1).err
 
-    monkeypatch.setattr("core.fill.pull_connection", broken)
+    monkeypatch.setattr("core.pulling.fill.pull_connection", broken)
     h.run("-vv", "pull", code=1)
     h.run("-vv", "runs", "--json")
     h.run("-vv", "status", "--json")

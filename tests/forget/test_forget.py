@@ -154,8 +154,8 @@ def test_nobodys_number_is_left_in_a_bitmap(story: ForgetStory) -> None:
 
 def test_a_copy_that_is_put_back_brings_nobody_back(story: ForgetStory) -> None:
     """What was forgotten after the copy was made is carried over, and swept out of the copy."""
-    from core.backup import back_up, put_back
     from core.forget.flow import forget_again
+    from core.upkeep.backup import back_up, put_back
 
     story.can_erase = False
     story.settled()
@@ -178,8 +178,8 @@ def test_a_copy_that_is_put_back_brings_nobody_back(story: ForgetStory) -> None:
 
 def test_a_copy_from_the_middle_of_a_forgetting_brings_nobody_back(story: ForgetStory) -> None:
     """Made while a destination was still to be asked: the forgetting has ended since, and one that has not hides nobody."""
-    from core.backup import back_up, put_back
     from core.forget.flow import forget_again
+    from core.upkeep.backup import back_up, put_back
 
     story.can_erase = True
     story.settled()

@@ -28,13 +28,13 @@ from typing import Any
 import httpx
 
 import core.cli
-import core.deliver
-import core.fill
-import core.pull
-import core.push
-import core.record
+import core.pulling.fill
+import core.pulling.pull
+import core.pushing.deliver
+import core.pushing.push
+import core.pushing.record
+import core.pushing.send
 import core.run
-import core.send
 from core.cli import main as tagalong
 from core.cli.app import App
 from core.clock import utc_now
@@ -147,20 +147,20 @@ def within(of: Any, name: str, fate: Fate, stage: str) -> None:
 def place(fate: Fate) -> None:
     """Put every point into place; a function that is no longer there ends the victim, and so the test."""
     before(core.run, "sync", fate.begin)
-    within(core.fill, "pull_one", fate, "pull")
+    within(core.pulling.fill, "pull_one", fate, "pull")
     within(core.run, "resolve_now", fate, "resolve")
     within(core.run, "evaluate", fate, "evaluate")
     within(core.run, "record", fate, "record")
     within(core.run, "deliver", fate, "bind")
-    within(core.push._Push, "_make", fate, "make")
-    within(core.push._Push, "_send_all", fate, "push")
-    after(core.pull._StreamPull, "_count", lambda: fate.meet("pull.page_stored"))
+    within(core.pushing.push._Push, "_make", fate, "make")
+    within(core.pushing.push._Push, "_send_all", fate, "push")
+    after(core.pulling.pull._StreamPull, "_count", lambda: fate.meet("pull.page_stored"))
     after(core.run, "resolve_now", lambda: fate.meet("resolved"))
     after(core.run, "record", lambda: fate.meet("memberships_recorded"))
-    after(core.record.Recorder, "intend", lambda: fate.meet("push.intent_written"))
-    after(core.send.Sender, "send", lambda: fate.meet("push.answer_read"))
-    after(core.record.Recorder, "settle", lambda: fate.meet("push.outcome_settled"))
-    after(core.deliver, "finish", lambda: fate.meet("push.finished"))
+    after(core.pushing.record.Recorder, "intend", lambda: fate.meet("push.intent_written"))
+    after(core.pushing.send.Sender, "send", lambda: fate.meet("push.answer_read"))
+    after(core.pushing.record.Recorder, "settle", lambda: fate.meet("push.outcome_settled"))
+    after(core.pushing.deliver, "finish", lambda: fate.meet("push.finished"))
     after(Wire, "once", lambda: fate.meet(f"{fate.stage}.answer_read") if fate.stage != "push" else None)
     _watch_requests(fate)
 

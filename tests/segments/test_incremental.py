@@ -22,7 +22,7 @@ from threefold import agree
 from core.config.model import Place, Rule, Trait
 from core.contract import Money
 from core.evaluated import Evaluations
-from core.fill import pull
+from core.pulling.fill import pull
 from core.run import sync
 from core.segments import few, tree
 from core.segments.evaluate import evaluate

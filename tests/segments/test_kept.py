@@ -21,7 +21,7 @@ _WRITES = re.compile(
     r"(INSERT( OR \w+)? INTO|UPDATE( OR \w+)?|DELETE FROM|DROP TABLE( IF EXISTS)?|ALTER TABLE) +\\?\"?"
     rf"(({_READ})\b|\{{)"
 )
-OTHERS = frozenset({"core/backup.py", "core/segments/few.py", "core/store/alerts.py", "core/trait_values.py"})
+OTHERS = frozenset({"core/upkeep/backup.py", "core/segments/few.py", "core/store/alerts.py", "core/pushing/trait_values.py"})
 """They write tables of their own. Migrations count for nothing: after one of those all is evaluated whole."""
 
 

@@ -14,12 +14,12 @@ from smallworld import AS_OF, STREAMS, World, ago, definitions
 from core.clock import to_us
 from core.config.model import Rule, Segment, Trait
 from core.errors import ConfigError
+from core.pushing.trait_values import of_everybody, of_person
 from core.segments import dialect
 from core.segments.compile import relation
 from core.segments.evaluate import evaluate, read_facts
 from core.segments.traits_config import FORMULAS, QUINTILE, REVENUE, formula
 from core.store import Store
-from core.trait_values import of_everybody, of_person
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from typing import Any
 
 from core.config.load import load_config
 from core.contract import Sandbox
-from core.fill import PullRun, pull
 from core.http import open_api
 from core.hub import Hub
+from core.pulling.fill import PullRun, pull
 from core.registry import load_connector
 from core.run import SyncReport, sync
 from core.sandbox import Served, as_settings, serve

@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 
 from core.config.model import Config, ConnectionConfig, Place, Workspace
 from core.contract import Category, Kind, Manifest, Page, Settings, Stream
-from core.pull import pull_connection
-from core.pull_report import PullReport
+from core.pulling.pull import pull_connection
+from core.pulling.pull_report import PullReport
 from core.registry import Connector
 from core.resolve import ResolveReport, resolve
 from core.store.db import Store

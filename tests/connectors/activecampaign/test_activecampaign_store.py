@@ -15,8 +15,8 @@ from pyroaring import BitMap
 from connectors.activecampaign.sandbox_state import exclusion
 from core.config.model import Config, ConnectionConfig, Place, Workspace
 from core.contract import Fault
-from core.pull import pull_connection
-from core.pull_report import PullReport
+from core.pulling.pull import pull_connection
+from core.pulling.pull_report import PullReport
 from core.registry import load_connector
 from core.resolve import resolve
 from core.store.consents import denied

@@ -16,8 +16,8 @@ from support.pulled import connector_of, contact, stream
 from core.config.model import Config, ConnectionConfig, Place, Workspace
 from core.contract import Category
 from core.errors import ConfigError, ProtocolError
-from core.pull import pull_connection
-from core.pull_report import StreamReport
+from core.pulling.pull import pull_connection
+from core.pulling.pull_report import StreamReport
 from core.registry import load_connector
 from core.resolve import resolve
 from core.sandbox import Truncated

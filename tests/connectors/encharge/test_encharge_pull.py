@@ -15,7 +15,7 @@ from pyroaring import BitMap
 from core.config.model import Config, ConnectionConfig, Place, Workspace
 from core.contract import Kind
 from core.errors import ProtocolError
-from core.pull import pull_connection
+from core.pulling.pull import pull_connection
 from core.registry import load_connector
 from core.resolve import resolve
 from core.store.consents import denied

@@ -12,8 +12,8 @@ import pytest
 from files_rows import ACCOUNTS, USAGE, write
 
 from core.config.model import Config, ConnectionConfig, Place, Workspace
-from core.pull import pull_connection
-from core.pull_report import PullReport
+from core.pulling.pull import pull_connection
+from core.pulling.pull_report import PullReport
 from core.registry import load_connector
 from core.resolve import resolve
 from core.store.runs import start_run

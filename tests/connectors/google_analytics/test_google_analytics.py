@@ -22,7 +22,7 @@ from connectors.google_analytics.sandbox import GoogleAnalyticsSandbox
 from core.config.model import Config, ConnectionConfig, Place, Workspace
 from core.contract import ResponseView, Result
 from core.errors import AuthError, ProtocolError, QuotaExhausted, RateLimited, TransientError
-from core.pull import pull_connection
+from core.pulling.pull import pull_connection
 from core.registry import load_connector
 from core.sandbox import serve
 from core.store.runs import start_run

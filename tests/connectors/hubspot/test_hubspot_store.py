@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from core.config.model import Config, ConnectionConfig, Place, Workspace
-from core.pull import pull_connection
+from core.pulling.pull import pull_connection
 from core.registry import load_connector
 from core.store import Store
 from core.store.sources import bind_account, register

@@ -13,8 +13,8 @@ from mailchimp_rows import people
 
 from core.config.model import Config, ConnectionConfig, Place, Workspace
 from core.contract import Fault
-from core.pull import pull_connection
-from core.pull_report import StreamReport
+from core.pulling.pull import pull_connection
+from core.pulling.pull_report import StreamReport
 from core.registry import load_connector
 from core.resolve import resolve
 from core.store.runs import start_run

@@ -14,8 +14,8 @@ from mixpanel_rows import SETTINGS, event, users
 from core.config.model import Config, ConnectionConfig, Place, Workspace
 from core.contract import Fault
 from core.errors import RejectedError
-from core.pull import pull_connection
-from core.pull_report import StreamReport
+from core.pulling.pull import pull_connection
+from core.pulling.pull_report import StreamReport
 from core.registry import load_connector
 from core.resolve import resolve
 from core.sandbox import Reset

@@ -14,7 +14,7 @@ import pytest
 from connectors.salesforce import pull as reading
 from connectors.salesforce import vendor
 from core.config.model import Config, ConnectionConfig, Place, Workspace
-from core.pull import pull_connection
+from core.pulling.pull import pull_connection
 from core.registry import load_connector
 from core.resolve import resolve
 from core.store import Store

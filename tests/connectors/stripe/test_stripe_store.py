@@ -14,8 +14,8 @@ from stripe_rows import customers, invoices, subscriptions
 
 from core.config.model import Config, ConnectionConfig, Place, Workspace
 from core.errors import AuthError
-from core.pull import pull_connection
-from core.pull_report import PullReport
+from core.pulling.pull import pull_connection
+from core.pulling.pull_report import PullReport
 from core.registry import load_connector
 from core.store import Store
 from core.store.sources import register

@@ -133,7 +133,7 @@ def test_the_token_itself_deleted_while_it_is_needed(survey: Any, pages: Pages, 
     first = next(walk)
     api.sandbox.delete("responses", ["r00099"])
 
-    if refused:  # the core then starts the form over: core.pull forgets a resume token that is refused
+    if refused:  # the core then starts the form over: core.pulling.pull forgets a resume token that is refused
         with pytest.raises(RejectedError):
             list(walk)
         with pytest.raises(RejectedError):

@@ -12,8 +12,8 @@ from support.pulled import CONTACT, FakeApi, connector_of, contact, stream
 
 from core.config.model import Config, ConnectionConfig, Place, Segment, Workspace
 from core.contract import Category
-from core.pull import pull_connection
-from core.pull_report import PullReport
+from core.pulling.pull import pull_connection
+from core.pulling.pull_report import PullReport
 from core.registry import load_connector
 from core.resolve import resolve
 from core.segments.definitions import define

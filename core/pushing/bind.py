@@ -1,0 +1,288 @@
+"""
+Which remote audience a sync fills: found or taken over here, made by `core.pushing.push`, and never changed behind a person's
+back.
+
+The ledger belongs to the audience. A renamed sync takes it over; a sync that names another audience is held until a person says
+so; two syncs never share one. Before the first write to an audience that we did not make, its members are read; they stay so.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Collection
+from dataclasses import KW_ONLY, dataclass
+from datetime import datetime
+from typing import Final
+
+from pyroaring import BitMap
+
+from core.clock import to_us
+from core.contract import Api, Ref, Unsupported
+from core.errors import ConfigError, Problem
+from core.planning import guards
+from core.planning.guards import Held
+from core.pushing import reach
+from core.pushing.targets import Target, same_target, spoken
+from core.store import Store, audiences, holds, intents, ledger
+from core.store.audiences import AudienceRow
+from core.store.forgotten import Forgotten
+from core.store.intents import Member
+from core.store.ledger import Entry, State
+
+MAKING: Final = "making"
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The audience of a target, as far as there is one."""
+
+    row: AudienceRow | None
+    """None: to be made."""
+    _: KW_ONLY
+    account: str
+    add_only: bool = False
+    """Whatever the config says: its members cannot be read, and we did not make it."""
+    held: Held | None = None
+    notes: tuple[str, ...] = ()
+
+
+def bind(store: Store, target: Target, *, account: str, api: Callable[[], Api], labels: Collection[str], at: datetime) -> Bound:
+    """
+    Return the audience of *target*; asks the vendor only where the store does not know it, and makes nothing there.
+
+    *labels* are those of every sync in the config: an audience bound to another of them is taken.
+
+    Raises:
+        ConfigError: the audience is another sync's, or a file that we did not write.
+    """
+    current, held = _current(store.conn, target, account)
+    if current is not None and held is None:
+        if current.target != target.target:
+            with store.atomic() as conn:
+                audiences.rebind(conn, current.id, label=target.label, target=target.target, name=target.name)
+        return _bound(store.conn, target, current, account)
+    if held is not None:
+        # the plan shows what would be sent to the new one, and binds nothing
+        remote_id = target.audience.lookup(api(), target.name)
+        if current is not None and (current.connection, current.remote_id) == (target.connection, remote_id):
+            return _take(store, target, current.remote_id, account=account, labels=labels, at=at)  # the vendor renamed it along
+        return Bound(_known(store.conn, target, account, remote_id), account=account, held=held)
+    orphan = audiences.by_target(store.conn, connection=target.connection, account=account, target=target.target)
+    if orphan is not None and orphan.label in labels:
+        orphan = None
+    remote_id = orphan.remote_id if orphan else target.audience.lookup(api(), target.name)
+    if remote_id is None:
+        return Bound(None, account=account)
+    return _take(store, target, remote_id, account=account, labels=labels, at=at)
+
+
+def _current(conn: sqlite3.Connection, target: Target, account: str) -> tuple[AudienceRow | None, Held | None]:
+    """Return what the target is bound to, and the hold on it where the config names another by now."""
+    rows = [
+        row for row in audiences.bound_to(conn, target.label) if row.connection != target.connection or row.account == account
+    ]
+    if not rows:
+        return None, None
+    row = rows[0]
+    if holds.approved_text(conn, target.label, guards.HeldKind.GONE, row.remote_id):
+        return None, None
+    if row.connection == target.connection and same_target(row.target, row.name, target):
+        return row, None
+    approved = holds.approved_text(conn, target.label, guards.HeldKind.RETARGET, target.target)
+    if approved or not intents.any_written(conn, row.id):  # where nothing was ever sent, there is nothing to be careful about
+        return None, None
+    before, now = spoken(str(row.target), row.name), spoken(target.target, target.name)
+    return row, guards.retarget(before, now, sync=target.sync.name, approved=False)
+
+
+def _known(conn: sqlite3.Connection, target: Target, account: str, remote_id: str | None) -> AudienceRow | None:
+    if remote_id is None:
+        return None
+    return audiences.by_remote_id(conn, connection=target.connection, account=account, remote_id=remote_id)
+
+
+def _take(store: Store, target: Target, remote_id: str, *, account: str, labels: Collection[str], at: datetime) -> Bound:
+    with store.atomic() as conn:
+        row = _known(conn, target, account, remote_id)
+        notes: tuple[str, ...] = ()
+        if row is None:
+            if target.audience.whole and not being_made(conn, target, account):
+                remedy = "move it away, or name another"
+                key = f"syncs.{target.sync.name}.audience"
+                raise ConfigError(Problem(f"{target.name} is there already and was not written by us", key=key, remedy=remedy))
+            audience_id = insert_new(conn, target, remote_id, account=account, at=to_us(at))
+        else:
+            if row.label in labels and row.label != target.label:
+                taken = f"{spoken(target.target, target.name)} is the audience of the sync {row.label} already"
+                key = f"syncs.{target.sync.name}.audience"
+                raise ConfigError(
+                    Problem(taken, key=key, remedy="two syncs on one audience would undo each other; name another")
+                )
+            _release(conn, target, keep=row.id)
+            audiences.rebind(conn, row.id, label=target.label, target=target.target, name=target.name)
+            audience_id = row.id
+            if row.label != target.label:
+                notes = (f"takes over what {row.label or 'an earlier sync'} put there",)
+        bound = audiences.audience(conn, audience_id)
+    return _bound(store.conn, target, bound, account, notes)
+
+
+def insert_new(conn: sqlite3.Connection, target: Target, remote_id: str, *, account: str, at: int) -> int:
+    """
+    Bind *target* to a remote audience that was never bound before; what it was bound to is let go.
+
+    It is ours if we were about to make it, and so is whom it was made with: what is "so already" of that one is our own doing.
+    """
+    _release(conn, target, keep=None)
+    made_by_us = being_made(conn, target, account)
+    seed = _forget_making(conn, target, account)
+    audience_id = audiences.insert(
+        conn,
+        connection=target.connection,
+        account=account,
+        kind=target.sync.audience_kind,
+        name=target.name,
+        remote_id=remote_id,
+        label=target.label,
+        target=target.target,
+        made_by_us=made_by_us,
+    )
+    if seed is not None:
+        touched = ledger.put(conn, audience_id, [seed], sync=target.label, run_id=None, at=at)
+        audiences.refresh(conn, audience_id, touched, waiting=BitMap(), settled=BitMap())
+    return audience_id
+
+
+def _release(conn: sqlite3.Connection, target: Target, *, keep: int | None) -> None:
+    for row in audiences.bound_to(conn, target.label):
+        if row.id != keep:
+            audiences.rebind(conn, row.id, label=None)
+
+
+def _bound(conn: sqlite3.Connection, target: Target, row: AudienceRow, account: str, notes: tuple[str, ...] = ()) -> Bound:
+    row = audiences.audience(conn, row.id)
+    unreadable = not row.made_by_us and row.foreign_read_at is None and intents.any_written(conn, row.id)
+    if unreadable and target.sync.mode == "mirror":
+        notes = (*notes, "its members cannot be read and we did not make it: people are added and never removed")
+    return Bound(row, account=account, add_only=unreadable, held=_unreadable(target) if unreadable else None, notes=notes)
+
+
+def bound_already(conn: sqlite3.Connection, target: Target, row: AudienceRow) -> Bound:
+    """Return an audience that *target* was made for, as it stands; asks nobody."""
+    return _bound(conn, target, row, row.account)
+
+
+def _unreadable(target: Target) -> Held | None:
+    """Return the hold on an audience whose members cannot be read, where who was there before us is to be adopted."""
+    sync = target.sync
+    return None if sync.baseline == "ignore" else guards.unreadable(sync.baseline, sync=sync.name)
+
+
+# --- an audience about to be made ----------------------------------------------------------------------------------
+
+
+def note_making(conn: sqlite3.Connection, target: Target, account: str, seed: Member | None) -> None:
+    """Write down that an audience is about to be made, and with whom, so that both are known for ours without an answer."""
+    made_with = None
+    if seed is not None:
+        profile_id = seed.profile_id
+        made_with = [seed.member_key, profile_id, seed.ref.remote_id, seed.ref.handle, seed.ref.object, seed.value_hash]
+    conn.execute(
+        "INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", (_making(target, account), json.dumps(made_with))
+    )
+
+
+def being_made(conn: sqlite3.Connection, target: Target, account: str) -> bool:
+    """Return whether an audience was about to be made, and nothing more is known of it."""
+    return conn.execute("SELECT 1 FROM settings WHERE key = ?", (_making(target, account),)).fetchone() is not None
+
+
+def _forget_making(conn: sqlite3.Connection, target: Target, account: str) -> Entry | None:
+    """Forget that an audience was about to be made; return the member that it was made with."""
+    row = conn.execute("DELETE FROM settings WHERE key = ? RETURNING value", (_making(target, account),)).fetchone()
+    made_with = None if row is None else json.loads(row[0])
+    if not isinstance(made_with, list):
+        return None
+    key, profile_id, remote_id, handle, object_, value_hash = made_with
+    if profile_id is not None:
+        profile_id = ledger.survivor(conn, profile_id)
+    return Entry(
+        key, State.UNSURE, profile_id=profile_id, remote_id=remote_id, handle=handle, object=object_, value_hash=value_hash
+    )
+
+
+def _making(target: Target, account: str) -> str:
+    return "\x1f".join((MAKING, target.connection, account, target.sync.audience_kind, target.name.casefold()))
+
+
+# --- the members who were there before us --------------------------------------------------------------------------
+
+
+def read_foreign(store: Store, target: Target, bound: Bound, *, api: Callable[[], Api], at: datetime) -> Bound:
+    """
+    Read who is in an audience that we did not make, as long as nothing was ever sent to it; they are foreign, and stay so.
+
+    Where the vendor cannot tell, the audience is add-only for us from now on.
+    """
+    row = bound.row
+    if row is None or row.made_by_us or target.audience.whole or intents.any_written(store.conn, row.id):
+        return bound
+    pages = target.audience.members(api(), row.remote_id)
+    if isinstance(pages, Unsupported):
+        note = "its members cannot be read and we did not make it: people are added and never removed"
+        held = bound.held or _unreadable(target)
+        return Bound(row, account=bound.account, add_only=True, held=held, notes=(*bound.notes, note))
+    with store.atomic() as conn:
+        known = [entry.member_key for entry in ledger.rows(conn, row.id) if entry.state is State.FOREIGN]
+        _store_foreign(conn, row, ledger.drop(conn, row.id, known))
+    for page in pages:
+        with store.atomic() as conn:
+            if intents.any_written(conn, row.id):  # another process began to send: what we read may be its work
+                break
+            _store_page(store, target, row, page, at)
+    with store.atomic() as conn:
+        audiences.set_foreign_read(conn, row.id, to_us(at))
+        fresh = audiences.audience(conn, row.id)
+    return Bound(fresh, account=bound.account, held=bound.held, notes=bound.notes)
+
+
+def _store_page(store: Store, target: Target, row: AudienceRow, page: Collection[Ref], at: datetime) -> None:
+    conn = store.conn
+    kind = reach.identifier_kind(target.audience, target.connection)
+    stream_id = reach.own_stream(conn, target.audience, target.connection)
+    page = without_forgotten(store, target, page)
+    profiles = reach.profiles_of_refs(conn, stream_id, [ref.remote_id for ref in page], kind)
+    entries = [
+        Entry(
+            f"{ledger.REMOTE_PREFIX}{ref.remote_id}",
+            State.FOREIGN,
+            profile_id=profiles.get(ref.remote_id),
+            remote_id=ref.remote_id,
+            handle=ref.handle,
+            object=ref.object,
+        )
+        for ref in page
+    ]
+    _store_foreign(conn, row, ledger.put(conn, row.id, entries, sync=target.label, run_id=None, at=to_us(at)))
+
+
+def without_forgotten(store: Store, target: Target, page: Collection[Ref]) -> Collection[Ref]:
+    """Return who of a page was not forgotten: those are unknown like anybody we know nothing of, and not to be known again."""
+    forgotten = Forgotten(store.conn, store.path)
+    if not forgotten:
+        return page
+    kind, of = reach.identifier_kind(target.audience, target.connection), target.connection
+    return [
+        ref
+        for ref in page
+        if not (
+            forgotten.has_remote(of, ref.remote_id)
+            or forgotten.has_record(of, target.audience.ids_from or "", ref.remote_id)
+            or forgotten.has(kind, ref.remote_id)
+        )
+    ]
+
+
+def _store_foreign(conn: sqlite3.Connection, row: AudienceRow, touched: BitMap) -> None:
+    audiences.refresh(conn, row.id, touched, waiting=BitMap(), settled=BitMap())

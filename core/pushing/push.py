@@ -1,0 +1,324 @@
+"""
+Carries a plan out: an intent before each batch, its outcomes after, as few requests as the vendor's batch sizes allow.
+
+The store is written by one thread; batches under way are as many as the vendor permits. A kill at any instant leaves an intent
+open at most, which `core.pushing.recover` reads at the next start. What may be sent was decided by `core.planning.plan` and
+nobody here.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import KW_ONLY, dataclass, field
+from itertools import islice
+from typing import Final
+
+from pyroaring import BitMap
+
+from core.clock import Clock, to_us
+from core.contract import Api, Op, Outcome, Person, Ref, Unsupported, Verdict
+from core.errors import NotFoundError, Stopped, TransientError
+from core.live import baseline
+from core.planning.changes import fields_setting, fields_text
+from core.planning.plan import Plan
+from core.pushing import bind, reach
+from core.pushing.batches import Batches
+from core.pushing.follow import forget_followed
+from core.pushing.record import Recorder
+from core.pushing.send import Item, Sender, Sent
+from core.store import Store, audiences, intents, ledger, pauses
+from core.store.audiences import AudienceRow
+from core.store.intents import Member
+from core.store.leases import Lease
+from core.store.ledger import Entry, State
+
+GRACE_S: Final = 10.0
+"""How long a batch under way may take once the process was told to stop."""
+INTENT_SIZE: Final = 5_000
+"""Members of one intent, where an audience is written whole."""
+
+
+@dataclass(slots=True)
+class PushReport:
+    """What became of a plan's members."""
+
+    verdicts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How many, by (op, verdict)."""
+    created: int = 0
+    """People made at the destination."""
+    batches: int = 0
+    error: Exception | None = None
+    """What ended it early."""
+
+    def count(self, op: Op, *verdicts: Verdict) -> int:
+        """Return how many members got one of *verdicts*."""
+        return sum(self.verdicts[op, verdict] for verdict in verdicts)
+
+    @property
+    def settled(self) -> bool:
+        """Whether every member has an answer that stands."""
+        return self.error is None and not any(v in (Verdict.RETRY, Verdict.PENDING) for (_, v), n in self.verdicts.items() if n)
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What a push is made with."""
+
+    store: Store
+    api: Callable[[], Api]
+    _: KW_ONLY
+    lease: Lease
+    run_id: int
+    clock: Clock
+    sleep: Callable[[float], None]
+    stopping: Callable[[], bool]
+    on_batch: Callable[[str, int], None] | None = None
+    """Told the label and how many members were settled."""
+
+
+def push(plan: Plan, sending: Sending) -> PushReport:
+    """Send what the plan lets through. What ends it early is in the report; what was settled until then stays so."""
+    return _Push(plan, sending).run()
+
+
+class _Push:
+    """One plan under way."""
+
+    def __init__(self, plan: Plan, sending: Sending) -> None:
+        self.plan = plan
+        self.s = sending
+        self.store = sending.store
+        self.target = plan.target
+        self.audience = plan.target.audience
+        self.batches = Batches(self.store, plan)
+        self.report = PushReport()
+
+    def run(self) -> PushReport:
+        plan = self.plan
+        try:
+            row = plan.draft.bound.row
+            if row is None:
+                if not (plan.size or self.audience.whole) or plan.whole_held:
+                    return self.report
+                row = self._make()
+            self.recorder = self._recorder(row)
+            self._remember_params(row)
+            self._change_ledger(row)
+            self._adopt(row)
+            if not plan.size and not (self.audience.whole and plan.draft.bound.row is None):
+                return self.report
+            self._create_people(row)
+            if self.audience.whole:
+                self._replace(row)
+            else:
+                self._send_all(row)
+        except Exception as error:
+            self.report.error = error
+        return self.report
+
+    def _recorder(self, row: AudienceRow) -> Recorder:
+        draft = self.plan.draft
+        return Recorder(
+            self.store,
+            row,
+            label=self.plan.label,
+            run_id=self.s.run_id,
+            lease=self.s.lease,
+            clock=self.s.clock,
+            owned_before=len(draft.standing.owned),
+            approved_adds=draft.approved.adds,
+            approved_removes=draft.approved.removes,
+            counts=not draft.first_run,
+            began_at=to_us(self.plan.as_of),
+        )
+
+    # --- before the first member -------------------------------------------------------------------------------------
+
+    def _make(self) -> AudienceRow:
+        """Make the audience; after an unknown outcome it is looked up, never made twice."""
+        target, account = self.target, self.plan.draft.bound.account
+        first = next(self.batches.adds(), None) if self.audience.seeded else None
+        seed = None if first is None else first.member
+        with self.store.atomic() as conn:
+            self.s.lease.check(conn)
+            bind.note_making(conn, target, account, seed)
+        try:
+            remote_id = self.audience.create(self.s.api(), target.name, [] if seed is None else [seed.ref])
+        except TransientError:
+            found = self.audience.lookup(self.s.api(), target.name)
+            if found is None:
+                raise
+            remote_id = found
+        with self.store.atomic() as conn:
+            self.s.lease.check(conn)
+            audience_id = bind.insert_new(conn, target, remote_id, account=account, at=to_us(self.s.clock()))
+            return audiences.audience(conn, audience_id)
+
+    def _change_ledger(self, row: AudienceRow) -> None:
+        """Write what changes in the ledger alone: other keys, other profiles, who was not found."""
+        draft = self.plan.draft
+        unknown = {p: key for p, key in draft.unknown.items() if p not in draft.creates}
+        if not (draft.rekeys or unknown) or self.plan.whole_held:
+            return
+        with self.store.atomic() as conn:
+            self.s.lease.check(conn)
+            at = to_us(self.s.clock())
+            touched = BitMap()
+            # all old keys go first: one's new key may be another's old one
+            touched |= ledger.drop(conn, row.id, [rekey.old_key for rekey in draft.rekeys])
+            new = [rekey.new for rekey in draft.rekeys if rekey.new is not None]
+            touched |= ledger.put(conn, row.id, new, sync=self.plan.label, run_id=self.s.run_id, at=at)
+            known = ledger.of_keys(conn, row.id, unknown.values())
+            asked = [
+                Entry(key, State.NOT_FOUND, profile_id=p, remote_id=known[key].remote_id if key in known else None)
+                for p, key in unknown.items()
+                if key not in known or known[key].state in (State.NOT_FOUND, State.SUPPRESSED, State.MISSING)
+            ]
+            touched |= ledger.put(conn, row.id, asked, sync=self.plan.label, run_id=self.s.run_id, at=at)
+            audiences.refresh(conn, row.id, touched, waiting=BitMap(), settled=BitMap())
+
+    def _remember_params(self, row: AudienceRow) -> None:
+        params = self.audience.params.model_dump_json()
+        made_up = not self.target.set_name  # for a removal, where no sync is left to say
+        if made_up or self.plan.whole_held or audiences.params_of(self.store.conn, row.id) == params:
+            return
+        with self.store.atomic() as conn:
+            self.s.lease.check(conn)
+            audiences.remember_params(conn, row.id, params)
+
+    def _adopt(self, row: AudienceRow) -> None:
+        """Make ours who was there before us, as far as the sync's `baseline` has it."""
+        found = self.plan.draft.baseline
+        if found is not None and not self.plan.whole_held:
+            baseline.carry_out(self.store, row, self.audience, found, lease=self.s.lease, clock=self.s.clock)
+
+    def _create_people(self, row: AudienceRow) -> None:
+        """Make those at the destination who are not there, never as subscribed."""
+        create = self.audience.create_people
+        if not self.plan.creates or create is None:
+            return
+        ids = iter(self.plan.creates)
+        while part := list(islice(ids, self.audience.max_batch)):
+            self._check()
+            keys = {p: self.plan.draft.unknown[p] for p in part if p in self.plan.draft.unknown}
+            values = reach.values_of(self.store.conn, keys, ("first_name", "last_name"))
+            people = [Person(key, {n: v for n, v in values.get(p, {}).items() if v is not None}) for p, key in keys.items()]
+            outcomes = self.audience.create_people(self.s.api(), people)  # type: ignore[misc]  # checked above
+            asked = [Member(Op.ADD, key, profile_id=p, ref=Ref(key)) for p, key in keys.items()]
+            refused = []
+            for member, outcome in zip(asked, outcomes, strict=True):
+                if outcome.verdict in (Verdict.DONE, Verdict.NOOP, Verdict.SENT):
+                    self.batches.created[member.profile_id or 0] = outcome.ref
+                    self.report.created += outcome.verdict is not Verdict.NOOP
+                else:
+                    refused.append((member, outcome))
+            if refused:
+                intent_id = self.recorder.intend([member for member, _ in refused])
+                self.report.verdicts += self.recorder.settle(intent_id, refused)
+
+    # --- the members -------------------------------------------------------------------------------------------------
+
+    def _send_all(self, row: AudienceRow) -> None:
+        sender = Sender(self.s.api(), self.audience, row.remote_id, self.s.sleep, lambda: self._exists(row))
+        updates = self.plan.updates | self.plan.draft.movers
+        running: dict[Future[Sent], int] = {}
+        try:
+            for batch in self.batches.batches():
+                self._check()
+                intent_id = self.recorder.intend([item.member for item in batch])
+                running[_start(sender, batch, f"push {self.plan.label}")] = intent_id
+                while len(running) >= self.audience.concurrency:
+                    self._settle_some(running, updates)
+            while running:
+                self._settle_some(running, updates)
+        except BaseException:
+            self._settle_rest(running, updates)
+            raise
+
+    def _settle_some(self, running: dict[Future[Sent], int], updates: BitMap) -> None:
+        done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
+        for future in done:
+            self._settle(running.pop(future), future.result(), updates)
+        if not done and self.s.stopping():
+            raise Stopped("told to stop; the batch under way is left to the next start")
+
+    def _settle(self, intent_id: int, sent: Sent, updates: BitMap) -> None:
+        verdicts = self.recorder.settle(intent_id, sent.results, unsure=sent.unsure, updates=updates)
+        self.report.verdicts += verdicts
+        self.report.batches += 1
+        if self.s.on_batch is not None:
+            self.s.on_batch(self.plan.label, sum(verdicts.values()))
+        if sent.error is not None:
+            raise sent.error
+
+    def _settle_rest(self, running: dict[Future[Sent], int], updates: BitMap) -> None:
+        """Give the batches under way their time, so that as few intents as may be stay open."""
+        done, _ = wait(running, timeout=GRACE_S)
+        for future in done:
+            intent_id, sent = running.pop(future), future.result()
+            sent.error = None
+            self._settle(intent_id, sent, updates)
+
+    def _exists(self, row: AudienceRow) -> bool:
+        try:
+            pages = self.audience.members(self.s.api(), row.remote_id)
+            if isinstance(pages, Unsupported):
+                return self.audience.lookup(self.s.api(), row.name) == row.remote_id
+            next(iter(pages), None)
+        except NotFoundError:
+            return False
+        return True
+
+    def _replace(self, row: AudienceRow) -> None:
+        """Write a `whole` audience: who is ours after this plan, given as an iterator."""
+        intended = [*self._intend_all(self.batches.removes()), *self._intend_all(self.batches.adds())]
+        self.audience.replace(self.s.api(), row.remote_id, self.batches.everybody(row))
+        updates = self.plan.updates | self.plan.draft.movers
+        # the removals first, as in a batch: one member's old key may be another's new one
+        for intent_id in intended:
+            members = intents.open_members(self.store.conn, intent_id)
+            results = [(member, Outcome(member.ref, Verdict.DONE)) for member in members]
+            self._settle(intent_id, Sent([], [], results=results), updates)
+
+    def _intend_all(self, items: Iterator[Item]) -> list[int]:
+        """Write intents for all of *items*, some at a time: nobody has them all in memory."""
+        written = []
+        while part := [item.member for item in islice(items, INTENT_SIZE)]:
+            written.append(self.recorder.intend(part))
+        return written
+
+    def _check(self) -> None:
+        """Stop between batches when told to, or when somebody paused it."""
+        if self.s.stopping():
+            raise Stopped("told to stop")
+        sync = self.target.sync
+        pauses.refuse_paused(self.store.conn, f"sync.{sync.name}", f"connection.{sync.to}")
+
+
+def _start(sender: Sender, batch: Sequence[Item], name: str) -> Future[Sent]:
+    """Send a batch in a thread of its own, one that never keeps a process from ending: its intent is written."""
+    sent: Future[Sent] = Future()
+
+    def run() -> None:
+        try:
+            sent.set_result(sender.send(batch))
+        except BaseException as error:
+            sent.set_exception(error)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return sent
+
+
+def finish(conn: sqlite3.Connection, plan: Plan, report: PushReport) -> None:
+    """Remember that a plan was carried out whole, so that the next one looks only at what changes from now on."""
+    row = next(iter(audiences.bound_to(conn, plan.label)), None)
+    if row is None or plan.limited or plan.held or not report.settled or audiences.standing(conn, row.id).waiting:
+        return
+    audiences.set_planned(conn, row.id, to_us(plan.as_of))
+    forget_followed(conn, row.id)
+    fields = fields_text(plan.target.audience)
+    conn.execute("INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", (fields_setting(row.id), fields))

@@ -1,0 +1,282 @@
+"""
+Under which key, and as which object, a destination knows our people; and which values they carry there.
+
+What the store knows is asked first: this connection's own stream whose record keys are the remote ids (`Audience.ids_from`).
+Only who is not there is asked for at the vendor (`Audience.find`). Nothing here decides who is to be added.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from pyroaring import BitMap
+
+from core.clock import from_us
+from core.contract import Api, Audience, Kind, Ref, fields_of
+from core.pushing import trait_values
+from core.store.audiences import chunks
+from core.store.ledger import Entry
+from core.store.schema import CANONICAL
+
+Memory = dict[str, tuple[Ref, ...]]
+"""Who a destination said it knows under each key."""
+PROFILE_ID: Final = "profile_id"
+TIMES: Final = frozenset({"created_at"})
+
+
+def identifier_kind(audience: Audience, connection: str) -> str:
+    """Return the kind under which the store keeps the keys of an audience."""
+    kind = audience.key_kind
+    return kind if kind in {"email", "user_id", PROFILE_ID} or "." in kind else f"{connection}.{kind}"
+
+
+def keys_of(conn: sqlite3.Connection, profiles: Iterable[int], kind: str) -> dict[int, str]:
+    """Return the key of each profile that has one."""
+    found: dict[int, str] = {}
+    for chunk in chunks(profiles):
+        if kind == PROFILE_ID:
+            found |= {profile_id: str(profile_id) for profile_id in json.loads(chunk)}
+        elif kind in {"email", "user_id"}:
+            rows = conn.execute(
+                f"SELECT p.id, p.{kind} FROM json_each(?) j CROSS JOIN profiles p ON p.id = j.value WHERE p.{kind} IS NOT NULL",
+                (chunk,),
+            )
+            found.update(rows)
+        else:
+            rows = conn.execute(
+                "SELECT i.profile_id, i.value FROM json_each(?) j CROSS JOIN identifiers i ON i.profile_id = j.value"
+                " WHERE i.kind = ? ORDER BY i.id DESC",
+                (chunk, kind),
+            )
+            found.update(rows)  # the oldest comes last and stays
+    return found
+
+
+def holders_of(conn: sqlite3.Connection, keys: Iterable[str], kind: str) -> dict[str, int]:
+    """Return which live profile each key belongs to now."""
+    if kind == PROFILE_ID:
+        return {key: int(key) for key in keys if key.isdigit()}
+    found: dict[str, int] = {}
+    for chunk in _text_chunks(keys):
+        rows = conn.execute(
+            "SELECT i.value, p.id FROM json_each(?) j CROSS JOIN identifiers i ON i.kind = ? AND i.value = j.value"
+            " JOIN profiles p ON p.id = i.profile_id WHERE p.live = 1",
+            (chunk, kind),
+        )
+        found.update(rows)
+    return found
+
+
+def shared_keys(conn: sqlite3.Connection, keys: Mapping[int, str], kind: str) -> dict[str, BitMap]:
+    """Return the keys that several live profiles have (a blocked identifier joins nobody), each with all of these."""
+    found: dict[str, BitMap] = {}
+    if kind not in {"email", "user_id"}:
+        return found
+    for chunk in _text_chunks(keys.values()):
+        rows = conn.execute(
+            f"SELECT p.{kind}, p.id FROM json_each(?) j CROSS JOIN profiles p ON p.{kind} = j.value WHERE p.live = 1", (chunk,)
+        )
+        for key, profile_id in rows:
+            found.setdefault(key, BitMap()).add(profile_id)
+    return {key: profiles for key, profiles in found.items() if len(profiles) > 1}
+
+
+def own_stream(conn: sqlite3.Connection, audience: Audience, connection: str) -> int | None:
+    """Return the id of the stream whose record keys are the audience's remote ids; None where it is not pulled."""
+    if audience.ids_from is None:
+        return None
+    row = conn.execute(
+        "SELECT s.id FROM streams s JOIN connections c ON c.id = s.connection_id"
+        " WHERE c.name = ? AND s.name = ? AND s.removed_at IS NULL",
+        (connection, audience.ids_from),
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def known_refs(conn: sqlite3.Connection, stream_id: int, keys: Iterable[str], kind: str) -> dict[str, list[str]]:
+    """Return the remote ids of the stream's live records that have each key."""
+    found: dict[str, list[str]] = {}
+    for chunk in _text_chunks(keys):
+        rows = conn.execute(
+            "SELECT j.value, s.ref FROM json_each(?) j CROSS JOIN identifiers i ON i.kind = ? AND i.value = j.value"
+            " CROSS JOIN subject_identifiers si ON si.identifier_id = i.id CROSS JOIN subjects s ON s.id = si.subject_id"
+            " WHERE s.stream_id = ? AND s.live = 1 ORDER BY s.id",
+            (chunk, kind, stream_id),
+        )
+        for key, ref in rows:
+            found.setdefault(key, []).append(ref)
+    return found
+
+
+def profiles_of_refs(conn: sqlite3.Connection, stream_id: int | None, refs: Iterable[str], kind: str) -> dict[str, int]:
+    """Return whose record each remote id is; where no stream tells, whose key it is."""
+    wanted = list(refs)
+    if stream_id is None:
+        return holders_of(conn, wanted, kind)
+    found: dict[str, int] = {}
+    for chunk in _text_chunks(wanted):
+        rows = conn.execute(
+            "SELECT s.ref, s.profile_id FROM json_each(?) j CROSS JOIN subjects s ON s.stream_id = ? AND s.ref = j.value"
+            " WHERE s.live = 1 AND s.profile_id IS NOT NULL",
+            (chunk, stream_id),
+        )
+        found.update(rows)
+    return found
+
+
+def merged_into(conn: sqlite3.Connection, stream_id: int | None, refs: Iterable[str]) -> dict[str, str]:
+    """Return the remote ids that the vendor merged into another, with that other."""
+    if stream_id is None or conn.execute("SELECT 1 FROM merges WHERE stream_id = ? LIMIT 1", (stream_id,)).fetchone() is None:
+        return {}  # by far the most streams know of no merge at all
+    found: dict[str, str] = {}
+    for ref in refs:
+        winner, seen = ref, {ref}
+        while True:
+            row = conn.execute("SELECT winner FROM merges WHERE stream_id = ? AND loser = ?", (stream_id, winner)).fetchone()
+            if row is None or row[0] in seen:
+                break
+            winner = row[0]
+            seen.add(winner)
+        if winner != ref:
+            found[ref] = winner
+    return found
+
+
+def as_merged(entry: Entry, winners: Mapping[str, str]) -> Entry:
+    """Return *entry* with the object that its own was merged into, a record of the stream: those are of no other type."""
+    winner = winners.get(str(entry.remote_id))
+    return entry if winner is None else replace(entry, remote_id=winner, object=None)
+
+
+@dataclass(slots=True)
+class Reached:
+    """Who the destination knows."""
+
+    refs: dict[int, Ref] = field(default_factory=dict)
+    found: dict[int, Ref] = field(default_factory=dict)
+    """Those of them that the vendor was asked for."""
+    not_found: dict[int, str] = field(default_factory=dict)
+    """Profile to the key that was asked for."""
+    duplicates: BitMap = field(default_factory=BitMap)
+
+
+def reach(
+    conn: sqlite3.Connection,
+    audience: Audience,
+    keys: Mapping[int, str],
+    *,
+    stream_id: int | None,
+    kind: str,
+    api: Callable[[], Api],
+    memory: Memory,
+) -> Reached:
+    """
+    Return who is known under each key (profile to key).
+
+    *api* is opened only where neither the store nor *memory*, what was asked for in this run, can tell.
+    """
+    reached = Reached()
+    if stream_id is None and asks_nobody(audience):
+        reached.refs = {profile_id: Ref(key) for profile_id, key in keys.items()}
+        return reached
+    known = known_refs(conn, stream_id, keys.values(), kind) if stream_id is not None else {}
+    ask: dict[int, str] = {}
+    for profile_id, key in keys.items():
+        match known.get(key, ()):
+            case ():
+                ask[profile_id] = key
+            case [ref]:
+                reached.refs[profile_id] = Ref(ref)
+            case _:
+                reached.duplicates.add(profile_id)
+    news = [key for key in dict.fromkeys(ask.values()) if key not in memory]
+    memory.update({key: tuple(refs) for key, refs in _find(audience, api, news).items()} if news else {})
+    memory.update({key: () for key in news if key not in memory})
+    for profile_id, key in ask.items():
+        match list(memory[key]):
+            case []:
+                reached.not_found[profile_id] = key
+            case [found]:
+                reached.refs[profile_id] = reached.found[profile_id] = found
+            case _:
+                reached.duplicates.add(profile_id)
+    return reached
+
+
+def asks_nobody(audience: Audience) -> bool:
+    """Return whether a destination knows people by their very key: then there is nothing to ask, and nothing to remember."""
+    return type(audience).find is Audience.find
+
+
+def _find(audience: Audience, api: Callable[[], Api], keys: Sequence[str]) -> dict[str, Sequence[Ref]]:
+    if asks_nobody(audience):
+        return {key: (Ref(key),) for key in keys}
+    found: dict[str, Sequence[Ref]] = {}
+    for start in range(0, len(keys), audience.find_batch):
+        found |= audience.find(api(), keys[start : start + audience.find_batch])
+    return found
+
+
+def values_of(conn: sqlite3.Connection, profiles: Iterable[int], fields: Sequence[str]) -> dict[int, dict[str, object]]:
+    """Return the values of canonical fields (and `profile_id`, `company.NAME`), and of kept traits, for each profile."""
+    if not fields:
+        return {}
+    columns = ", ".join(_column(name) for name in fields)
+    found: dict[int, dict[str, object]] = {}
+    for chunk in chunks(profiles):
+        rows = conn.execute(
+            f"SELECT p.id, {columns} FROM json_each(?) j CROSS JOIN profiles p ON p.id = j.value"
+            " LEFT JOIN companies c ON c.id = p.company_id",
+            (chunk,),
+        )
+        for row in rows:
+            found[row[0]] = {name: _plain(name, value) for name, value in zip(fields, row[1:], strict=True)}
+    return found
+
+
+def _column(name: str) -> str:
+    if is_trait(name):
+        return f"(SELECT t.value FROM {trait_values.KEPT} t WHERE t.trait = '{name}' AND t.profile_id = p.id)"
+    table, _, column = name.rpartition(".")
+    alias = {"": "p", "company": "c"}[table]
+    if name == PROFILE_ID:
+        column = "id"
+    if not column.isidentifier():
+        raise ValueError(f"{name!r} is no canonical field")
+    return f'{alias}."{column}"'
+
+
+def is_trait(name: str) -> bool:
+    """Return whether *name* is no canonical field; then it is a trait, for the config is checked."""
+    if not name.isidentifier():
+        return False
+    return name not in CANONICAL[Kind.PROFILE] and name not in {"user_id", PROFILE_ID}
+
+
+def _plain(name: str, value: object) -> object:
+    if is_trait(name):
+        return trait_values.spoken(value)
+    return from_us(value) if isinstance(value, int) and name.rpartition(".")[2] in TIMES else value
+
+
+def value_hash(values: Mapping[str, object]) -> str | None:
+    """Return what tells these values from others; None where an audience carries none."""
+    if not values:
+        return None
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def hash_of(audience: Audience, values: Mapping[str, object]) -> str | None:
+    """Return what tells what an audience carries of these values, under its names for them, from anything else."""
+    return value_hash({name: values.get(source) for name, source in fields_of(audience).items()} if values else {})
+
+
+def _text_chunks(texts: Iterable[str], size: int = 5_000) -> Iterable[str]:
+    every = list(texts)
+    for start in range(0, len(every), size):
+        yield json.dumps(every[start : start + size])
