@@ -14,6 +14,8 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import format_datetime
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -80,26 +82,38 @@ class _Spoiled:
         if scope["type"] != "http":
             await app(scope, receive, send)
             return
+        tell = self._dated(send)
         self._served.count = number = next(self._numbers)
         faults = self._served.faults
         path = scope["path"].removeprefix(self._served.sandbox.base_path)
         match faults(scope["method"], path, number) if faults is not None else None:
             case Fault() as fault:
                 await _drain(receive) if not fault.act else await _carry_out(app, scope, receive)
-                await _answer(send, fault.status, fault.headers, fault.body)
+                await _answer(tell, fault.status, fault.headers, fault.body)
             case Reset() as reset:
                 await self._reset(reset, app, scope, receive, send)
             case Truncated(share):
                 status, headers, body = await _carry_out(app, scope, receive)
-                await _answer(send, status, headers, body[: int(len(body) * share)])
+                await _answer(tell, status, headers, body[: int(len(body) * share)])
             case Rewritten(change):
                 status, headers, body = await _carry_out(app, scope, receive)
-                await _answer(send, status, headers, change(body))
+                await _answer(tell, status, headers, change(body))
             case Delayed(wait_s):
                 await asyncio.sleep(wait_s)
-                await app(scope, receive, send)
+                await app(scope, receive, tell)
             case None:
-                await app(scope, receive, send)
+                await app(scope, receive, tell)
+
+    def _dated(self, send: Send) -> Send:
+        """Say what time it is there, which need not be ours."""
+
+        async def dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                at = format_datetime(self._served.sandbox.now().astimezone(UTC), usegmt=True)
+                message = {**message, "headers": [*message.get("headers", ()), (b"date", at.encode())]}
+            await send(message)
+
+        return dated
 
     async def _reset(self, reset: Reset, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         if reset.act or reset.sent is not None:

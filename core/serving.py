@@ -45,7 +45,7 @@ class Server:
         """Begin to serve; `wait` says when it answers."""
         config = uvicorn.Config(
             app, log_config=None, log_level="critical", access_log=False, lifespan="off", http="h11", ws="none",
-            proxy_headers=False, server_header=False, timeout_keep_alive=30, timeout_graceful_shutdown=1,
+            proxy_headers=False, server_header=False, date_header=False, timeout_keep_alive=30, timeout_graceful_shutdown=1,
         )  # fmt: skip
         self._server = _Prompt(config)
         self._thread = threading.Thread(target=self._run, name=f"server-{self.port}", daemon=True)

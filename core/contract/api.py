@@ -67,7 +67,11 @@ class Api(Protocol):
 
     @property
     def now(self) -> datetime:
-        """The one clock, aware UTC."""
+        """
+        What a pull may take for now, aware UTC: by our clock, or by what the vendor last said (`Date`), whichever is earlier.
+
+        Take it once where a pull begins: should the first answer show that our clock is ahead, the pull is begun again.
+        """
 
     @property
     def base_url(self) -> str:

@@ -7,6 +7,7 @@ HTTP, done once for every connector: one client per connection, its credentials,
     retrying   what is sent again, and when               encode    plain values as query, form, JSON
     waiting    sleeping, interruptibly                    outage    a vendor that is away is left alone
     patience   when a request may go                      observe   what was answered, for a person who looks on
+    vendor_time   what a pull takes for now
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from core.http.observe import Observer
 from core.http.outage import Outage
 from core.http.patience import Patience
 from core.http.retrying import Repeater
+from core.http.vendor_time import VendorTime
 from core.http.waiting import Waiter
 from core.http.wire import Wire
 from core.limits.budget import shared_budget
@@ -116,6 +118,7 @@ def open_api(
             ),
             quota=_telling(connector.quota, settings),
             clock=clock,
+            time=VendorTime(clock, not_before=manifest.checked_on),
             observer=observer,
         )
         place = Folder(folder.absolute(), store_path.absolute())

@@ -54,7 +54,7 @@ class HttpApi:
 
     @property
     def now(self) -> datetime:
-        return self._wire.clock()
+        return self._wire.time.now()
 
     @property
     def base_url(self) -> str:

@@ -39,6 +39,7 @@ from core.http.hosts import Hosts
 from core.http.observe import READS, Observer, Seen
 from core.http.patience import Leaving, Patience
 from core.http.streams import save
+from core.http.vendor_time import VendorTime
 from core.log import log
 
 MAX_BODY_BYTES: Final = 256 * 1024 * 1024
@@ -74,6 +75,7 @@ class Wire:
     quota: Callable[[ResponseView], Quota | None] | None = None
     """Reads how much of a quota is left out of an answer, where the vendor has a way of its own to say so."""
     clock: Clock
+    time: VendorTime
     observer: Observer | None = None
     """Is shown every answer to a request that is no mere reading."""
 
@@ -222,6 +224,7 @@ class Wire:
             response = self.client.send(request, stream=True)
         except FAILURES as error:
             raise transport_error(call.asked, error) from error
+        self.time.heard(response.headers)
         wait_s = remaining_wait_s(response.headers, self.patience.waiter.now())
         if wait_s is not None:
             self.patience.hold_off(wait_s)

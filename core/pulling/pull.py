@@ -45,10 +45,17 @@ from core.store.sources import Source, source
 
 T = TypeVar("T")
 
+
+class _AheadError(Exception):
+    """The first answer of a pull shows that what it took for now has not come yet at the vendor."""
+
+
 ENDS_CONNECTION: Final = (AuthError, QuotaExhausted, LeaseLost, Stopped, StoreError)
 """What ends the pull of the whole connection; anything else ends only its stream."""
 FULL_EVERY: Final = timedelta(days=7)
 """How often a stream whose deletions show only by absence is pulled in full, unless it or the config says otherwise."""
+AHEAD: Final = timedelta(seconds=5)
+"""How far what a pull took for now may be ahead of what the vendor then says (in whole seconds, before it answers)."""
 OVERTAKEN: Final = timedelta(hours=1)
 """Age from which a pull that went on is made anew where changes alone cannot be asked for."""
 
@@ -180,8 +187,8 @@ class _StreamPull:
     def _pull_slice(self, slice_: str, *, full: bool, every: timedelta | None) -> bool:
         """Pull one slice to its clean end; return whether everything of it was asked for."""
         start, whole = self._to_the_end(slice_, full=full, every=every)
-        age = self.clock() - from_us(start.began_at)
-        went_on = start.resume is not None and bool(age)
+        age = self._now() - from_us(start.began_at)
+        went_on = start.resume is not None and abs(age) > AHEAD
         if went_on and (age > OVERTAKEN or checkpoints.has_cursor(self.store.conn, self.of.id, slice_)):
             self.overtaken.append(slice_)
         return whole
@@ -200,9 +207,16 @@ class _StreamPull:
 
     def _to_the_end(self, slice_: str, *, full: bool, every: timedelta | None) -> tuple[Start, bool]:
         """Return where the pull began in the end, and whether everything was asked for."""
+        took_for = self._now()
+        try:
+            return self._through(slice_, took_for, full=full, every=every)
+        except _AheadError:  # nothing of it is stored; from now on it is known what time it is there
+            return self._through(slice_, None, full=full, every=every)
+
+    def _through(self, slice_: str, took_for: datetime | None, *, full: bool, every: timedelta | None) -> tuple[Start, bool]:
         start = self._begin(slice_, full=full, every=every)
         try:
-            self._pages(slice_, start)
+            self._pages(slice_, start, took_for)
         except RejectedError:
             if start.resume is None or self.pages_stored:
                 raise
@@ -214,14 +228,18 @@ class _StreamPull:
         with self._atomic() as conn:
             return start, self._end_slice(conn, slice_)
 
+    def _now(self) -> datetime:
+        """Return what no cursor may pass: now, by our clock and by the vendor's."""
+        return min(self.clock(), self.api.now)
+
     def _begin(self, slice_: str, *, full: bool, every: timedelta | None) -> Start:
-        now = self.clock()
+        now = self._now()
         with self._atomic() as conn:
             due = full or (every is not None and checkpoints.full_due(conn, self.of.id, slice_, every, now))
-            due = due or checkpoints.ended_ahead(conn, self.of.id, slice_, now)
+            due = due or checkpoints.ended_ahead(conn, self.of.id, slice_, self.clock())
             return checkpoints.begin(conn, self.stream, self.of.id, slice_, full=due, run_id=self.run_id, now=now)
 
-    def _pages(self, slice_: str, start: Start) -> None:
+    def _pages(self, slice_: str, start: Start, took_for: datetime | None = None) -> None:
         self.pages_stored = 0
         arguments = (self.api, start.cursor, start.resume, *(() if self.stream.slices is None else (slice_,)))
         pages = self._asked(lambda: iter(self.stream.pull(*arguments)))
@@ -229,8 +247,10 @@ class _StreamPull:
         replacing = start.replacing
         try:
             while True:
-                asked_at = self.clock()
+                asked_at = self._now()
                 page = self._asked(lambda: next(pages, None))
+                if took_for is not None and not self.pages_stored and self._now() < took_for - AHEAD:
+                    raise _AheadError
                 if page is None:
                     return
                 prepared = self.records.prepare(page.records)

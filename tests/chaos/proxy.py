@@ -227,7 +227,7 @@ class Proxy:
         last = case.front.last.get(case.seen.listing)
         answer = await self._rightly(case.front, case.seen, case.act)
         trusted = case.seen.method != "GET" and case.seen.writes_members is None
-        if last is None or last == answer or trusted or SIGN_IN.search(case.seen.path):
+        if last is None or last[::2] == answer[::2] or trusted or SIGN_IN.search(case.seen.path):
             await send(case.writer, answer)
             return True
         weather.happened(Kind.DUPLICATE)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from core.clock import Clock
 from core.config.model import Config, ConnectionConfig, Place, Workspace
 from core.contract import Category, Kind, Manifest, Page, Settings, Stream
 from core.pulling.pull import pull_connection
@@ -28,7 +29,15 @@ class FakeApi:
     """Hands over settings and a clock; a stream that wants more closes over it."""
 
     settings = Settings()
-    now = NOON
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.said: datetime | None = None
+        """What the vendor said that time is, where it was heard: as `core.http.vendor_time` has it."""
+
+    @property
+    def now(self) -> datetime:
+        return self.clock() if self.said is None else min(self.clock(), self.said)
 
 
 def connector_of(name: str, category: Category, streams: Sequence[Stream]) -> Connector:
@@ -75,9 +84,10 @@ class World:
     def later(self, **by: float) -> None:
         self.at += timedelta(**by)
 
-    def pull(self, connection: str, **options: Any) -> PullReport:
+    def pull(self, connection: str, api: FakeApi | None = None, **options: Any) -> PullReport:
+        api = api or FakeApi(self.clock)
         return pull_connection(
-            self.store, FakeApi(), connection=self.connections[connection], connector=self.connectors[connection],
+            self.store, api, connection=self.connections[connection], connector=self.connectors[connection],
             run_id=next(self.runs), clock=self.clock, **options,
         )  # type: ignore[arg-type]  # fmt: skip
 

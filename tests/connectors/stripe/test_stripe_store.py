@@ -189,3 +189,21 @@ def test_no_secret_is_in_the_store(store: Store, store_path: Path, sandbox: Any,
     store.conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     assert sandbox.key.encode() not in store_path.read_bytes()
+
+
+def test_a_clock_that_was_ahead_hides_no_event(store: Store, sandbox: Any, clock: Any, pull: Pull) -> None:
+    """It is ahead for one pull; the next one comes after the time that it showed, and asks for what changed since."""
+    ahead = timedelta(minutes=100)
+    clock.advance(timedelta(days=365))  # a vendor that says it is earlier than the connector is not believed
+    sandbox.load("customers", customers(1))
+    pull()
+    clock.advance(timedelta(hours=1) + ahead)
+    sandbox.now = lambda: clock() - ahead
+    pull()
+    sandbox.now = clock
+    clock.advance(-ahead / 2)
+    sandbox.load("customers", [{"id": "cus_1", "email": "moved@example.com"}])
+    clock.advance(ahead)
+    pull()
+
+    assert [("cus_1", "moved@example.com")] == live(store, "profile_rows", "key, email")

@@ -48,7 +48,7 @@ class Hub:
                 self.store, api, connection=self.config.connections[name], connector=self.connectors[of],
                 run_id=next(self.runs), clock=self.clock, **(options if name == "survey" else {}),
             )
-            for name, of, api in (("crm", "crm", FakeApi()), ("survey", "typeform", self.api))
+            for name, of, api in (("crm", "crm", FakeApi(self.clock)), ("survey", "typeform", self.api))
         ]  # fmt: skip
         resolve(self.store, self.config, at=self.clock())
         return reports[1]

@@ -1,0 +1,49 @@
+"""
+What time it is for a pull: by our clock, or by what the vendor last said (`Date`), whichever is earlier.
+
+A clock that is ahead, if only for the length of a pull, must not let a cursor run past what the vendor calls now: what changes
+between would never be asked for. To be early costs nothing but asking twice. A vendor that sends no `Date` leaves us ours; so
+does one whose `Date` cannot be: unreadable, from a cache, or of a day before the connector was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from email.utils import parsedate_to_datetime
+
+from core.clock import Clock
+
+
+class VendorTime:
+    """The time of one connection. Thread-safe."""
+
+    def __init__(self, clock: Clock, *, not_before: date) -> None:
+        """*not_before*: the day on which the connector was held against the vendor's pages, so it is later than that."""
+        self._clock = clock
+        self._not_before = not_before
+        self._text = ""
+        self._said: datetime | None = None
+
+    def heard(self, headers: Mapping[str, str]) -> None:
+        """Note what a response says; the last one counts."""
+        text = headers.get("date", "")
+        if not text or text == self._text or "age" in headers:
+            return
+        self._text = text
+        said = _read(text)
+        if said is not None and said.date() >= self._not_before:
+            self._said = said
+
+    def now(self) -> datetime:
+        """Return the earlier of the two. It may be early by as long as nothing was heard, never late by what our clock is."""
+        ours, said = self._clock(), self._said
+        return ours if said is None else min(ours, said)
+
+
+def _read(text: str) -> datetime | None:
+    try:
+        said = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return said.replace(tzinfo=UTC) if said.tzinfo is None else said.astimezone(UTC)
