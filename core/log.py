@@ -7,21 +7,17 @@ the lines of other libraries included. Nothing is logged by a connector; the cor
 
 from __future__ import annotations
 
-import base64
 import logging
 import re
 import sys
-import threading
 from collections.abc import Iterable, Mapping
-from urllib.parse import quote
 
 import structlog
 from pydantic import BaseModel, SecretStr
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-MIN_SECRET_LENGTH = 4
-"""Shorter ones would blot out half of every line; a credential of three characters protects nothing."""
-BLOT = "[secret]"
+from core.hidden import Hidden
+
 ADDRESS_BLOT = "[address]"
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("tagalong")
@@ -29,32 +25,22 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("tagalong")
 
 _ADDRESS = re.compile(r"[\w.%+'-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+")
 _QUIET = ("httpx", "httpx2", "httpcore", "httpcore2", "authlib", "filelock", "uvicorn", "asyncio")
-_lock = threading.Lock()
-_hidden: set[str] = set()
-_hidden_pattern: re.Pattern[str] | None = None
+_hidden = Hidden()
 
 
 def hide(*secrets: SecretStr | str | None) -> None:
     """Blot these out of everything that is logged from now on, in the spellings in which they travel."""
-    global _hidden_pattern
-    found: set[str] = set()
-    for secret in secrets:
-        text = secret.get_secret_value() if isinstance(secret, SecretStr) else secret
-        if text and len(text) >= MIN_SECRET_LENGTH:
-            encoded = base64.b64encode(text.encode()).decode()
-            found |= {text, quote(text, safe=""), quote(text), encoded, encoded.rstrip("="), *_lines(text)}
-    with _lock:
-        if not found <= _hidden:
-            _hidden.update(found)
-            # the longest first: one secret may begin with another
-            _hidden_pattern = re.compile("|".join(re.escape(one) for one in sorted(_hidden, key=len, reverse=True)))
+    _hidden.add(_texts(secrets))
 
 
-def _lines(text: str) -> Iterable[str]:
-    # a private key is shown line by line, or with its line ends escaped
-    if "\n" in text:
-        yield text.replace("\n", "\\n")
-        yield from (line for line in text.splitlines() if len(line) >= 16 and not line.startswith("-----"))
+def hide_renewed(connection: str, *secrets: SecretStr | str | None) -> None:
+    """Hide a connection's tokens too, which take the place of earlier ones."""
+    _hidden.renew(connection, _texts(secrets))
+
+
+def _texts(secrets: Iterable[SecretStr | str | None]) -> list[str]:
+    texts = (secret.get_secret_value() if isinstance(secret, SecretStr) else secret for secret in secrets)
+    return [text for text in texts if text]
 
 
 def hide_settings(settings: BaseModel) -> None:
@@ -79,8 +65,7 @@ def _hide_value(value: object) -> None:
 
 def redact(text: str) -> str:
     """Return *text* without known secrets and addresses."""
-    if _hidden_pattern is not None:
-        text = _hidden_pattern.sub(BLOT, text)
+    text = _hidden.blot(text)
     return _ADDRESS.sub(ADDRESS_BLOT, text) if "@" in text or "%40" in text else text
 
 

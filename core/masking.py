@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import unquote
 
-from core.log import ADDRESS_BLOT, BLOT, redact
+from core.hidden import BLOT
+from core.log import ADDRESS_BLOT, redact
 
 MAX_LENGTH: Final = 300
 """Characters of what is left."""

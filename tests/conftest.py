@@ -25,6 +25,7 @@ os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"  # nobody
 
 from core import log
 from core.contract import Limit, Sandbox, Settings
+from core.hidden import Hidden
 from core.http import HttpApi, open_api
 from core.registry import Connector, load_connector
 from core.sandbox import Served, as_settings, serve
@@ -56,8 +57,7 @@ class TestApi(HttpApi):
 @pytest.fixture(autouse=True)
 def _own_log(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Leave no secret of a test to be hidden in the next one, nor how loudly it logged."""
-    monkeypatch.setattr(log, "_hidden", set())
-    monkeypatch.setattr(log, "_hidden_pattern", None)
+    monkeypatch.setattr(log, "_hidden", Hidden())
     before = structlog.get_config()
     yield
     structlog.configure(**before)

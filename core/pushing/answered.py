@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection
 from typing import Any, Final
 
-from core.log import BLOT
+from core.hidden import BLOT
 from core.masking import masked
 
 MAX_READ: Final = 65_536

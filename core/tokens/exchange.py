@@ -19,7 +19,7 @@ import httpx
 
 from core.contract import OAuth2
 from core.errors import AuthError, ConfigError, ConnectorError, ProtocolError, RateLimited, TransientError
-from core.log import hide, redact
+from core.log import hide, hide_renewed, redact
 from core.tokens.token import Token, fingerprint, secret
 
 Hooks = dict[str, Any]
@@ -185,7 +185,7 @@ class Exchange:
         access_token, refresh_token = answer.get("access_token"), answer.get("refresh_token")
         if not isinstance(access_token, str) or not access_token:
             raise ProtocolError("the token server's answer holds no access token")
-        hide(access_token, refresh_token)
+        hide_renewed(self.connection, access_token, refresh_token)
         renewable = self.auth.grant != "refresh" or refresh_token is not None
         life_s = _seconds(answer.get("expires_in"), LIFE_S if renewable else None)
         return Token(

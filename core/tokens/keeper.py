@@ -87,7 +87,7 @@ class TokenKeeper:
     def _read(self) -> Token | None:
         text = self._vault.read()
         try:
-            token = None if text is None else Token.from_text(text)
+            token = None if text is None else Token.from_text(text, connection=self._exchange.connection)
         except (ValueError, TypeError):
             raise StoreError(f"{self._vault.path}: is damaged; {DAMAGED}") from None
         return token if token is not None and token.origin == self._exchange.origin else None

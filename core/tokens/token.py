@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, asdict, dataclass
 from typing import Any
 
 from core.contract import OAuth2
-from core.log import hide
+from core.log import hide_renewed
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,10 @@ class Token:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_text(cls, text: str) -> Token:
+    def from_text(cls, text: str, *, connection: str) -> Token:
         """Read what `to_text` wrote, and hide its secrets from logs; ValueError or TypeError for anything else."""
         token = cls(**json.loads(text))
-        hide(token.access_token, token.refresh_token)
+        hide_renewed(connection, token.access_token, token.refresh_token)
         return token
 
 

@@ -16,9 +16,11 @@ from pydantic import SecretStr
 from support import acme
 from support.token_server import token_server
 
+from core import log
 from core.contract import OAuth2
 from core.errors import AuthError, ConfigError, ProtocolError, StoreError, TransientError
 from core.http.hosts import Hosts
+from core.log import redact
 from core.registry import Connector
 from core.tokens import Exchange, TokenKeeper, Vault
 
@@ -101,6 +103,18 @@ def test_a_refused_token_is_renewed_by_whoever_comes_first(server, keeper):
     assert one.renew(refused).access_token == "access-token-2"
     assert two.renew(refused).access_token == "access-token-2"
     assert len(server.asked) == 2
+
+
+def test_a_token_that_was_renewed_long_ago_is_no_longer_looked_for(keeper):
+    """A daemon renews several an hour for months; what the config holds stays hidden, and each token while it may be shown."""
+    one, looked_for, token = keeper(), [], ""
+    for _ in range(60):
+        token = one.renew(token).access_token
+        assert redact(f"{token} client-secret refresh-token-0") == "[secret] [secret] [secret]"
+        looked_for.append(len(log._hidden))
+
+    assert looked_for[19:] == [looked_for[19]] * 41
+    assert redact("access-token-57 refresh-token-57") == "[secret] [secret]"
 
 
 def _renew(url, store_path, rounds, failures):

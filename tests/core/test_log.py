@@ -16,7 +16,8 @@ from pydantic import BaseModel, SecretStr
 from support import acme
 
 from core.errors import HubError
-from core.log import ADDRESS_BLOT, BLOT, configure, hide, hide_settings, log, redact
+from core.hidden import BLOT
+from core.log import ADDRESS_BLOT, configure, hide, hide_renewed, hide_settings, log, redact
 from core.registry import Connector
 from core.store import Store
 
@@ -173,6 +174,24 @@ def test_all_secrets_of_settings_are_found():
     said = redact("inner-secret-1 listed-secret-2 MIIEvQIBADANBgkqhkiG plain-text one letter e")
 
     assert f"{BLOT} {BLOT} {BLOT} plain-text one letter e" == said
+
+
+def test_tokens_in_use_stay_hidden_however_often_others_are_renewed():
+    """Each connection has its own; the same text again is no other."""
+    hide_renewed("crm", "crm-token-in-use", "crm-refresh-in-use")
+    for n in range(100):
+        hide_renewed("mail", f"mail-token-{n:03}", "mail-refresh-in-use")
+    said = redact("crm-token-in-use crm-refresh-in-use mail-token-099 mail-token-090 mail-refresh-in-use mail-token-000")
+
+    assert said == " ".join([BLOT] * 5 + ["mail-token-000"])
+
+
+def test_the_longer_of_two_secrets_is_blotted_out_whole():
+    """One may begin with another."""
+    hide("abcd")
+    hide("abcd-efgh-ijkl")
+
+    assert redact("say abcd-efgh-ijkl or abcd") == f"say {BLOT} or {BLOT}"
 
 
 def test_a_planted_secret_comes_out_nowhere(stderr, respx_mock, fake_api, store_path):

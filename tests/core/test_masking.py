@@ -100,9 +100,9 @@ def test_what_is_called_a_secret_goes_however_short(text):
     assert not re.search(r"\babc\b|hunter2|x1", masked(text))
 
 
-def test_a_secret_goes_whose_name_is_blotted_out_itself(monkeypatch):
+def test_a_secret_goes_whose_name_is_blotted_out_itself():
     """Where somebody's secret is the very word that another's is called by."""
-    monkeypatch.setattr("core.log._hidden_pattern", re.compile("client-secret"))
+    hide("client-secret")
 
     assert masked("client-secret = 'x1'") == "[secret] = [secret]"
 
