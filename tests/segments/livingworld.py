@@ -178,7 +178,8 @@ class LivingWorld:
         if chance.random() < 0.4:
             days = chance.choice((1, 2, 7, 14, 30, 60))
             return self.hub.at - timedelta(days=days) + timedelta(hours=chance.choice((-1, 0, 0, 1, 5, 30)))
-        return self.hub.at + timedelta(hours=chance.randrange(-70 * 24, 40))
+        ahead = chance.random() < 0.1  # else nothing would ever be within the next days
+        return self.hub.at + timedelta(hours=chance.randrange(40) if ahead else chance.randrange(-70 * 24, 1))
 
     def _maybe(self, value: object) -> Any:
         return value if self.chance.random() < 0.75 else None
@@ -232,7 +233,8 @@ class LivingWorld:
     def _response(self, id_: str) -> dict[str, Any]:
         chance = self.chance
         survey, question = chance.choice(QUESTIONS)
-        kind = chance.choice(("score", "choice", "text", "boolean"))
+        often = ("score",) * 4 if question not in ("role", "size") else ()  # as surveys have it; another kind is nobody's score
+        kind = chance.choice(("score", "choice", "text", "boolean", *often))
         number = chance.randrange(11) if kind == "score" else chance.randrange(2) if kind == "boolean" else None
         choice = [chance.choice(TEXTS) for _ in range(chance.randrange(3))] if kind == "choice" else None
         return {

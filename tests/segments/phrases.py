@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from core.segments.tree import How
+from core.segments.words import CALLS, NAMES
+from core.segments.words.reference import SECTIONS
+
 PHRASES: Final[dict[str, tuple[str, ...]]] = {
     "and": ('exists(country) and did("Order")',),
     "or": ('country == "SE" or past_due',),
@@ -110,6 +114,12 @@ PHRASES: Final[dict[str, tuple[str, ...]]] = {
 }
 """By the word as the reference page has it."""
 TEXTS: Final = tuple(dict.fromkeys(text for texts in PHRASES.values() for text in texts))
+
+
+def demanded() -> frozenset[str]:
+    """Return every word of the language, by the tables that the language itself and its reference page are made of."""
+    page = {entry.word for section in SECTIONS for entry in section.entries}
+    return frozenset({*page, *NAMES, *CALLS, *(f".{how}" for how in How)})
 
 
 def counts(inside: Mapping[str, int], outside: Mapping[str, int]) -> dict[str, tuple[int, int]]:

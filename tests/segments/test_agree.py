@@ -348,7 +348,8 @@ def atoms(draw: st.DrawFn) -> str:
     )
 
 
-def _joined(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+def joined(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Conditions put together by `and`, `or`, `not`, and by the company's users."""
     return st.one_of(
         st.builds("({} and {})".format, inner, inner),
         st.builds("({} or {})".format, inner, inner),
@@ -357,7 +358,7 @@ def _joined(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     )
 
 
-EXPRESSIONS = st.recursive(atoms() | set_atoms(), _joined, max_leaves=4)
+EXPRESSIONS = st.recursive(atoms() | set_atoms(), joined, max_leaves=4)
 
 
 # shrinking such a case takes minutes: add Phase.shrink to look closer at a failure
@@ -402,7 +403,7 @@ def test_the_engine_and_the_reference_agree(
         assert sorted(reference.members(name)) == list(found.sets[name]), (name, texts)
 
 
-COMPUTED = st.recursive(trait_atoms() | trait_atoms() | atoms(), _joined, max_leaves=3)
+COMPUTED = st.recursive(trait_atoms() | trait_atoms() | atoms(), joined, max_leaves=3)
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.reuse, Phase.generate))
