@@ -1,43 +1,31 @@
 """
 When an answer can change by itself: a window that an event leaves or enters, a date that is reached, a rate that begins.
 
-Nothing is guessed from the kind of leaf. The moments that matter are those of the person's rows, moved by each span that the
-leaf names; at each of them the leaf is asked anew, by the same query, with a later clock. So a new word needs nothing here
-unless its answer hangs on more than spans.
+The moments that matter are those of the person's rows, moved by each span that the leaf names; at each of them the leaf is
+asked anew, by the same query, with a later clock. So a new word needs nothing here unless its answer hangs on more than spans.
+Where it is known that time moves the answer one way only (`explain_trend`) the moment is found by halving, however many there
+are; else so many are asked, and beyond them the next one is named as one at which it may change.
 """
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from core.segments.calendar import edge_us, known_zone
-from core.segments.dialect import DAY_US
+from core.segments.dialect import DAY_US, property_of
 from core.segments.explain_texts import parts
+from core.segments.explain_trend import daily, pieces
 from core.segments.explain_values import SOURCES, Asked, event_rows, raw_values
 from core.segments.facts import Facts
-from core.segments.tree import (
-    Aggregate,
-    Ago,
-    Answer,
-    Answered,
-    Billing,
-    Compare,
-    Did,
-    EventSet,
-    Function,
-    Literal,
-    Score,
-    Type,
-    values_of,
-)  # fmt: skip
-from core.segments.tree_events import PERSON, Edge, Sequence
-from core.segments.tree_sets import Changed
+from core.segments.tree import Aggregate, Ago, Answer, Answered, Billing, Did, EventSet, Property, Score, Type
+from core.segments.tree_events import PERSON, Edge, LastEvent
+from core.segments.tree_events import Sequence as Steps
+from core.segments.tree_sets import Bucket, Changed
 from core.segments.tree_traits import DaysSince
 
 MAX_ASKED: Final = 50
@@ -45,7 +33,10 @@ MAX_ASKED: Final = 50
 MAX_FLIPS: Final = 50
 PERIODS: Final = 13
 """Periods of the calendar that are looked ahead."""
-_FALLING: Final = frozenset({Function.COUNT, Function.DAYS_ACTIVE, Function.DISTINCT})
+FARTHEST_DAYS: Final = 18_250
+"""Days that are counted ahead."""
+_OWN: Final = (*(kind for kind in SOURCES if kind not in (Billing, Score, Answer)), Bucket)
+"""Values that have no time of their own."""
 
 Holds = Callable[[Any, int], bool]
 """What a leaf says at a time (µs)."""
@@ -70,12 +61,9 @@ def later(facts: Facts, at_us: int) -> Facts:
 def moments(leaf: Any, times: set[int], asked: Asked) -> list[int]:
     """Return the moments after the clock at which *leaf*, which looks at rows of *times*, may change, in order."""
     now = asked.facts.as_of_us
-    spans, days = set(_spans(leaf)), _days(leaf)
+    spans = set(_spans(leaf))
     found: set[int] = set(_boundaries(leaf, asked))
     for at in times:
-        if days:
-            gone = (now - at) // DAY_US
-            found |= {at + day * DAY_US for day in (*range(gone, gone + MAX_ASKED), *days)}
         for span in spans:
             if at + span >= now:
                 found |= {at + span, at + span + 1}  # `<=` changes at the moment itself, `<` right after
@@ -89,18 +77,19 @@ def _spans(leaf: Any) -> Iterator[int]:
         match part:
             case Ago():
                 yield part.us
-            case Sequence() if part.within_us is not None:
+            case Steps() if part.within_us is not None:
                 yield part.within_us
             case Aggregate() if part.every_us and isinstance(part.events.window.after, Ago):
                 yield from range(part.every_us, part.events.window.after.us + 1, part.every_us)
 
 
-def _days(leaf: Any) -> set[int]:
-    """Return the numbers of whole days at which `days_since` may matter, as far as they are written; none without it."""
-    numbers = [part.value for part in parts(leaf) if isinstance(part, Literal) and not isinstance(part.value, str | bool)]
-    if not any(isinstance(part, DaysSince) for part in parts(leaf)):
-        return set()
-    return {0} | {day for number in numbers for day in (math.floor(number), math.floor(number) + 1) if abs(day) < 100_000}
+def _midnights(leaf: Any, asked: Asked) -> list[range]:
+    """Return the moments at which one more day is counted since a time, a range for each hour of the day that one begins at."""
+    now, counted = asked.facts.as_of_us, {part.item for part in parts(leaf) if isinstance(part, DaysSince)}
+    times = {at for item in counted for at in raw_values(item, asked) if isinstance(at, int)}
+    times |= {at for item in counted for at in _times(item, asked)}  # what it may be counted from later
+    phases = sorted({(now - at) % DAY_US for at in times})
+    return [range(now + DAY_US - phase, now + FARTHEST_DAYS * DAY_US, DAY_US) for phase in phases]
 
 
 def _boundaries(leaf: Any, asked: Asked) -> Iterator[int]:
@@ -128,6 +117,9 @@ def _times(leaf: Any, asked: Asked) -> Iterator[int]:
                 if part in still:
                     found, params = f"{found} AND time > ?", (*params, asked.facts.as_of_us)
                 yield from (at for (at,) in asked.rows(f"SELECT time {found}", *params))
+                yield from _of_properties(part, part.filter, asked)
+            case LastEvent():
+                yield from _of_properties(part.events, part.test, asked)
             case Answered() | Answer() | Score():
                 yield from (at for (at,) in asked.rows("SELECT answered_at FROM answers WHERE answered_at IS NOT NULL"))
             case Billing():
@@ -137,6 +129,14 @@ def _times(leaf: Any, asked: Asked) -> Iterator[int]:
                 yield from (at for (at,) in asked.rows("SELECT from_at FROM field_history"))
         if (type(part) in SOURCES or isinstance(part, Aggregate)) and part.type is Type.TIME:
             yield from (value for value in raw_values(part, asked) if isinstance(value, int))
+
+
+def _of_properties(events: EventSet, filter_: Any, asked: Asked) -> Iterator[int]:
+    """Yield the times that events say in properties, where a filter compares one."""
+    for name in {part.name for part in parts(filter_) if isinstance(part, Property) and part.type is Type.TIME}:
+        found, params = event_rows(events, asked, ever=True)
+        of = property_of(name, Type.TIME)
+        yield from (at for (at,) in asked.rows(f"SELECT {of.text} {found}", *of.params, *params) if at is not None)
 
 
 def _still(leaf: Any) -> set[EventSet]:
@@ -153,47 +153,71 @@ class Timeline:
     """What one leaf says from a time on, found out as far as it is asked for."""
 
     def __init__(self, leaf: Any, asked: Asked, holds: Holds) -> None:
-        times = set(_times(leaf, asked))
         self._leaf = leaf
         self._holds = holds
-        self._moments = moments(leaf, times, asked)
-        self._one_way = _one_way(leaf) and max(times, default=0) <= asked.facts.as_of_us
+        self._pieces = pieces(leaf, lambda value: _stays(value, asked))
+        self._daily = self._pieces is None and daily(leaf, lambda value: _stays(value, asked))
+        times = set(_times(leaf, asked))
+        self._moments: list[Sequence[int]] = [moments(leaf, times, asked), *_midnights(leaf, asked)]
 
     def next(self, after_us: int) -> Change | None:
         """Return the first moment after *after_us* at which the leaf is not what it is then."""
-        left = self._moments[bisect_right(self._moments, after_us) :]
         before = self._holds(self._leaf, after_us)
-        if self._one_way:
-            at = self._halved(left, before)
-            return None if at is None else Change(at, not before)
+        if self._pieces is None:
+            return self._asked_one_by_one(after_us, before)
+        at = after_us
+        for _ in self._pieces:
+            turns = [turn for piece in self._pieces if (turn := self._turn(piece, at)) is not None]
+            if not turns:
+                return None
+            at = min(turns)
+            if self._holds(self._leaf, at) != before:
+                return Change(at, not before)
+        return None
+
+    def _asked_one_by_one(self, after_us: int, before: bool) -> Change | None:
+        left: list[int] = []
+        for every in self._moments:
+            first = bisect_right(every, after_us)
+            left += every[first : first + (1 if self._daily else MAX_ASKED + 1)]
+        left = sorted(set(left))
         for at in left[:MAX_ASKED]:
             if self._holds(self._leaf, at) != before:
                 return Change(at, not before)
         return Change(left[MAX_ASKED], None) if len(left) > MAX_ASKED else None
 
-    def _halved(self, left: list[int], before: bool) -> int | None:
-        if not left or self._holds(self._leaf, left[-1]) == before:
-            return None
-        low, high = -1, len(left) - 1
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if self._holds(self._leaf, left[middle]) != before else (middle, high)
-        return left[high]
+    def _turn(self, piece: Any, after_us: int) -> int | None:
+        """Return the first moment at which a condition that changes once at most is not what it is at a time."""
+        before, first = self._holds(piece, after_us), None
+        for every in self._moments:
+            low, high = bisect_right(every, after_us) - 1, len(every) if first is None else bisect_right(every, first)
+            high -= 1
+            if high <= low or self._holds(piece, every[high]) == before:
+                continue
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (low, middle) if self._holds(piece, every[middle]) != before else (middle, high)
+            first = every[high]
+        return first
 
 
-def _one_way(leaf: Any) -> bool:
-    """Return whether time alone changes *leaf* once at most: events only leave its window, and it counts them."""
-    sets = [part for part in parts(leaf) if isinstance(part, EventSet)]
-    if any(events.window.upto is not None for events in sets):
-        return False
-    match leaf:
-        case Did():
-            return True
-        case Compare() if len(leaf.terms) == 2:
-            (value, *others) = values_of(leaf)
-            return not others and isinstance(value, Aggregate) and value.function in _FALLING and leaf.ops[0] != "=="
+def _stays(value: Any, asked: Asked) -> bool:
+    """Return whether a value, or the events of a set, have nothing that is dated ahead, no rate that is yet to begin either."""
+    now = asked.facts.as_of_us
+    match value:
+        case EventSet():
+            found, params = event_rows(value, asked, ever=True)
+            return not asked.rows(f"SELECT 1 {found} AND time > ? LIMIT 1", *params, now)
+        case Score() | Answer():
+            return not asked.rows("SELECT 1 FROM answers WHERE answered_at > ? LIMIT 1", now)
+        case Billing():
+            ahead = any(start > now for _, start, _ in asked.facts.money.factors())
+            begun = (
+                "SELECT 1 FROM subscriptions WHERE started_at > ? UNION ALL SELECT 1 FROM payments WHERE paid_at > ? LIMIT 1"
+            )
+            return not ahead and not asked.rows(begun, now, now)
         case _:
-            return False
+            return isinstance(value, _OWN)
 
 
 def first_change(holds: Callable[[int], bool], timelines: list[Timeline], now_us: int) -> Change | None:

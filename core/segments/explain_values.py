@@ -19,10 +19,11 @@ from core.segments.compile_calendar import inside, own_times
 from core.segments.compile_events import rows
 from core.segments.dialect import DAY_US, Param, quoted
 from core.segments.explain_spoken import spoken
-from core.segments.explain_texts import Texts
+from core.segments.explain_texts import Texts, parts
 from core.segments.facts import Facts, LeafFailed
 from core.segments.tree import (
     Aggregate,
+    Ago,
     Answer,
     Answered,
     Billing,
@@ -37,7 +38,7 @@ from core.segments.tree import (
     Window,
     values_of,
 )  # fmt: skip
-from core.segments.tree_events import LastEvent, Sequence
+from core.segments.tree_events import Edge, LastEvent, Sequence
 from core.segments.tree_traits import COMPUTED, Chosen, Truth, terms_in
 from core.segments.types import CONSTANTS
 from core.segments.vocabulary import PAYMENT_WORDS
@@ -179,12 +180,17 @@ def _moment(us: int | None) -> datetime | None:
 
 
 def event_rows(events: EventSet, asked: Asked, *, ever: bool = False) -> tuple[str, tuple[Param, ...]]:
-    """Return `FROM events WHERE ...`: the person's events of the set; *ever*: whatever its window, and those to come."""
+    """
+    Return `FROM events WHERE ...`: the person's events of the set.
+
+    *ever*: also those to come, whatever its window, and whatever a filter says that says another thing at another time.
+    """
     facts = asked.facts
     if ever:
         facts = copy(facts)
         facts.as_of_us += _AGES
-        events = replace(events, window=Window())
+        moves = any(isinstance(part, Ago | Edge) for part in parts(events.filter))
+        events = replace(events, window=Window(), filter=None if moves else events.filter)
     found = rows(events, facts)
     return f"FROM {found.text} AND profile_id = ?", (*found.params, asked.profile_id)
 

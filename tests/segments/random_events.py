@@ -79,3 +79,30 @@ def event_text(chance: Random) -> str:
             f'did("{name}", where=during(at, this("{chance.choice(UNITS)}")))',
         )
     )
+
+
+def moving_text(chance: Random) -> str:
+    """Return one condition that time alone may make another: of days that are counted, windows, dates, filters that move."""
+    since = f"days_since({chance.choice(_TIMES)})"
+    other = f"days_since({chance.choice(_TIMES)})"
+    value = chance.choice(
+        (
+            since, f"{since} / 2", f"{since} - {other}", f"3 - 2 * {since}", f"min({since}, 40)", f"round({since} / 7)",
+            f"coalesce({since}, {other})", f"{since} * {other}", f"10 * did('Order', last='30d') - {since} / 30",
+            f"(1 if {since} > 20 else 0)",
+        )
+    )  # fmt: skip
+    moves = f'{chance.choice(("within_last", "more_than_ago", "within_next"))}(at, "{chance.choice((1, 2, 28))}d")'
+    return chance.choice(
+        (
+            f"{value} {chance.choice(('<', '<=', '>', '>=', '==', '!='))} {chance.choice((-3, 0, 1, 7.5, 30, 50, 65))}",
+            f"{value} {chance.choice(('<', '>='))} {chance.choice((20, 40, 60))}",
+            f"20 < {since} <= 30",
+            f'{chance.choice(("did", "last_event"))}("{chance.choice(NAMES)}", where={moves})',
+            f'did("{chance.choice(NAMES)}", during=previous("{chance.choice(UNITS)}"))',
+            event_text(chance),
+        )
+    )
+
+
+_TIMES = ("created_at", 'last_time("Order")', 'first_time("Page Viewed", last="30d")', 'first_time("Signed Up")')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from random_events import busy_world, moving_text
 from random_sets import FILES, company_texts
 from smallworld import AS_OF, World, ago, definitions
 from test_agree import EXPRESSIONS, _partition, atoms, history, worlds
@@ -131,6 +133,33 @@ def test_the_next_change_is_the_next(shared: Store, data: st.DataObject, world: 
                 before = evaluate(shared, sets, as_of=one.next.at - timedelta(microseconds=1), names=[name])
                 told = (is_in(person, name, sets, edge), is_in(person, name, sets, before))
                 assert (one.next.holds, one.member) == told, (name, texts)
+
+
+@settings(RANDOM, max_examples=6)
+@given(seed=st.integers(0, 2**32))
+def test_nothing_changes_before_the_moment_that_is_told(shared: Store, seed: int) -> None:
+    """Of whatever time alone may move: day after day, and more closely at first; where no change is told there is none."""
+    chance = random.Random(seed)
+    world, zones = busy_world(chance, 3), (None, ZoneInfo("America/New_York"), "person")
+    segments = {f"s{n}": Segment(f"s{n}", moving_text(chance), place=PLACE, timezone=chance.choice(zones)) for n in range(6)}
+    sets = definitions(segments)
+    world.write(shared)
+    steps = [
+        *(timedelta(hours=hours) for hours in range(1, 50, 6)),
+        *(timedelta(days=days, hours=3) for days in range(2, 62, 3)),
+    ]
+    probes = [(AS_OF + step, evaluate(shared, sets, as_of=AS_OF + step)) for step in steps]
+
+    for name in sets.sets:
+        for person in world.profiles:
+            one = explain(shared, sets, name, person["id"], as_of=AS_OF)
+            end = datetime.max.replace(tzinfo=UTC) if one.next is None else one.next.at
+            told = [is_in(person, name, sets, found) for at, found in probes if at < end]
+            assert set(told) <= {one.member}, (name, segments[name[8:]])
+            if one.next is not None and one.next.holds is not None:
+                edges = (one.next.at - timedelta(microseconds=1), one.next.at)
+                there = [is_in(person, name, sets, evaluate(shared, sets, as_of=at, names=[name])) for at in edges]
+                assert [one.member, one.next.holds] == there, segments[name[8:]]
 
 
 # --- what is seen, and where it comes from -------------------------------------------------------------------------
@@ -264,6 +293,42 @@ def test_a_date_comes_nearer(shared: Store) -> None:
     assert one.next is not None
     assert (False, True) == (one.member, one.next.holds)
     assert AS_OF + timedelta(days=3) == one.next.at
+
+
+@pytest.mark.parametrize(
+    ("text", "days", "holds"),
+    [
+        ("days_since(created_at) >= 400", 380, True),
+        ("days_since(created_at) / 2 >= 400", 780, True),  # no day of it is written anywhere
+        ("round(days_since(created_at) / 7) >= 30", 187, True),
+        ("days_since(created_at) == 25", 5, True),
+        ("days_since(created_at) == 20", 1, False),
+        ("18 < days_since(created_at) <= 22", 3, False),
+        ("coalesce(mrr, 0) - days_since(created_at) < -100", 81, True),
+        ('days_since(created_at) - days_since(last_time("Order")) == 17', None, None),  # both grow
+        ('days_since(created_at) >= 400 and did("Signed Up")', None, None),
+    ],
+)
+def test_days_that_are_counted_are_foreseen(shared: Store, text: str, days: int | None, holds: bool | None) -> None:
+    """However many are to come: the day is found by halving, not by asking day after day."""
+    world = World()
+    ann = world.person(created_at=ago(days=20))
+    world.event(ann, "Order", ago(days=3))
+    one = explained(shared, world, text, ann)
+
+    assert (None if days is None else AS_OF + timedelta(days=days)) == (one.next and one.next.at)
+    assert holds == (one.next and one.next.holds)
+
+
+def test_an_event_of_this_month_will_be_one_of_the_previous(shared: Store) -> None:
+    """It comes into the window, and leaves it a month later: halving alone would see no change."""
+    world = World()
+    ann = world.person()
+    world.event(ann, "Order", ago(days=3))
+    one = explained(shared, world, 'did("Order", during=previous("month"))', ann, timezone=ZoneInfo("UTC"))
+
+    assert one.next is not None
+    assert (datetime(2026, 4, 1, tzinfo=UTC), True) == (one.next.at, one.next.holds)
 
 
 def test_what_one_condition_does_may_change_nothing(shared: Store) -> None:
