@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,8 @@ from core.planning.approve import approve
 from core.planning.plan import Plan
 from core.pulling.fill import pull
 from core.run import SyncReport, plan
-from core.store import audiences, ledger
+from core.store import Store, audiences, ledger
+from core.store.ledger import Entry, State
 from core.store.runs import Status
 
 
@@ -279,6 +281,40 @@ def test_a_stranger_whom_the_vendor_refuses_to_remove_rests_like_anybody(make: C
     story.pass_time(timedelta(days=1))
     story.sync()
     assert ids(1, 2) == story.there()
+
+
+def _steps(path: Path, many: int) -> int:
+    """Return how much SQLite does, in hundreds of steps, for *many* strangers beside as many who rest or are on their way."""
+    steps = [0]
+    with Store(path / f"{many}.db") as store:
+        with store.atomic() as conn:
+            rows = [Entry(f"{who}{n}", State.OURS, profile_id=None) for n in range(many) for who in ("new", "refused", "sent")]
+            ledger.put(conn, 1, rows, sync="vips", run_id=None, at=0)
+            conn.executemany(
+                "INSERT INTO dead_letters (what, connection, audience_id, key, op, reason, first_at, last_at, next_try_at)"
+                " VALUES ('member', 'mail', 1, ?, 'remove', 'no', 0, 0, 9)",
+                ((f"refused{n}",) for n in range(many)),
+            )
+            conn.execute("INSERT INTO intents (id, audience_id, sync, run_id, written_at) VALUES (1, 1, 'vips', 1, 0)")
+            conn.executemany(
+                "INSERT INTO intent_members (intent_id, op, member_key) VALUES (1, 'remove', ?)",
+                ((f"sent{n}",) for n in range(many)),
+            )
+
+        def step() -> None:
+            steps[0] += 1
+
+        store.conn.set_progress_handler(step, 100)
+        assert many == ledger.count_nameless(store.conn, 1, at=5)
+        found = [one.member_key for part in ledger.nameless(store.conn, 1, at=5, size=many) for one in part]
+        store.conn.set_progress_handler(None, 0)
+    assert sorted(f"new{n}" for n in range(many)) == found
+    return steps[0]
+
+
+def test_for_no_stranger_are_all_letters_and_all_that_was_sent_looked_through(tmp_path: Path) -> None:
+    """Four times as many take about four times as long, not sixteen."""
+    assert _steps(tmp_path, 800) < 6 * _steps(tmp_path, 200)
 
 
 def test_the_wanted_are_never_taken_out_for_strangers(make: Callable[..., Story], monkeypatch: pytest.MonkeyPatch) -> None:
