@@ -176,12 +176,12 @@ def report_code(report: SyncReport) -> int:
         case Status.WAITING:
             return NEWS
         case _:
-            return NEWS if report.new_dead_letters or any(map(unreadable, report.pulls)) else 0
+            return NEWS if report.new_dead_letters or any(map(newly_unreadable, report.pulls)) else 0
 
 
-def unreadable(run: PullRun) -> int:
-    """Return how many records of a pull could not be read."""
-    return 0 if run.report is None else sum(stream.bad for stream in run.report.streams)
+def newly_unreadable(run: PullRun) -> int:
+    """Return how many records of a pull could not be read, but for those that are dead letters already for that reason."""
+    return 0 if run.report is None else sum(stream.bad - stream.known_bad for stream in run.report.streams)
 
 
 @verb("run", "tagalong run")

@@ -54,15 +54,15 @@ def pull_command(app: App, connection: tuple[str, ...], full: bool, probe: bool)
 
 
 def _pull_code(pulls: list[PullRun]) -> int:
-    """Return the first exit code that applies: failed, held, unreadable records or a quota that ran out."""
-    from core.cli.deliver import unreadable
+    """Return the first exit code that applies: failed, held, newly unreadable records or a quota that ran out."""
+    from core.cli.deliver import newly_unreadable
     from core.store.runs import Status
 
     if any(run.status is Status.FAILED for run in pulls):
         return FAILED
     if any(stream.held for run in pulls if run.report for stream in run.report.streams):
         return HELD
-    return NEWS if any(run.status is Status.WAITING or unreadable(run) for run in pulls) else 0
+    return NEWS if any(run.status is Status.WAITING or newly_unreadable(run) for run in pulls) else 0
 
 
 @verb("person", "tagalong person ann@example.com")

@@ -146,8 +146,8 @@ def describe_pull(run: PullRun) -> dict[str, Any]:
         "streams": [
             {
                 "name": s.stream, "complete": s.complete, "records": s.records, "changed": s.changed, "pages": s.pages,
-                "deleted": s.deleted, "held": s.held, "bad": s.bad, "forgotten": s.forgotten, "took_s": round(s.took_s, 3),
-                "notes": list(s.notes),
+                "deleted": s.deleted, "held": s.held, "bad": s.bad, "known_bad": s.known_bad,
+                "forgotten": s.forgotten, "took_s": round(s.took_s, 3), "notes": list(s.notes),
                 "error": _error(s.error),
             }
             for s in streams

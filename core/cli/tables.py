@@ -169,7 +169,9 @@ def show_pulls(pulls: Sequence[Described]) -> None:
 
 def _pull_row(pull: Described, stream: Described | None, status: str, error: str | None) -> dict[str, object]:
     counts = {name: stream[name] if stream else None for name in ("records", "changed", "deleted", "bad")}
-    return {"connection": pull["connection"], "stream": stream and stream["name"], "status": status, **counts, "error": error}
+    known = {"bad before": stream["known_bad"] if stream else None}
+    named = {"connection": pull["connection"], "stream": stream and stream["name"], "status": status}
+    return {**named, **counts, **known, "error": error}
 
 
 def _vanished(pulls: Iterable[Described]) -> Iterable[Waiting]:

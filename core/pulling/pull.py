@@ -68,6 +68,7 @@ class _Tally:
     deleted: int = 0
     held: int = 0
     bad: int = 0
+    known_bad: int = 0
     forgotten: int = 0
     notes: list[str] = field(default_factory=list)
 
@@ -153,8 +154,8 @@ class _StreamPull:
         tally = self.tally
         return StreamReport(
             self.of.stream, records=tally.records, changed=tally.changed, pages=tally.pages, deleted=tally.deleted,
-            held=tally.held, bad=tally.bad, forgotten=tally.forgotten, error=error, complete=error is None,
-            took_s=(self.clock() - began).total_seconds(), notes=tuple(tally.notes),
+            held=tally.held, bad=tally.bad, known_bad=tally.known_bad, forgotten=tally.forgotten, error=error,
+            complete=error is None, took_s=(self.clock() - began).total_seconds(), notes=tuple(tally.notes),
         )  # fmt: skip
 
     def _pull(self, *, full: bool, full_every: timedelta | None) -> None:
@@ -283,7 +284,8 @@ class _StreamPull:
             gone = {ref for ref, _ in bad}
             unbury_records(conn, **where, keys=[key for key in prepared.items if key not in gone])
         for ref, reason in bad:
-            bury_record(conn, **where, key=ref, reason=reason, run_id=self.run_id, at=now)
+            news = bury_record(conn, **where, key=ref, reason=reason, run_id=self.run_id, at=now)
+            self.tally.known_bad += not news
         self.tally.bad += len(bad)
         if page.deleted:
             vanish.mark_told(conn, self.of, page.deleted, now)

@@ -37,6 +37,8 @@ class StreamReport:
     """Vanished rows that stay live until `approve`."""
     bad: int = 0
     """Unreadable ones, now dead letters."""
+    known_bad: int = 0
+    """Those of them that were dead letters before, for the same reason."""
     forgotten: int = 0
     """Records of people who were forgotten: not stored."""
     error: HubError | None = None

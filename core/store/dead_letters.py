@@ -37,21 +37,31 @@ class Refusal:
     """Not to be tried again: the outcome is unknown and asking twice would do harm."""
 
 
-def bury_record(conn: sqlite3.Connection, *, connection: str, stream: str, key: str, reason: str, run_id: int, at: int) -> None:
-    """Keep a record that could not be read, with its reason; the same record again only counts an attempt."""
-    # NULLs are distinct in a UNIQUE index, so this cannot be an ON CONFLICT
-    updated = conn.execute(
-        "UPDATE dead_letters SET dropped_at = iif(reason = ?1, dropped_at, NULL), reason = ?1, attempts = attempts + 1,"
-        " last_at = ?2, run_id = ?3"
-        " WHERE what = 'record' AND connection = ?4 AND stream = ?5 AND audience_id IS NULL AND key = ?6",
-        (reason, at, run_id, connection, stream, key),
-    )
-    if updated.rowcount == 0:
+def bury_record(conn: sqlite3.Connection, *, connection: str, stream: str, key: str, reason: str, run_id: int, at: int) -> bool:
+    """
+    Keep a record that could not be read, with its reason; the same record again only counts an attempt.
+
+    Returns:
+        Whether it is news: it could be read until now, or fails for another reason than before.
+    """
+    row = conn.execute(
+        "SELECT id, reason FROM dead_letters WHERE what = 'record' AND connection = ? AND stream = ? AND audience_id IS NULL"
+        " AND key = ?",
+        (connection, stream, key),
+    ).fetchone()
+    if row is None:
         conn.execute(
             "INSERT INTO dead_letters (what, connection, stream, key, reason, first_at, last_at, run_id)"
             " VALUES ('record', ?, ?, ?, ?, ?, ?, ?)",
             (connection, stream, key, reason, at, at, run_id),
         )
+        return True
+    conn.execute(
+        "UPDATE dead_letters SET dropped_at = iif(reason = ?1, dropped_at, NULL), reason = ?1, attempts = attempts + 1,"
+        " last_at = ?2, run_id = ?3 WHERE id = ?4",
+        (reason, at, run_id, row[0]),
+    )
+    return bool(row[1] != reason)
 
 
 def unbury_records(conn: sqlite3.Connection, *, connection: str, stream: str, keys: Iterable[str]) -> None:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from workspace import ACCOUNTS, CONFIG, USAGE, Type
+from workspace import ACCOUNTS, CONFIG, USAGE, Said, Type
 
 from core.cli.output import as_json, cell, clean
 from core.clock import utc_now
@@ -251,6 +251,27 @@ def test_unreadable_records_are_news(type_: Type, tmp_path: Path) -> None:
     assert ("record", "exports", "usage") == (letter["what"], letter["connection"], letter["stream"])
     assert 3 == type_("status", "--check").code
     assert letter["reason"] in type_("dead-letters", "exports").out
+
+
+def test_what_was_unreadable_before_is_told_and_no_news(type_: Type, tmp_path: Path) -> None:
+    """A row that nobody will ever mend makes no job fail each night; another one beside it does, once."""
+    usage = tmp_path / "data/usage.csv"
+    usage.write_text(USAGE + "4,u2,not a time,Page Viewed,/home\n")
+    assert 3 == type_("pull").code
+
+    again = type_("pull", "--full", "--json")
+    assert (0, (1, 1)) == (again.code, _bad(again))
+    assert "bad before" in type_("pull", "--full").out
+    assert 0 == type_("sync", "--full").code
+
+    usage.write_text(usage.read_text() + "5,u2,nor this,Page Viewed,/home\n")
+    assert (3, (2, 1)) == ((ran := type_("pull", "--json")).code, _bad(ran))
+
+
+def _bad(ran: Said) -> tuple[int, int]:
+    """Return how many events were unreadable, and how many of them before."""
+    (usage,) = (one for pull in ran.json["pulls"] for one in pull["streams"] if one["name"] == "usage")
+    return usage["bad"], usage["known_bad"]
 
 
 def test_what_is_held_is_four_until_it_is_approved(type_: Type, tmp_path: Path) -> None:

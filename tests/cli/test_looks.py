@@ -23,7 +23,7 @@ PLAN = {
 }  # fmt: skip
 STREAM = {
     "name": "contacts", "complete": True, "records": 7, "changed": 2, "pages": 1, "deleted": 0, "held": 0, "bad": 0,
-    "took_s": 0.1, "notes": [], "error": None,
+    "known_bad": 0, "took_s": 0.1, "notes": [], "error": None,
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ DOCUMENT = PLAN | {
     "quota", "flapping", "account", "remote_id", "definition", "settings", "sends", "before_us", "skipped", "withheld",
 }  # fmt: skip
 PULL = {"connection", "status", "run", "requests", "resume_at", "error", "streams"}
-STREAM = {"name", "complete", "records", "changed", "pages", "deleted", "held", "bad", "took_s", "notes", "error"}
+STREAM = {"name", "complete", "records", "changed", "pages", "deleted", "held", "bad", "known_bad", "took_s", "notes", "error"}
 SYNC = {"name", "status", "run", "requests", "resume_at", "error", "plans"}
 SEGMENT = {"name", "title", "of", "size", "entered", "left", "approximate"}
 DRIFT = {

@@ -171,6 +171,18 @@ def test_a_bad_record_is_a_dead_letter_and_the_rest_goes_on(path: Path, record: 
         assert [] == world.rows("SELECT reason FROM dead_letters")
 
 
+def test_a_bad_record_is_news_once_for_each_reason(path: Path) -> None:
+    """What nobody mends is told as known; once it could be read, or fails for another reason, it is news again."""
+    records = [contact(1, born="soon")]
+    world = crm(path, stream("contacts", lambda: records, fields={"created_at": "born", "first_name": "name"}, **CONTACT))
+    seen = []
+    for born, name in (("soon", "A"), ("late", "B"), ("2025-01-01", "C"), ("soon", "D"), ("2025-01-01", ["E"])):
+        records = [contact(1, born=born, name=name)]
+        report = world.pull("crm").streams[0]
+        seen.append((report.bad, report.known_bad))
+    assert [(1, 0), (1, 1), (0, 0), (1, 0), (1, 0)] == seen
+
+
 def test_a_record_that_turns_bad_is_still_there(path: Path) -> None:
     """What was stored of it stays, and a full pull does not take it for gone."""
     records = [contact(1, born="2025-01-01")]
