@@ -14,7 +14,9 @@ from core.cli.app import FAILED, App, verb
 @verb("suppress", 'tagalong suppress ann@example.com --reason "asked by letter"')
 @click.argument("who", nargs=-1)
 @click.option("--file", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Read addresses, one a line.")
-@click.option("--channel", default="email", show_default=True, help="What they do not want.")
+@click.option(
+    "--channel", default="email", show_default=True, help="What they do not want: email, phone, post, push, sms, whatsapp."
+)
 @click.option("--reason", default="", help="Kept with it.")
 @click.option("--lift", is_flag=True, help="End what stands, unless a tool still says so.")
 @click.option("--list", "listing", is_flag=True, help="Show who said no, where and since when.")
@@ -40,9 +42,20 @@ def suppress_command(
     with Store(config.workspace.database) as store:
         if listing:
             return _list(app, store, identifiers or None)
+        channel = _known(store, channel.strip().lower())
         if lift:
-            return _lift(app, store, identifiers, channel.lower())
-        return _enter(app, store, identifiers, channel.lower(), reason)
+            return _lift(app, store, identifiers, channel)
+        return _enter(app, store, identifiers, channel, reason)
+
+
+def _known(store: Any, channel: str) -> str:
+    """Return *channel*, or refuse one that nobody speaks of: a no to it would hold nowhere."""
+    from core.config.names import suggest
+    from core.store.refusals import CHANNELS, channels
+
+    if channel not in CHANNELS and channel not in (known := channels(store.conn)):
+        raise click.UsageError(f"there is no channel {channel!r}; {suggest(channel, known)}")
+    return channel
 
 
 def _read(file: Path) -> list[str]:
@@ -84,19 +97,38 @@ def _lift(app: App, store: Any, identifiers: list[tuple[str, str]], channel: str
     from core.clock import to_us
     from core.store.refusals import lift
 
-    lifted, kept = 0, []
+    lifted, kept, idle = 0, [], []
     with store.atomic() as conn:
         for kind, value in identifiers:
             ended, standing = lift(conn, kind, value, channel=channel, at=to_us(app.clock()))
             lifted += ended
             kept += standing
+            idle += [] if ended or standing else [(kind, value)]
+        why = _why_nothing(conn, *idle[0], channel) if len(identifiers) == len(idle) == 1 else None
     code = FAILED if kept or not lifted else 0
     if app.as_json:
-        return app.answer({"lifted": lifted, "standing": [_told(one) for one in kept]}, code)
+        return app.answer({"lifted": lifted, "standing": [_told(one) for one in kept], "nothing": len(idle)}, code)
     click.echo(f"{lifted} lifted.")
     for one in kept:
         app.say(f"{one.source} still says so: only the person's yes there ends it")
+    if idle:
+        app.say(why or f"for {len(idle)} of {len(identifiers)} there was no no to {channel} to lift")
     return code
+
+
+def _why_nothing(conn: Any, kind: str, value: str, channel: str) -> str:
+    """Return why there was nothing to lift: it ended before, is a no to something else, or was never said."""
+    from core.clock import from_us
+    from core.store.refusals import ended, standing
+
+    others = sorted({one.channel for one in standing(conn, [(kind, value)])})
+    if others:
+        return f"there is no no to {channel} to lift; it is to {', '.join(others)}: say --channel {others[0]}"
+    before = ended(conn, kind, value, channel=channel)
+    if before is None:
+        return f"nobody said no to {channel} under that {'address' if kind == 'email' else 'user id'}: nothing was to lift"
+    by = "by hand" if before[1] == "hand" else "with a yes"
+    return f"the no to {channel} ended on {from_us(before[0]):%Y-%m-%d %H:%M}Z {by}: nothing was to lift"
 
 
 def _list(app: App, store: Any, identifiers: list[tuple[str, str]] | None) -> int:

@@ -20,6 +20,8 @@ from core.store.person_key import open_key
 
 HAND: Final = "hand"
 KINDS: Final = ("email", "user_id")
+CHANNELS: Final = ("email", "phone", "post", "push", "sms", "whatsapp")
+"""What people may say no to in every workspace; a source may call something else a channel too."""
 SOURCE: Final = (
     "CASE coalesce(n.connector, '') WHEN '' THEN n.name ELSE n.connector END || '/' || coalesce(n.account, '') || '.' || t.name"
 )
@@ -87,6 +89,22 @@ def _recall(conn: sqlite3.Connection, database: Path, now: int) -> None:
                 (kind, value, mark),
             )
             conn.execute("DELETE FROM refusals WHERE kind = 'forgotten' AND value = ?", (mark,))
+
+
+def channels(conn: sqlite3.Connection) -> set[str]:
+    """Return the channels that a no may be of: the usual ones, and those that a source or an earlier no speaks of."""
+    rows = conn.execute("SELECT channel FROM refusals UNION SELECT channel FROM consents WHERE channel IS NOT NULL")
+    return {*CHANNELS, *(channel for (channel,) in rows)}
+
+
+def ended(conn: sqlite3.Connection, kind: str, value: str, *, channel: str) -> tuple[int, str] | None:
+    """Return when and by what (`yes`, `hand`) the last no of an identifier ended; None where it never said one."""
+    row: tuple[int, str] | None = conn.execute(
+        "SELECT ended_at, ended_by FROM refusals WHERE kind = ? AND value = ? AND channel = ? AND ended_at IS NOT NULL"
+        " ORDER BY ended_at DESC LIMIT 1",
+        (kind, value, channel),
+    ).fetchone()
+    return row
 
 
 def enter(conn: sqlite3.Connection, kind: str, value: str, *, channel: str, reason: str, at: int) -> bool:

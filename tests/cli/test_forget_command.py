@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from workspace import Type
+
+from core.store import Store
 
 ANN = "ann@example.com"
 
@@ -127,3 +130,29 @@ def test_a_no_to_another_channel_is_said_to_be_that(type_: Type, tmp_path: Path)
     assert "no e-mail tool" not in said
     assert "require_consent" in said
     assert 2 == type_("suppress", "--list", "--lift").code
+
+
+def test_a_channel_that_nobody_speaks_of_is_refused_with_the_nearest(type_: Type, tmp_path: Path) -> None:
+    """A no to `emial` would hold nowhere; one that a source speaks of is a channel too."""
+    _synced(type_)
+    assert (2, True) == ((said := type_("suppress", ANN, "--channel", "emial")).code, "did you mean email?" in said.err)
+    assert (2, True) == ((said := type_("suppress", ANN, "--channel", "fax")).code, "push, sms" in said.err)
+    assert [] == type_("suppress", "--list", "--json").json["refusals"]
+    with Store(tmp_path / "tagalong.db") as store, store.atomic() as conn:
+        conn.execute("INSERT INTO consents (stream_id, key, record_key, channel, state) VALUES (1, 'k', 'k', 'fax', 'granted')")
+    assert 0 == type_("suppress", ANN, "--channel", "Fax ").code
+    assert 0 == type_("suppress", ANN, "--channel", "fax", "--lift").code
+
+
+def test_lifting_says_why_there_is_nothing_to_lift(type_: Type) -> None:
+    """Never said, said of something else, or ended before."""
+    _synced(type_)
+    assert (1, True) == ((said := type_("suppress", ANN, "--lift")).code, "nobody said no to email" in said.err)
+    type_("suppress", ANN, "--channel", "sms")
+    assert "it is to sms: say --channel sms" in type_("suppress", ANN, "--lift").err
+    assert 0 == type_("suppress", ANN, "--lift", "--channel", "sms").code
+    assert re.search("to sms ended on .* by hand", type_("suppress", ANN, "--lift", "--channel", "sms").err)
+    type_("suppress", ANN)
+    some = type_("suppress", ANN, "bo@example.com", "--lift")
+    assert (0, True) == (some.code, "for 1 of 2 there was" in some.err)
+    assert {"ok": False, "lifted": 0, "standing": [], "nothing": 1} == type_("suppress", ANN, "--lift", "--json").json
