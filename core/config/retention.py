@@ -57,7 +57,7 @@ class RetentionTable(Table):
     """How long history is kept; what is older is pruned once a day."""
 
     runs: Keep = timedelta(days=180)
-    """Runs, what they cost in requests, and the batches that they sent."""
+    """Runs, what they cost in requests, the batches that they sent, and approvals that have ended."""
     memberships: Keep = None
     """Who entered and left each set with each run; forever, if left out."""
     field_history: Keep = None

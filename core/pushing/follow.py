@@ -62,7 +62,8 @@ def follow_records(store: Store, row: AudienceRow, audience: Audience, *, wanted
     stream_id = reach.own_stream(conn, audience, row.connection)
     if stream_id is None:
         return
-    dead = {key: remote_id for key, remote_id, profile in ledger.dead(conn, row.id, stream_id) if profile in wanted}
+    found = ledger.dead(conn, row.id, stream_id, members=len(audiences.standing(conn, row.id).owned))
+    dead = {key: remote_id for key, remote_id, profile in found if profile in wanted}
     winners = reach.merged_into(conn, stream_id, dead.values()) if dead else {}
     alive = reach.profiles_of_refs(conn, stream_id, winners.values(), row.kind) if winners else {}
     gone = [key for key, remote_id in dead.items() if winners.get(remote_id) not in alive]

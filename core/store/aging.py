@@ -3,6 +3,7 @@ Letting go of history for its age, in small transactions: others write between a
 
 What is now is never touched, nor what a question about a time within the horizon is answered from:
 
+- an approval stays for as long as it holds;
 - of the runs the latest of each sort of end stays, since due times and first runs hang on it; of the intents those that are
   open, and the latest of each audience, since it says that something was ever sent there;
 - of the memberships of each set the last two changes before the horizon stay, the earlier of them as everybody who was in by
@@ -124,6 +125,9 @@ def _runs(conn: sqlite3.Connection, before: int) -> Iterator[Batch]:
     hours = conn.execute("SELECT audience_id, at, run_id FROM churn WHERE at < ?", (before,)).fetchall()
     for part in _parts(hours):
         yield [("DELETE FROM churn WHERE audience_id = ? AND at = ? AND run_id = ?", part, True)]
+    ended = conn.execute("SELECT id FROM approvals WHERE expires_at < ?", (before,)).fetchall()
+    for part in _parts(ended):
+        yield [("DELETE FROM approvals WHERE id = ?", part, True)]
 
 
 def _memberships(conn: sqlite3.Connection, before: int) -> Iterator[Batch]:

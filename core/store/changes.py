@@ -65,7 +65,7 @@ def note_resolved(conn: sqlite3.Connection) -> None:
         "CROSS JOIN subjects s ON s.id = d.id WHERE s.profile_id IS NOT NULL "
         "AND EXISTS (SELECT 1 FROM events e WHERE e.subject_id = s.id)"
     )
-    (length,) = conn.execute("SELECT coalesce(max(seq) - min(seq), 0) FROM changes").fetchone()
+    (length,) = conn.execute("SELECT coalesce((SELECT max(seq) FROM changes) - (SELECT min(seq) FROM changes), 0)").fetchone()
     if length > MOST:
         forget(conn)
 

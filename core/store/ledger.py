@@ -269,15 +269,29 @@ def follow_aliases(conn: sqlite3.Connection, audience_id: int, *, since: int) ->
     return touched
 
 
-def dead(conn: sqlite3.Connection, audience_id: int, stream_id: int) -> list[tuple[str, str, int]]:
-    """Return key, remote id and profile of the rows of ours whose object's record is gone from a stream."""
-    rows = conn.execute(
-        "SELECT l.member_key, l.remote_id, l.profile_id FROM subjects s CROSS JOIN ledger l INDEXED BY ledger_remote"
-        " ON l.audience_id = ? AND l.remote_id = s.ref AND l.state IN ('ours', 'unsure') AND l.profile_id IS NOT NULL"
-        " WHERE s.stream_id = ? AND s.live = 0",
-        (audience_id, stream_id),
-    )
-    return rows.fetchall()
+def dead(conn: sqlite3.Connection, audience_id: int, stream_id: int, *, members: int) -> list[tuple[str, str, int]]:
+    """
+    Return key, remote id and profile of the rows of ours whose object's record is gone from a stream.
+
+    *members*, about how many are ours, says which side is gone through: records that are gone become more with the years.
+    """
+    many = conn.execute(
+        "SELECT 1 FROM subjects INDEXED BY subjects_dead WHERE stream_id = ? AND live = 0 LIMIT 1 OFFSET ?",
+        (stream_id, members),
+    ).fetchone()
+    ours = "l.state IN ('ours', 'unsure') AND l.profile_id IS NOT NULL"
+    gone = "s.stream_id = ?2 AND s.live = 0"
+    if many:
+        sides = (
+            "ledger l INDEXED BY ledger_state CROSS JOIN subjects s INDEXED BY subjects_dead"
+            f" ON {gone} AND s.ref = l.remote_id WHERE l.audience_id = ?1 AND {ours}"
+        )
+    else:
+        sides = (
+            "subjects s CROSS JOIN ledger l INDEXED BY ledger_remote"
+            f" ON l.audience_id = ?1 AND l.remote_id = s.ref AND {ours} WHERE {gone}"
+        )
+    return conn.execute(f"SELECT l.member_key, l.remote_id, l.profile_id FROM {sides}", (audience_id, stream_id)).fetchall()
 
 
 def returned(conn: sqlite3.Connection, audience_id: int, stream_id: int) -> list[str]:

@@ -23,7 +23,7 @@ from core.errors import ConfigError
 from core.run import sync
 from core.segments.evaluate import evaluate
 from core.segments.moves import days, members_at, moves
-from core.store import Store, aging, memberships
+from core.store import Store, aging, holds, memberships
 from core.store.aging import begins, prune
 from core.store.past import fields_at
 from core.store.runs import finish_run, has_completed, last_finished, start_run
@@ -258,6 +258,20 @@ def test_open_intents_and_letters_that_wait_stay(tmp_path: Path) -> None:
 
 
 # --- how -----------------------------------------------------------------------------------------------------------
+
+
+def test_approvals_go_when_they_have_long_ended(tmp_path: Path) -> None:
+    """Those of members last a day, those of a text until it is another."""
+    with Store(tmp_path / "a.db") as store:
+        with store.atomic() as conn:
+            for days in (300, 182, 179):
+                holds.approve_members(conn, "vips", BitMap([days]), BitMap(), at=to_us(NOW - days * DAY))
+            holds.approve_text(conn, "vips", "retarget", "tag Vips", at=to_us(NOW - 300 * DAY))
+        (done,) = prune(store, Retention(runs=timedelta(days=180)), NOW)
+
+        assert 2 == done.rows
+        assert [("members",), ("retarget",)] == store.conn.execute("SELECT kind FROM approvals ORDER BY kind").fetchall()
+        assert holds.approved_text(store.conn, "vips", "retarget", "tag Vips")
 
 
 def test_by_default_only_runs_go_and_a_dry_run_lets_go_of_nothing(tmp_path: Path) -> None:
