@@ -4,9 +4,9 @@ One limit of a vendor, kept by all processes together in the store's `budgets` t
 Time is cut into slots, two hundred to a limit's period. A request is granted in the first slot such that the slots of no
 period hold more than the limit allows; so a burst after a quiet spell goes out at once, and no moving window of the vendor's
 ever sees too many. 96% of the permitted rate is used: the rest is for requests that are longer on their way than others. One
-row a slot says how much of it was granted (`tokens`). Grants are taken in lumps, for the slot at hand only, and what a lump
-had left over is given back with the next one: a pull pays one small write for several requests. A request that leaves later
-than it was granted is counted where it leaves. `concurrency` is kept by the threads of one process: between processes the
+row a slot says how much of it was granted (`tokens`). Grants are taken in lumps, for the slot at hand and as long as what
+leaves still counts there (`LATE_SLOTS`), and what a lump had left over is given back with the next one: a pull pays one small
+write for several requests. A request that leaves later than it was granted is counted where it leaves. `concurrency` is kept by the threads of one process: between processes the
 leases already see to it.
 """
 
@@ -100,7 +100,7 @@ class Bucket:
         if math.isinf(self._amount):
             return 0.0
         reserve = reserve if self.is_quota else 0.0
-        stale = not 0 <= self._slot - int(now / self._slot_s) <= self._far
+        stale = not -LATE_SLOTS < self._slot - int(now / self._slot_s) <= self._far
         if self._left < self._cost or stale or reserve > self._left_under:
             wait_s = self._refill(now, store(), longest_wait_s, reserve)
             if wait_s > longest_wait_s:

@@ -143,6 +143,16 @@ def test_few_writes_for_many_requests(budget, store):
     assert store.conn.execute("SELECT count(*) FROM budgets").fetchone()[0] == 1, "what has passed is cleared away"
 
 
+def test_requests_that_follow_closely_share_a_write(budget):
+    """A slot of a limit by the second is five milliseconds: about as long as a page takes, so each would pay one."""
+    one = budget(Limit(1000, per_s=1))
+    written = []
+    one._store().conn.set_trace_callback(lambda sql: written.append(sql) if sql.startswith("COMMIT") else None)
+    for number in range(90):
+        assert 0 == one.take("/x", START + number * 0.0052, longest_wait_s=10)
+    assert len(written) <= 32
+
+
 def test_a_clock_that_was_set_back_does_not_stop_the_connection(budget):
     """Grants that lie far ahead belong to a time that was not."""
     send_all([budget(Limit(10))], 10, start=START + 7200)
