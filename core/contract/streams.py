@@ -89,7 +89,8 @@ class Page:
     is handed back untouched; None leaves the checkpoint. Stored after this page if the stream is `order="asc"`, else at the
     clean end of the slice (the last one yielded; the largest, for datetimes).
     *resume*: continues a broken pull mid-way; handed back together with the cursor that the pull began with. None clears it.
-    An empty page with a resume is how a job id survives a crash.
+    An empty page with a resume is how a job id survives a crash: it is stored before the generator goes on. One with records is
+    stored when the generator next waits for the vendor, so what was yielded is not changed any more.
     """
 
     records: Sequence[Record]

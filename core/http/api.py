@@ -13,6 +13,7 @@ from core.contract import Answer, Fetched, Json
 from core.errors import ConnectorError, RateLimited, TransientError
 from core.http.answers import Asked
 from core.http.files import Folder
+from core.http.meanwhile import Meanwhile
 from core.http.public import fetch_public
 from core.http.retrying import HARMLESS, Repeater
 from core.http.streams import json_lines
@@ -70,6 +71,11 @@ class HttpApi:
     def wait_s(self) -> float:
         """Seconds waited so far to keep to the vendor's limits, summed over threads."""
         return self._wire.patience.tally.wait_s
+
+    @property
+    def meanwhile(self) -> Meanwhile:
+        """What the calling thread does while it waits for the vendor."""
+        return self._wire.patience.waiter.meanwhile
 
     def get(self, path: str, *, params: Mapping[str, object] | None = None, **query: object) -> Json:
         """GET and parse."""

@@ -24,6 +24,8 @@ from core.http.waiting import Waiter
 from core.limits.budget import Budget, Grant
 
 KEPT: Final = "what is left of the vendor's quota is kept for people (reserve); runs that nobody looks on go on by themselves"
+_WAITS: Final = ("receive_response_headers.started", "connect_tcp.started")
+"""Steps of a request that are nothing but waiting."""
 ASK_AGAIN: Final = timedelta(hours=1)
 """How long little is believed to be left of a quota whose end the vendor does not tell."""
 
@@ -149,7 +151,11 @@ class Patience:
 
 @dataclass(slots=True)
 class Leaving:
-    """Tells the budget when a request really leaves: httpx calls it with each of its steps, after the connection was made."""
+    """
+    Tells the budget when a request really leaves, and does what was left for the wait: httpx calls it with each of its steps.
+
+    The connection is made before the headers are sent.
+    """
 
     patience: Patience
     grant: Grant
@@ -160,3 +166,5 @@ class Leaving:
     def __call__(self, step: str, _facts: object) -> None:
         if step.endswith("send_request_headers.started"):
             self.now()
+        elif step.endswith(_WAITS):
+            self.patience.waiter.meanwhile.waiting()

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from core.errors import Stopped
+from core.http.meanwhile import Meanwhile
 
 
 class Waiter:
@@ -29,6 +30,7 @@ class Waiter:
         self._sleep = sleep
         self._seconds = seconds
         self._skipped_s = 0.0
+        self.meanwhile = Meanwhile()
 
     def now(self) -> float:
         """Seconds since 1970, as shared between processes; not the clock that records are dated by."""
@@ -48,6 +50,7 @@ class Waiter:
         self.check()
 
     def check(self) -> None:
-        """Raise Stopped if the process is to stop."""
+        """Who waits calls this before, and now and then meanwhile: Stopped if the process is to stop."""
+        self.meanwhile.waiting()
         if self._stop.is_set():
             raise Stopped("stopped while waiting for a vendor")

@@ -2,8 +2,9 @@
 Pull: asks a connection's streams for what changed and stores it page by page, each page with the checkpoint that follows it.
 
 The connector's generator does the asking and runs outside any transaction; a page's records and its checkpoint are one
-transaction. What may go wrong with a vendor's paging is caught here once, for every connector: pages that repeat, cursors in
-the future, resume tokens that expired. Who the records belong to is `core.resolve`'s business.
+transaction, made when the generator next waits for its vendor: the next page is on its way while this one is stored. What may
+go wrong with a vendor's paging is caught here once, for every connector: pages that repeat, cursors in the future, resume
+tokens that expired. Who the records belong to is `core.resolve`'s business.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final, Literal, TypeVar
 
 from core.clock import Clock, from_us, to_us
 from core.config.model import ConnectionConfig
-from core.contract import Api, Deletions, Kind, Page, Stream
+from core.contract import Api, Deletions, Kind, Page, Range, Stream
 from core.errors import (
     AuthError,
     ConnectorError,
@@ -128,6 +130,8 @@ class _StreamPull:
         self.forgotten = forgotten
         self.tally = _Tally()
         self.pages_stored = 0
+        self.replacing: Range | None = None
+        """The range whose replacement is under way."""
         self.overtaken: list[str] = []
         """Slices whose pull went on where an earlier run broke off."""
         self.again: set[str] = set()
@@ -244,29 +248,41 @@ class _StreamPull:
         self.pages_stored = 0
         arguments = (self.api, start.cursor, start.resume, *(() if self.stream.slices is None else (slice_,)))
         pages = self._asked(lambda: iter(self.stream.pull(*arguments)))
-        guard = Repeats()
-        replacing = start.replacing
+        guard, meanwhile = Repeats(), getattr(self.api, "meanwhile", None)
+        self.replacing = start.replacing
         try:
             while True:
                 asked_at = self._now()
-                page = self._asked(lambda: next(pages, None))
+                try:
+                    page = self._asked(lambda: next(pages, None))
+                finally:
+                    if meanwhile is not None:
+                        meanwhile.settle()
                 if took_for is not None and not self.pages_stored and self._now() < took_for - AHEAD:
                     raise _AheadError
                 if page is None:
                     return
                 prepared = self.records.prepare(page.records)
                 guard.check(page, prepared.digest if prepared.items else None)
-                with self._atomic() as conn:
-                    if replacing is not None and page.replaces != replacing:
-                        vanish.mark_replaced(conn, self.of, replacing, slice_, start.began_run, to_us(self.clock()))
-                    replacing = page.replaces
-                    changed = self._store(conn, page, prepared, slice_)
-                    checkpoints.move(conn, self.stream, self.of.id, slice_, page, asked_at=asked_at)
-                self._count(page, slice_, changed, prepared.count)
+                step = partial(self._page, page, prepared, slice_, start.began_run, asked_at)
+                if meanwhile is not None and page.records:
+                    meanwhile.put(step)  # while the vendor makes the next one
+                else:
+                    step()  # a job's id, before anything else is asked
         finally:
             close = getattr(pages, "close", None)
             if close is not None:
                 close()
+
+    def _page(self, page: Page, prepared: Prepared[Any], slice_: str, began_run: int, asked_at: datetime) -> None:
+        """Store a page and the checkpoint that follows it."""
+        with self._atomic() as conn:
+            if self.replacing is not None and page.replaces != self.replacing:
+                vanish.mark_replaced(conn, self.of, self.replacing, slice_, began_run, to_us(self.clock()))
+            self.replacing = page.replaces
+            changed = self._store(conn, page, prepared, slice_)
+            checkpoints.move(conn, self.stream, self.of.id, slice_, page, asked_at=asked_at)
+        self._count(page, slice_, changed, prepared.count)
 
     def _store(self, conn: sqlite3.Connection, page: Page, prepared: Prepared[Any], slice_: str) -> int:
         """Store what a page says; return how many records changed."""
