@@ -55,21 +55,18 @@ def latest_of(events: EventSet, facts: Facts) -> Sql:
 def aggregate(value: Aggregate, facts: Facts) -> Relation:
     """Return who has such events and what is made of them."""
     found = rows(value.events, facts, reads=value.of is not None)
-    if value.function is Function.MEDIAN:
-        return Relation(_median(number(value, facts), found))
+    if value.function is Function.DISTINCT:
+        return Relation(_distinct(value, facts), zero=True)
     made = _made(value, facts)
     sql = f"SELECT profile_id AS p, {made.text} AS v FROM {found.text} GROUP BY profile_id"
     return Relation(Sql(sql, (*made.params, *found.params)), zero=value.function in ZERO_WHEN_NONE)
 
 
-def _median(of: Sql, found: Sql) -> Sql:
-    """Return the middle number of each person, or the mean of the middle two."""
-    numbers = f"SELECT profile_id AS p, {of.text} AS v FROM {found.text}"
-    placed = (
-        f"SELECT p, v, row_number() OVER (PARTITION BY p ORDER BY v) AS place, count(*) OVER (PARTITION BY p) AS every "
-        f"FROM ({numbers}) WHERE v IS NOT NULL"
-    )
-    text = f"SELECT p, avg(v) AS v FROM ({placed}) WHERE 2 * place BETWEEN every AND every + 2 GROUP BY p"
+def _distinct(value: Aggregate, facts: Facts) -> Sql:
+    """Return how many values of a property each person has: by an index of these, those of one person stand together."""
+    found, of = rows(value.events, facts, same=value.of), event_property(value.of or "", facts)
+    values = f"SELECT DISTINCT {of.text} AS v, profile_id AS p FROM {found.text}"
+    text = f"SELECT p, count(*) AS v FROM ({values}) WHERE v IS NOT NULL GROUP BY p"
     return Sql(text, (*of.params, *found.params))
 
 
@@ -92,15 +89,17 @@ def _made(value: Aggregate, facts: Facts) -> Sql:
             start, end = bounds(value.events.window, facts.as_of_us)
             days = dialect.local_day("time", value.zone or "UTC", -(2**62) if start is None else start, end)
             return Sql(f"count(DISTINCT {days})")
-        case Function.DISTINCT:
-            of = _property(Property(value.of or "", Type.ANY), facts)
-            return Sql(f"count(DISTINCT {of.text})", of.params)
         case Function.SUM:
             of = number(value, facts)
             return Sql(f"coalesce(sum({of.text}), 0)", of.params)
-        case Function.AVG | Function.MIN | Function.MAX | Function.MEDIAN:
+        case Function.AVG | Function.MIN | Function.MAX:
             of = number(value, facts)
             return Sql(f"{value.function.value}({of.text})", of.params)
+        case Function.MEDIAN:
+            of = number(value, facts)
+            return Sql(dialect.median(of.text), of.params)
+        case Function.DISTINCT:
+            raise AssertionError("made of rows put in order")
 
 
 def number(value: Aggregate, facts: Facts) -> Sql:
@@ -126,14 +125,30 @@ def _property(value: Value, facts: Facts) -> Sql:
     return dialect.property_of(value.name, value.type)
 
 
+def event_property(name: str, facts: Facts, alias: str = "") -> Sql:
+    """Return a property of the event at hand, or of the one that an outer query calls *alias*, whatever type it has."""
+    column, of = dialect.side_column(name, Type.ANY), f"{alias}." if alias else ""
+    if column is not None and column in facts.side_columns:
+        return Sql(f"{of}{column}")
+    return dialect.property_of(name, Type.ANY, f"{of}properties")
+
+
 def rows(
-    events: EventSet, facts: Facts, alias: str = "", *, of: str | None = None, bounded: bool = False, reads: bool = False
+    events: EventSet,
+    facts: Facts,
+    alias: str = "",
+    *,
+    of: str | None = None,
+    bounded: bool = False,
+    reads: bool = False,
+    same: str | None = None,
 ) -> Sql:
     """
     Return `events WHERE ...`: those of the set that belong to somebody, or (*of*) to the one whose id an outer query has.
 
     Names of columns stand alone: in a subquery they mean its own events. An outer query is seen through its *alias*.
     *bounded*: whoever asks bounds the time as well, and more closely than the run's clock does. *reads*: and reads a property.
+    *same*: a property whose values are told apart, so that an index by them serves best.
     """
     name_id = facts.event_id(events.name)
     streams = _streams(events.source, facts)
@@ -152,11 +167,12 @@ def rows(
         filter_ = passing(events.filter, facts)
         where.append(filter_.text)
         params += filter_.params
-    index = _side_index(events.filter, name_id, facts)
-    if index is None and (reads or events.filter is not None) and dialect.cover_index(name_id) in facts.side_indexes:
+    index, of_same = _side_index(events.filter, name_id, facts), _index_of(same, name_id, facts)
+    wide = index is None and of_same is None and (reads or events.filter is not None)
+    if wide and dialect.cover_index(name_id) in facts.side_indexes:
         index = dialect.cover_index(name_id)
     by = "events_person" if index is None or (small and index != dialect.cover_index(name_id)) else index
-    index = "events_window" if small else index
+    index = "events_window" if small else of_same if of_same is not None and (of is not None or index is None) else index
     named = f"events {alias}".strip()
     table = dialect.led_by(named, index) if index is not None else named
     if few:  # what each of them did is looked up, in the order in which it would be read of all
@@ -174,6 +190,13 @@ def _side_index(filter_: Condition | None, name_id: int, facts: Facts) -> str | 
                 if column is not None and (index := dialect.side_index(name_id, column)) in facts.side_indexes:
                     return index
     return None
+
+
+def _index_of(name: str | None, name_id: int, facts: Facts) -> str | None:
+    """Return the index of an event's rows by a property of any type, if there is one."""
+    column = dialect.side_column(name, Type.ANY) if name is not None else None
+    index = dialect.side_index(name_id, column) if column is not None else None
+    return index if index in facts.side_indexes else None
 
 
 def _small(window: Window, name_id: int, facts: Facts) -> bool:

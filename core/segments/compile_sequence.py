@@ -2,18 +2,25 @@
 A sequence to SQL: for each first event one look into the index a step, nested.
 
 Of the events that a later step could be, one is enough: the earliest, for it leaves the others the most room; before an absent
-step at the end the latest that is in time. Only where an absent step follows between two events must each be tried.
+step at the end the latest that is in time. Where an absent step follows a later event, not every earliest one will do: then
+each event right before it stands in the middle (the pivot), and of it the rest is looked for on both sides, the latest before
+and the earliest after. So it is one walk over a person's events, however many there are; but where an absent step ends such a
+sequence as well, each event before the absent one is tried.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
-from core.segments.compile_events import latest_of, rows
-from core.segments.dialect import Param, Sql, property_of
+from core.segments import dialect
+from core.segments.compile_events import event_property, latest_of, rows
+from core.segments.dialect import Param, Sql
 from core.segments.facts import Facts
-from core.segments.tree import EventSet, Type
+from core.segments.tree import EventSet
 from core.segments.tree_events import Sequence
+
+_ALWAYS: Final = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,31 +42,36 @@ class _Chain:
     def __init__(self, leaf: Sequence, facts: Facts) -> None:
         self.leaf = leaf
         self.facts = facts
-        self.same = property_of(leaf.same, Type.ANY) if leaf.same is not None else None
-        links, absent = _links(leaf)
-        self.first, *self.later = links
-        self.absent_at_end = absent
+        self.same = event_property(leaf.same, facts) if leaf.same is not None else None
+        self.links, self.absent_at_end = _links(leaf)
+        self.pivot = self._pivot()
+
+    def _pivot(self) -> int:
+        """Return which link the walk begins with: the first, but where an absent step follows a later one."""
+        if self.leaf.start_last or self.absent_at_end:
+            return 0
+        return max((at - 1 for at, link in enumerate(self.links) if link.absent), default=0)
 
     def people(self) -> Sql:
-        """Return who has a first event that the rest follows."""
-        first = rows(self.first.events, self.facts, "f")
-        parts = [first]
+        """Return who has an event that the rest follows, and the steps before it precede."""
+        first = self.links[self.pivot]
+        parts = [self._rows(first.events, "f")]
         if self.leaf.start_last:
-            latest = latest_of(self.first.events, self.facts)
+            latest = latest_of(first.events, self.facts)
             parts.append(Sql(f"id IN ({latest.text})", latest.params))
         if self.same is not None:
             parts.append(Sql(f"{self.same.text} IS NOT NULL", self.same.params))
         if self.absent_at_end and self.leaf.within_us is not None:  # a first event too young to tell does not count
             parts.append(Sql("f.time <= ?", (self.facts.as_of_us - self.leaf.within_us,)))
-        parts.append(self._rest(0, "f.time"))
+        parts.append(self._rest(self.pivot + 1, "f.time"))
         found = _all(parts)
         return Sql(f"SELECT DISTINCT profile_id FROM {found.text}", found.params)
 
     def _rest(self, at: int, before: str) -> Sql:
         """Return the condition that the links from *at* on follow an event whose time is *before*."""
-        if at == len(self.later):
-            return self._none(self.absent_at_end, before, self._end("<="))
-        link, time = self.later[at], f"s{at}.time"
+        if at == len(self.links):
+            return self._start(before) if self.pivot else self._none(self.absent_at_end, before, self._end("<="))
+        link, time = self.links[at], f"s{at}.time"
         chosen = self._chosen(at, before)
         condition = _all([self._none(link.absent, before, Sql(f"< {time}")), self._rest(at + 1, time)])
         text = f"EXISTS (SELECT 1 FROM ({chosen.text}) s{at} WHERE {condition.text})"
@@ -67,16 +79,37 @@ class _Chain:
 
     def _chosen(self, at: int, before: str) -> Sql:
         """Return the times at which the link can be: one that is as good as any, or all."""
-        last = at + 1 == len(self.later)
-        after = self.absent_at_end if last else self.later[at + 1].absent
-        if not after:
+        last, link = at + 1 == len(self.links), self.links[at]
+        after = self.absent_at_end if last else self.links[at + 1].absent
+        until, order = self._end("<="), ""
+        if not after or self.pivot:
             order = " ORDER BY time LIMIT 1"
-        elif last and not self.later[at].absent:
-            order = " ORDER BY time DESC LIMIT 1"
-        else:
-            order = ""
-        found = self._between(self.later[at].events, before, self._end("<="))
+        elif last:
+            until, order = self._until_first(link.absent, before), " ORDER BY time DESC LIMIT 1"
+        found = self._between(link.events, before, until)
         return Sql(f"SELECT time FROM {found.text}{order}", found.params)
+
+    def _until_first(self, absent: tuple[EventSet, ...], after: str) -> Sql:
+        """Return the bound of the whole span, or the first absent event where that is earlier: one bound, for the index."""
+        end = self._end("")
+        ends, params = [end.text], end.params
+        for events in absent:
+            found = self._between(events, after, self._end("<="))
+            ends.append(f"ifnull((SELECT time FROM {found.text} ORDER BY time LIMIT 1), {_ALWAYS})")
+            params += found.params
+        return Sql(f"<= {dialect.SMALLEST}({', '.join((*ends, str(_ALWAYS)))})", params)
+
+    def _start(self, end: str) -> Sql:
+        """Return the condition that the links before the pivot precede it, and that all of it lies within the span."""
+        within = self.leaf.within_us
+        rest = Sql("1") if within is None else Sql(f"b0.time >= {end} - ?", (within,))
+        for at in range(self.pivot):
+            after = "f.time" if at + 1 == self.pivot else f"b{at + 1}.time"
+            found = self._between(self.links[at].events, None, Sql(f"< {after}"))
+            condition = _all([self._none(self.links[at + 1].absent, f"b{at}.time", Sql(f"< {after}")), rest])
+            latest = f"SELECT time FROM {found.text} ORDER BY time DESC LIMIT 1"
+            rest = Sql(f"EXISTS (SELECT 1 FROM ({latest}) b{at} WHERE {condition.text})", (*found.params, *condition.params))
+        return rest
 
     def _none(self, absent: tuple[EventSet, ...], after: str, until: Sql) -> Sql:
         parts = []
@@ -85,21 +118,22 @@ class _Chain:
             parts.append(Sql(f"NOT EXISTS (SELECT 1 FROM {found.text})", found.params))
         return _all(parts) if parts else Sql("1")
 
-    def _between(self, events: EventSet, after: str, until: Sql) -> Sql:
+    def _between(self, events: EventSet, after: str | None, until: Sql) -> Sql:
         """Return the person's events after a time and until another, of the same property where that is asked."""
-        parts = [
-            rows(events, self.facts, of="f.profile_id", bounded=True),
-            Sql(f"time > {after}"),
-            Sql(f"time {until.text}", until.params),
-        ]
+        parts = [self._rows(events, of="f.profile_id"), Sql(f"time {until.text}", until.params)]
+        if after is not None:
+            parts.insert(1, Sql(f"time > {after}"))
         if self.same is not None and self.leaf.same is not None:
-            first = property_of(self.leaf.same, Type.ANY, "f.properties")
+            first = event_property(self.leaf.same, self.facts, "f")
             parts.append(Sql(f"{self.same.text} = {first.text}", (*self.same.params, *first.params)))
         return _all(parts)
 
+    def _rows(self, events: EventSet, alias: str = "", *, of: str | None = None) -> Sql:
+        return rows(events, self.facts, alias, of=of, bounded=of is not None, same=self.leaf.same)
+
     def _end(self, op: str) -> Sql:
         """Return the bound of the whole span; nothing after the run's clock is seen in any case."""
-        if self.leaf.within_us is None:
+        if self.leaf.within_us is None or self.pivot:  # from the pivot on: the first event is not known yet
             return Sql(f"{op} ?", (self.facts.as_of_us,))
         return Sql(f"{op} f.time + ?", (self.leaf.within_us,))
 

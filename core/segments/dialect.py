@@ -49,6 +49,25 @@ def register(conn: sqlite3.Connection) -> None:
     conn.create_function("tagalong_own_moment", 3, calendar.own_moment_us, deterministic=True)
     conn.create_function("tagalong_own_day", 3, calendar.own_day, deterministic=True)
     conn.create_function("tagalong_drawn", 2, drawn_number, deterministic=True)
+    conn.create_aggregate("tagalong_median", 1, _Median)  # type: ignore[arg-type]  # of one parameter, as it says
+
+
+class _Median:
+    """The middle of several numbers, of two the mean: to sort each person's own is a fraction of ranking everybody's."""
+
+    def __init__(self) -> None:
+        self._numbers: list[float] = []
+
+    def step(self, number: float | None) -> None:
+        if number is not None:
+            self._numbers.append(number)
+
+    def finalize(self) -> float | None:
+        if not self._numbers:
+            return None
+        self._numbers.sort()
+        many = len(self._numbers)
+        return (self._numbers[(many - 1) // 2] + self._numbers[many // 2]) / 2
 
 
 def _fold(value: object) -> str | None:
@@ -211,6 +230,11 @@ def as_number(value: str) -> str:
 def rounded(value: str, digits: int) -> str:
     """Return a number with so many digits after the point; halves go away from zero."""
     return f"round({value}, {digits})"
+
+
+def median(value: str) -> str:
+    """Return the middle number of a group's rows, of two the mean; missing where there is none."""
+    return f"tagalong_median({value})"
 
 
 def whole_days(passed: Sql) -> Sql:

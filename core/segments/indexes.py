@@ -13,8 +13,9 @@ from collections.abc import Iterator
 
 from core.segments import dialect
 from core.segments.definitions import Definitions
-from core.segments.rests import event_sets, values_in
+from core.segments.rests import deep, event_sets, values_in
 from core.segments.tree import Aggregate, Compare, Function, In, Op, Property, Type, values_of, walk
+from core.segments.tree_events import Sequence
 from core.store import Store
 
 
@@ -53,6 +54,11 @@ def _asked(definitions: Definitions) -> Iterator[tuple[str, Property, str]]:
                 read = Property(value.of, Type.ANY if value.function is Function.DISTINCT else Type.NUMBER)
                 if column := dialect.side_column(read.name, read.type):
                     yield value.events.name, read, column
+        for leaf in deep(definition.condition):
+            if isinstance(leaf, Sequence) and leaf.same is not None:
+                same = Property(leaf.same, Type.ANY)
+                if column := dialect.side_column(same.name, same.type):
+                    yield from ((step.events.name, same, column) for step in leaf.steps)
 
 
 def _columns(definitions: Definitions) -> Iterator[tuple[str, tuple[str, str]]]:
@@ -80,7 +86,8 @@ def _wanted(store: Store, definitions: Definitions) -> Iterator[tuple[str, str]]
 
 
 def _compared(definitions: Definitions) -> Iterator[tuple[str, str]]:
-    """Yield (event, column) where the column must equal something."""
+    """Yield (event, column) where the column must equal something, or its values are told apart."""
+    yield from ((event, column) for event, read, column in _asked(definitions) if read.type is Type.ANY)
     for definition in definitions.sets.values():
         for events in event_sets(definition.condition):
             for node in walk(events.filter) if events.filter is not None else ():

@@ -14,7 +14,11 @@ from hypothesis import strategies as st
 from reference import Reference
 from smallworld import AS_OF, World, ago, definitions
 
-from core.segments.evaluate import evaluate
+from core.clock import to_us
+from core.segments.compile_sequence import in_sequence
+from core.segments.evaluate import evaluate, read_facts
+from core.segments.indexes import ensure_indexes
+from core.segments.tree import walk
 from core.segments.tree_events import Sequence
 from core.store import Store
 
@@ -262,3 +266,61 @@ def test_each_kind_of_sequence_was_true_of_some_and_false_of_some() -> None:
     kinds = {kind for kind, _ in SEEN}
     assert 10 <= len(kinds)
     assert dict.fromkeys(kinds, True) == {kind: min(SEEN[kind, True], SEEN[kind, False]) > 0 for kind in kinds}
+
+
+# --- how much is looked at -----------------------------------------------------------------------------------------
+
+
+def work(store: Store, text: str, world: World) -> int:
+    """Return how many instructions, in thousands, SQLite takes to evaluate a segment."""
+    world.write(store)
+    defined, ticks = definitions({"s": text}), 0
+
+    def tick() -> int:
+        nonlocal ticks
+        ticks += 1
+        return 0
+
+    store.conn.set_progress_handler(tick, 1_000)
+    try:
+        evaluate(store, defined, as_of=AS_OF, reuse=False)
+    finally:
+        store.conn.set_progress_handler(None, 0)
+    return ticks
+
+
+@pytest.mark.parametrize(
+    ("text", "round_"),
+    [
+        ('sequence("Page Viewed", "Signed Up", without("Order"), "Never Sent")', "abc"),
+        ('sequence("Page Viewed", "Signed Up", without("Order"), "Page Viewed", within="3650d")', "abc"),
+        ('sequence("Page Viewed", without("Order"), "Signed Up", without("Page Viewed"), "Never Sent")', "abca"),
+        ('sequence("Page Viewed", without("Order"), "Signed Up", without("Page Viewed"), within="1d")', "acb"),
+    ],
+)
+def test_twice_the_events_are_twice_the_work(shared: Store, text: str, round_: str) -> None:
+    """Of one busy person, whose every event comes to nothing: not each pair of them is tried."""
+
+    def busy(rounds: int) -> World:
+        steps = [(letter, 60 - (n * len(round_) + at) / 1_000) for n in range(rounds) for at, letter in enumerate(round_)]
+        return world_of(*steps)
+
+    few, many = work(shared, text, busy(150)), work(shared, text, busy(600))
+    assert many < 6 * max(few, 10)  # sixteen times as much where it is a square
+
+
+def test_events_of_the_same_value_are_found_by_it(shared: Store) -> None:
+    """An index by the property serves every step: of the later ones it leads to the person's own."""
+    world = world_of(("a", 3, "x"), ("b", 2, "x"), ("a", 2, "y"))
+    defined = definitions({"s": 'sequence("Page Viewed", "Signed Up", same="product")'})
+    world.write(shared)
+    made = ensure_indexes(shared, defined)
+    (leaf,) = (node for node in walk(defined.sets["segment.s"].condition) if isinstance(node, Sequence))
+    query = in_sequence(leaf, read_facts(shared, defined, to_us(AS_OF)))
+    plan = " ".join(row[3] for row in shared.conn.execute(f"EXPLAIN QUERY PLAN {query.text}", query.params))
+
+    assert 2 == len(made)
+    assert all(f"USING INDEX {name}" in plan for name in made), plan
+    assert "=? AND profile_id=? AND time>?" in plan
+    assert [1] == list(evaluate(shared, defined, as_of=AS_OF).sets["segment.s"])
+    ensure_indexes(shared, definitions({"s": "exists(email)"}))
