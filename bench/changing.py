@@ -6,7 +6,8 @@ import random
 import sqlite3
 from datetime import datetime
 
-from world import COUNTRIES, EVENTS, WEIGHTS, properties_of_events
+from asked import COUNTRIES
+from world import EVENTS, WEIGHTS, properties_of_events
 
 from core.clock import to_us
 from core.store import Store
@@ -34,7 +35,12 @@ def change(store: Store, now: datetime, *, events: int, people: int, seed: int) 
             ],
         )  # fmt: skip
         chosen = chance.sample(range(1, profiles + 1), min(people, profiles))
-        conn.executemany("UPDATE profiles SET country = ? WHERE id = ?", [(chance.choice(COUNTRIES), n) for n in chosen])
+        countries = [(chance.choice(COUNTRIES), n) for n in chosen]
+        conn.executemany("UPDATE profiles SET country = ? WHERE id = ?", countries)
+        conn.executemany(
+            "INSERT OR IGNORE INTO field_history (of, field, of_id, from_at, value) VALUES ('profile', 'country', ?2, ?3, ?1)",
+            [(country, n, at) for country, n in countries],
+        )
         conn.executemany(
             "UPDATE crm__contacts SET lifecyclestage = ?, score = ? WHERE key = ?",
             [(chance.choice(("lead", "customer")), chance.randrange(100), str(n)) for n in chosen],

@@ -26,9 +26,10 @@ from typing import Any, TypeVar
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from asked import segment_texts, whole_texts
 from beside import beside
 from changing import change
-from world import AS_OF, make_definitions, make_store, segment_texts, whole_texts
+from world import AS_OF, make_definitions, make_store
 
 from core.segments.definitions import Definitions
 from core.segments.evaluate import Evaluation, evaluate

@@ -21,7 +21,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from world import AS_OF, make_definitions, make_store, segment_texts
+from asked import segment_texts
+from world import AS_OF, make_definitions, make_store
 
 from core.segments.evaluate import evaluate
 from core.segments.explain import explain

@@ -14,6 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from asked import COUNTRIES, PATHS, zone_of
+
 from core.clock import to_us
 from core.config.model import Config, Partition, Place, Segment, Workspace
 from core.contract import Category, Kind
@@ -35,9 +37,8 @@ EVENTS = (
     "Order Completed",
 )
 WEIGHTS = (40, 30, 1, 4, 3, 12, 4, 6)
-_PATHS = ("/", "/pricing", "/docs", "/blog", "/features", "/signup", "/help", "/about")
-COUNTRIES = ("SE", "NO", "DK", "FI", "DE", "GB", "US", "NL", "FR", "ES")
 _STATUSES = ("active", "active", "active", "past_due", "trialing", "canceled")
+_ZONES = ("Europe/Stockholm", "Europe/Helsinki", "America/New_York", "Asia/Tokyo", None)
 _ROLES = ("Student", "Developer", "Manager", "Founder")
 _STREAMS = (
     ("crm", "contacts", Kind.PROFILE, "key", Category.CRM),
@@ -48,53 +49,17 @@ _STREAMS = (
     ("product", "usage", Kind.EVENT, "claim", Category.ANALYTICS),
 )
 
-_TEMPLATES = (
-    'count("Page Viewed", path="{path}", last="{days}d") >= 3',
-    'count("Logged In", last="{days}d") >= {n} and not paying',
-    'did("Signed Up", last="{days}d") and not did("Project Launched")',
-    'did("Project Launched") and did("Team Invited") and not did("Task Created") and country in ["SE", "FI", "DK", "NO"]',
-    'days_active("Logged In", last="{days}d") >= {n}',
-    'sum("Order Completed", "amount", last="{days}d") > {n}00',
-    "mrr > {n}0 and company.employees >= {days}",
-    'plan == "pro" and subscription_status != "canceled" and seats > {n}',
-    'nps >= {n} and country == "{country}"',
-    'answer("Onboarding", "role") != "Student" and within_last(created_at, "{days}d")',
-    'count("Task Created", last="{days}d") < 2 and paying',
-    "ltv > {n}000 or arr > {n}00",
-    'crm.lifecyclestage == "customer" and language == "sv"',
-    'email.endswith("@team{n}.example.com") and not answered("Onboarding")',
-    'more_than_ago(first_time("Logged In"), "{days}d") and count("Report Exported", format="pdf") > {n}',
-    'count("Task Created", last="{days}d") > count("Logged In", last="{days}d")',
-    'distinct("Page Viewed", "path", last="{days}d") >= {n}',
-    'did("Page Viewed", where=path.startswith("/pri") and ms > {n}00, last="{days}d")',
-    "crm.score > {n}0 and exists(company.industry)",
-    'did("Order Completed", between_ago=("180d", "{days}d")) and not did("Order Completed", last="{days}d")',
-)
-
-
-def segment_texts(count: int, seed: int = 1) -> list[str]:
-    """Return *count* segments of all families, no two alike."""
-    chance = random.Random(seed)
-    found: dict[str, None] = {}
-    while len(found) < count:
-        template = _TEMPLATES[len(found) % len(_TEMPLATES)]
-        text = template.format(
-            path=chance.choice(_PATHS),
-            days=chance.randrange(7, 120),
-            n=chance.randrange(1, 9),
-            country=chance.choice(COUNTRIES),
-        )
-        found[text if text not in found else f"({text}) or mrr > {chance.randrange(10_000)}"] = None
-    return list(found)
-
 
 def make_definitions(path: Path, texts: list[str]) -> Definitions:
     """Return the definitions of segments `s0`, `s1`, ... and one partition, over the store that `make_store` makes."""
     place = Place(str(path), 1, "segments")
+    listed = path.parent / "vip.csv"
+    if not listed.exists():
+        listed.write_text("user_id\n" + "".join(f"u{n}\n" for n in range(1, 5_000, 7)))
     config = Config(
         path.with_suffix(".toml"),
         Workspace(path, timezone=ZoneInfo("Europe/Stockholm")),
-        segments={f"s{n}": Segment(f"s{n}", text, place=place) for n, text in enumerate(texts)},
+        segments={f"s{n}": Segment(f"s{n}", text, place=place, timezone=zone_of(text)) for n, text in enumerate(texts)},
         partitions={
             "nps": Partition("nps", {"promoter": "nps >= 9", "passive": "nps >= 7", "detractor": "nps >= 0"}, place=place)
         },
@@ -161,8 +126,8 @@ def make_store(path: Path, profiles: int, events: int, seed: int = 1) -> None:
                 ),
             )
             conn.executemany(
-                "INSERT INTO profiles (id, company_id, email, user_id, country, language, created_at, changed_at) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
+                "INSERT INTO profiles (id, company_id, email, user_id, country, language, created_at, timezone, changed_at) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
                 _people(chance, profiles, companies, now),
             )
             conn.execute("CREATE INDEX crm__contacts__profile ON crm__contacts (profile_id) WHERE profile_id IS NOT NULL")
@@ -173,21 +138,14 @@ def make_store(path: Path, profiles: int, events: int, seed: int = 1) -> None:
                     for n in range(1, profiles + 1)
                 ),
             )
+            conn.executemany(
+                "INSERT OR IGNORE INTO field_history (of, field, of_id, from_at, value) VALUES ('profile', 'country', ?, ?, ?)",
+                _history(chance, profiles, now),
+            )
             _billing(conn, chance, companies, now)
             _answers(conn, chance, profiles, now)
             _write_events(conn, chance, profiles, events, now)
     Store(path).close()  # which writes ahead again
-
-
-def whole_texts() -> dict[str, str]:
-    """Return segments of the words that are evaluated whole each time."""
-    return {
-        "percentile": "percentile(mrr) >= 80",
-        "top": 'top(count("Logged In", last="30d"), 1000)',
-        "sql": "sql(\"select profile_id from answers where kind = 'score' and number >= 9\")",
-        "any_user": 'any_user(did("Project Launched", last="30d"))',
-        "all_users": "all_users(exists(country))",
-    }
 
 
 def _ago(chance: random.Random, now: int, days: int = DAYS) -> int:
@@ -199,7 +157,16 @@ def _people(chance: random.Random, profiles: int, companies: int, now: int) -> I
         company = chance.randrange(1, companies + 1) if chance.random() < 0.9 else None
         email = f"person{n}@team{n % 10}.example.com" if chance.random() < 0.95 else None
         language = chance.choice(("sv", "en", "fi", None))
-        yield n, company, email, f"u{n}", chance.choice(COUNTRIES), language, _ago(chance, now)
+        yield n, company, email, f"u{n}", chance.choice(COUNTRIES), language, _ago(chance, now), chance.choice(_ZONES)
+
+
+def _history(chance: random.Random, profiles: int, now: int) -> Iterator[tuple[object, ...]]:
+    """Where people were, from the first day on, and where every tenth went later."""
+    begun = _ago(chance, now, days=1) - DAYS * 86_400_000_000
+    for n in range(1, profiles + 1):
+        yield n, begun, chance.choice(COUNTRIES)
+        if n % 10 == 0:
+            yield n, _ago(chance, now), chance.choice(COUNTRIES)
 
 
 def _billing(conn: sqlite3.Connection, chance: random.Random, companies: int, now: int) -> None:
@@ -216,12 +183,14 @@ def _billing(conn: sqlite3.Connection, chance: random.Random, companies: int, no
                     mrr,
                     chance.randrange(1, 20),
                     _ago(chance, now),
+                    now + int(chance.random() * 30 * 86_400_000_000),
                 )
             )
             payments += [(f"{company}-{k}", company, mrr, _ago(chance, now)) for k in range(chance.randrange(12))]
     conn.executemany(
-        "INSERT INTO subscriptions (stream_id, key, record_key, company_id, status, plan, mrr, currency, quantity, started_at) "
-        "SELECT 3, k, k, c, s, p, m, 'EUR', q, t FROM (SELECT ?1 k, ?2 c, ?3 s, ?4 p, ?5 m, ?6 q, ?7 t)",
+        "INSERT INTO subscriptions (stream_id, key, record_key, company_id, status, plan, mrr, currency, quantity, started_at, "
+        "trial_ends_at) SELECT 3, k, k, c, s, p, m, 'EUR', q, t, iif(s = 'trialing', e, NULL) "
+        "FROM (SELECT ?1 k, ?2 c, ?3 s, ?4 p, ?5 m, ?6 q, ?7 t, ?8 e)",
         subscriptions,
     )
     conn.executemany(
@@ -290,7 +259,7 @@ def _events(chance: random.Random, profiles: int, events: int, now: int) -> Iter
 def properties_of_events() -> list[list[str]]:
     """Return what the events of each name can hold, as it is stored."""
     of = {
-        "Page Viewed": [f'{{"path":"{path}","ms":{ms}}}' for path in _PATHS for ms in range(0, 2000, 7)],
+        "Page Viewed": [f'{{"path":"{path}","ms":{ms}}}' for path in PATHS for ms in range(0, 2000, 7)],
         "Order Completed": [f'{{"amount":{amount}.5}}' for amount in range(1, 500)],
         "Report Exported": [f'{{"format":"{kind}"}}' for kind in ("pdf", "csv")],
     }
