@@ -18,6 +18,7 @@ from pyroaring import BitMap
 
 from core.clock import to_us
 from core.config.model import Config, Place, SyncConfig
+from core.config.names import suggest
 from core.contract import Api
 from core.errors import ConfigError, HubError, LeaseLost, Problem, Stopped, StoreError, told
 from core.hub import Hub, Session
@@ -88,8 +89,8 @@ def chosen(conn: sqlite3.Connection, config: Config, name: str) -> list[Audience
         remedy = f"name the group: {groups}" if groups else "take it out of the config first, or `tagalong pause` it"
         raise ConfigError(Problem(f"the sync {name} is in the config, so it is not retired", remedy=remedy))
     if not found:
-        there = ", ".join(sorted({_label(row) for row in rows})) or "nothing"
-        raise ConfigError(Problem(f"nothing retired is called {name!r}", remedy=f"retired is {there}"))
+        there = suggest(name, {_label(row) for row in rows}, none="nothing is retired")
+        raise ConfigError(Problem(f"there is no retired sync {name!r}; {there}", remedy="`tagalong retire` lists them"))
     for row in found:
         heir = _heir(conn, config, row)
         if heir is not None:

@@ -12,6 +12,7 @@ from dataclasses import KW_ONLY, dataclass
 from pyroaring import BitMap
 
 from core.clock import to_us
+from core.config.names import suggest
 from core.errors import ConfigError, Problem
 from core.hub import Hub
 from core.planning.guards import HeldKind
@@ -65,7 +66,7 @@ def approve(hub: Hub, target: str, *, send: bool = True, on_event: OnEvent | Non
         if "." in target:
             return _approve_stream(hub, store, target)
         if target not in hub.config.syncs:
-            raise ConfigError(Problem(f"there is no sync {target!r}", remedy="`tagalong status` lists what is held"))
+            raise _unknown("sync", target, suggest(target, hub.config.syncs))
         held = holds.holds(store.conn, sync=target)
     if not held:
         plan(hub, names=[target])
@@ -113,6 +114,19 @@ def _nothing(target: str, held: list[Hold]) -> ConfigError:
     return ConfigError(Problem(f"{target} is held for its sources: {reasons}", remedy=remedy))
 
 
+def _unknown(what: str, target: str, instead: str) -> ConfigError:
+    return ConfigError(Problem(f"there is no {what} {target!r}; {instead}", remedy="`tagalong status` lists what is held"))
+
+
+def _instead(hub: Hub, store: Store, target: str) -> str:
+    """Return what to name instead of a stream that is not there; a group is let through with its whole sync."""
+    name = target.partition(".")[0]
+    if name in hub.config.syncs:
+        return f"what a sync holds is let through whole: `tagalong approve {name}`"
+    streams = store.conn.execute("SELECT c.name || '.' || s.name FROM streams s JOIN connections c ON c.id = s.connection_id")
+    return suggest(target, [name for (name,) in streams])
+
+
 def _approve_stream(hub: Hub, store: Store, target: str) -> Approval:
     connection, _, stream = target.partition(".")
     row = store.conn.execute(
@@ -120,7 +134,7 @@ def _approve_stream(hub: Hub, store: Store, target: str) -> Approval:
         (connection, stream),
     ).fetchone()
     if row is None:
-        raise ConfigError(Problem(f"there is no stream {target!r}", remedy="`tagalong status` lists what is held"))
+        raise _unknown("stream", target, _instead(hub, store, target))
     if row[0] is None:
         raise ConfigError(Problem(f"{target} has never been pulled to its end", remedy=f"tagalong pull {connection}"))
     at = hub.clock()

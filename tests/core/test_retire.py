@@ -63,7 +63,7 @@ def test_our_members_are_taken_out_and_theirs_stay(make: Callable[..., Story]) -
         run = runs.runs(store.conn)[0]
         assert ("retire", "vips", "done") == (run.kind, run.name, run.status)
         assert {"POST": 2} == runs.requests_of(store.conn, run.id)["crm"]
-    with pytest.raises(ConfigError, match="nothing retired is called"):
+    with pytest.raises(ConfigError, match="there is no retired sync"):
         let_go(story)
 
 
@@ -74,7 +74,7 @@ def test_what_the_config_has_is_not_retired(make: Callable[..., Story]) -> None:
     story.sync()
     with pytest.raises(ConfigError, match="is in the config"):
         let_go(story)
-    with pytest.raises(ConfigError, match="nothing retired is called 'vip'"):
+    with pytest.raises(ConfigError, match="there is no retired sync 'vip'"):
         let_go(story, "vip")
     assert ids(1, 2) == story.there()
 
