@@ -11,14 +11,18 @@ import logging
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 
 import structlog
 from pydantic import BaseModel, SecretStr
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from core.clock import EPOCH
 from core.hidden import Hidden
 
 ADDRESS_BLOT = "[address]"
+
+FIRST_WAIT = timedelta(minutes=1)
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("tagalong")
 """The logger of the whole program."""
@@ -26,6 +30,38 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("tagalong")
 _ADDRESS = re.compile(r"[\w.%+'-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+")
 _QUIET = ("httpx", "httpx2", "httpcore", "httpcore2", "authlib", "filelock", "uvicorn", "asyncio")
 _hidden = Hidden()
+
+
+class Trouble:
+    """
+    What goes wrong again and again, as an *event*: told when it begins, after one minute, two, four, and when it is *over*.
+
+    A disk may be full for hours, and a line each time would bury all others.
+    """
+
+    def __init__(self, event: str, *, over: str) -> None:
+        self.event, self.over = event, over
+        self._times = 0
+        self._since = self._said_at = EPOCH
+        self._wait = FIRST_WAIT
+
+    def goes_on(self, reason: str, *, at: datetime) -> None:
+        """It went wrong once more."""
+        self._times += 1
+        if self._times == 1:
+            self._since, self._wait = at, FIRST_WAIT
+        elif timedelta(0) <= at - self._said_at < self._wait:
+            return
+        else:
+            self._wait *= 2
+        self._said_at = at
+        log.error(self.event, reason=reason, times=self._times)
+
+    def is_over(self, *, at: datetime) -> None:
+        """It went well."""
+        if self._times:
+            log.info(self.over, after_s=round((at - self._since).total_seconds()), times=self._times)
+        self._times = 0
 
 
 def hide(*secrets: SecretStr | str | None) -> None:

@@ -1,7 +1,8 @@
 """
 Whoever looks and sends: in the daemon a thread of its own, after a command a moment at its end.
 
-Neither can fail or hold up what it watches. What goes wrong here is logged once.
+Neither can fail or hold up what it watches. What goes wrong here is logged when it begins, at growing distances while it lasts,
+and when it is over.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from core.alerts.courier import Courier
 from core.alerts.look import look
 from core.errors import told
 from core.hub import Hub
-from core.log import log
+from core.log import Trouble, log
 
 TICK_S: Final = 5.0
 """How often the outbox is looked into."""
@@ -38,7 +39,8 @@ class Watch:
         self.began_at = hub.clock()
         self._looked_at: datetime | None = None
         self._woken = threading.Event()
-        self._blind = False
+        self._looking = Trouble("alerts_not_looked_at", over="alerts_looked_at_again")
+        self._sending = Trouble("alerts_not_sent", over="alerts_sent_again")
         self._thread = threading.Thread(target=self._run, name="alerts", daemon=True)
 
     def start(self) -> None:
@@ -60,18 +62,21 @@ class Watch:
     def _run(self) -> None:
         while not self.hub.stop.is_set():
             if self.hub.config.alerts:
-                self._round()
+                self.round()
             self._woken.wait(self.tick_s)
             self._woken.clear()
 
-    def _round(self) -> None:
+    def round(self) -> None:
+        """Look if it is time to, and send what is due."""
         due = self._looked_at is None or not timedelta(0) <= self.hub.clock() - self._looked_at < LOOK_EVERY
         if due:
             self._look()
         try:
             courier_of(self.hub).deliver(daemon=True)
         except Exception as error:
-            self._say("alerts_not_sent", error)
+            self._sending.goes_on(told(error), at=self.hub.clock())
+        else:
+            self._sending.is_over(at=self.hub.clock())
 
     def _look(self) -> None:
         now = self.hub.clock()
@@ -80,14 +85,9 @@ class Watch:
             with self.hub.store() as store:
                 look(store, self.hub.config, now, daemon=True, began_at=self.began_at)
         except Exception as error:
-            self._say("alerts_not_looked_at", error)
+            self._looking.goes_on(told(error), at=now)
         else:
-            self._blind = False
-
-    def _say(self, event: str, error: Exception) -> None:
-        if not self._blind:  # the disk may be full for hours: said once
-            log.error(event, reason=told(error))
-        self._blind = True
+            self._looking.is_over(at=now)
 
 
 def tell_after(hub: Hub, *, wait_s: float = COMMAND_WAITS_S) -> None:

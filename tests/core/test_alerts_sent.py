@@ -333,18 +333,34 @@ def _until(condition: Any) -> None:
     raise AssertionError("it did not come about")
 
 
-def test_a_store_that_cannot_be_read_is_said_once_and_ends_nothing(desk: Desk) -> None:
-    """The disk may be full for hours."""
-    hub = desk.hub()
-    watch = Watch(hub, tick_s=0.001)
-    desk.story.folder.joinpath("tagalong.db").unlink()
-    desk.story.folder.joinpath("tagalong.db").mkdir()
+def test_a_store_that_cannot_be_read_is_said_at_growing_distances_and_ends_nothing(desk: Desk) -> None:
+    """The disk may be full for hours: when it begins, after one minute, two and four, and when it is over."""
+    watch = Watch(desk.hub())
+    store = desk.story.folder.joinpath("tagalong.db")
+    aside = store.rename(store.with_name("aside.db"))
+    store.mkdir()
     with capture_logs() as logs:
-        watch.start()
-        threading.Event().wait(0.1)
-        hub.stop.set()
-        watch.close()
-    assert 1 == len([line for line in logs if line["event"].startswith("alerts_not")])
+        for _ in range(10 * 60 // 5):
+            watch.round()
+            desk.later(seconds=5)
+        store.rmdir()
+        aside.rename(store)
+        watch.round()
+    told = [(line["event"], line["times"]) for line in logs]
+    assert [("alerts_not_sent", n) for n in (1, 13, 37, 85)] == [one for one in told if one[0] == "alerts_not_sent"]
+    assert 4 == len([one for one in told if one[0] == "alerts_not_looked_at"])
+    assert [("alerts_looked_at_again", 10), ("alerts_sent_again", 120)] == told[-2:]
+
+
+def test_what_cannot_be_sent_is_said_seldom_though_looking_goes_well(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look that went well made the next failure news: a line a minute, for days."""
+    monkeypatch.setattr(Courier, "deliver", lambda *_, **__: 1 // 0)
+    watch = Watch(desk.hub())
+    with capture_logs() as logs:
+        for _ in range(30):
+            watch.round()
+            desk.later(minutes=1)
+    assert 5 == len([line for line in logs if line["event"] == "alerts_not_sent"])
 
 
 def test_old_messages_go(desk: Desk) -> None:
