@@ -86,6 +86,7 @@ class Tagalong(click.Group):
         given = list(sys.argv[1:] if args is None else args)
         app.as_json = "--json" in given  # so that a usage error, too, is told in the form that was asked for
         try:
+            _refuse_bytes(given)
             code = super().main(given, prog_name or "tagalong", complete_var, standalone_mode=False, **extra)
         except (BrokenPipeError, SystemExit):  # the reader (`| head`) has seen enough; click tells it by the second
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -95,6 +96,16 @@ class Tagalong(click.Group):
         if not standalone_mode:
             return code
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _refuse_bytes(words: Sequence[str]) -> None:
+    """Refuse what was typed in another encoding: the store, a config and a vendor know text, and it would fit none of them."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            shown = word.encode("utf-8", "replace").decode()
+            raise click.UsageError(f"{shown!r} is not UTF-8 text, so it can be no name, address or file here") from None
 
 
 def _show_version(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:

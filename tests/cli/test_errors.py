@@ -99,6 +99,21 @@ def test_bad_usage_is_two(type_: Type, words: str, message: str) -> None:
     assert any(message in line for line in told)
 
 
+WHO = "person WHO|explain nordic WHO|export-person WHO|unmerge u1 WHO|forget --dry-run WHO|suppress WHO|sync regions --only WHO"
+ELSE = "pull WHO|backup WHO|suppress u1@example.com --reason WHO|status --config WHO|WHO"
+
+
+@pytest.mark.parametrize("words", [*WHO.split("|"), *ELSE.split("|")])
+def test_what_is_not_utf8_is_refused_by_every_command(type_: Type, tmp_path: Path, words: str) -> None:
+    """The shell hands it over as it was typed in another encoding; no fault of ours, and no file of that name."""
+    given = [word.replace("WHO", "Andr\udce9") for word in words.split()]
+    said = type_(*given)
+    assert (2, "") == (said.code, said.out)
+    assert said.err.startswith("'Andr?' is not UTF-8 text")
+    assert "Andr?" in type_(*given, "--json").json["errors"][0]["message"]
+    assert {"data", "tagalong.toml"} == {path.name for path in tmp_path.iterdir()}
+
+
 def test_what_fails_is_one_and_shows_no_traceback(type_: Type, monkeypatch: pytest.MonkeyPatch) -> None:
     """An error of ours with its message; an unforeseen one without, for its text may hold anything. -vv shows where."""
 
