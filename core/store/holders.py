@@ -92,7 +92,7 @@ HOLDERS: Final[dict[str, str]] = {
     # operation
     "runs": "id kind name trigger started_at finished_at status limited summary=text error=text",
     "requests": "run_id connection method count",
-    "leases": "name owner host pid process_started acquired_at renewed_at",
+    "leases": "name owner host pid process_started acquired_at renewed_at file",
     "budgets": "connection bucket tokens at not_before",
     "pauses": "target at",
     "settings": "key value=shared",

@@ -2,7 +2,8 @@
 One run of a sync and one pull of a connection at a time, across processes.
 
 A lease names its owner's host, process and start of process. An owner that is gone from this host is replaced at once; one on
-another host when it has not renewed for `EXPIRES_S`. It is renewed while held by a thread of its own, and checked inside every
+another host when it has not renewed for `EXPIRES_S`, and so is one of this host that took it in another file: this one is a
+copy, made while that one was in use. It is renewed while held by a thread of its own, and checked inside every
 transaction that matters, so a process that slept through its lease writes nothing more.
 """
 
@@ -64,13 +65,55 @@ def process_started(pid: int) -> str | None:
     return answer.stdout.strip() or None
 
 
-def _gone(row: tuple[str, str, int, str, int], now: int) -> bool:
-    owner, host, pid, started, renewed_at = row
-    if host != socket.gethostname():
-        return now - renewed_at > EXPIRES_S * 1_000_000
-    if process_started(pid) != started:
-        return True
-    return pid == os.getpid() and owner not in _held_here
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A lease as it stands in the store."""
+
+    owner: str
+    host: str
+    pid: int
+    started: str
+    renewed_at: int
+    file: str | None
+    """In which it was taken; None of an earlier version."""
+    here: str | None
+    """The file that it was read from."""
+
+    def is_silent(self, now: int) -> bool:
+        return now - self.renewed_at > EXPIRES_S * 1_000_000
+
+    @property
+    def is_copied(self) -> bool:
+        # the number of a file may change under some file systems, so whoever renews it is believed all the same
+        return self.host == socket.gethostname() and None not in (self.file, self.here) and self.file != self.here
+
+    def is_gone(self, now: int) -> bool:
+        """Whether whoever held it holds it no more."""
+        if self.host != socket.gethostname():
+            return self.is_silent(now)
+        if process_started(self.pid) != self.started:
+            return True
+        return (self.is_copied and self.is_silent(now)) or (self.pid == os.getpid() and self.owner not in _held_here)
+
+    def told(self, now: int) -> str:
+        """Say who is at it, and what to do where waiting may not help."""
+        who = f"process {self.pid} on {self.host} is at it"
+        minutes = f"{EXPIRES_S / 60:.0f} minutes"
+        if self.is_copied:
+            return f"{who}, in the file that this one is a copy of; it is free once it has been silent here for {minutes}"
+        if self.host != socket.gethostname():
+            return f"{who}; wait for it to end, or until it has been silent for {minutes}"
+        return f"{who}, and hangs or is stopped; end it" if self.is_silent(now) else f"{who}; wait for it to end"
+
+
+def _file_of(conn: sqlite3.Connection) -> str | None:
+    """Return what tells the store's file from a copy of it."""
+    path = conn.execute("PRAGMA database_list").fetchone()[2]
+    try:
+        stat = Path(path).stat()
+    except OSError:
+        return None
+    return f"{stat.st_dev}:{stat.st_ino}"
 
 
 @contextmanager
@@ -107,13 +150,13 @@ def _hold(store_path: Path, lease: Lease) -> Iterator[Lease]:
 def _take(conn: sqlite3.Connection, lease: Lease) -> None:
     now = to_us(lease.clock())
     row = _row(conn, lease.name)
-    if row is not None and not _gone(row, now):
-        raise LeaseLost(f"{lease.name}: process {row[2]} on {row[1]} is at it; wait for it to end")
+    if row is not None and not row.is_gone(now):
+        raise LeaseLost(f"{lease.name}: {row.told(now)}")
     pid = os.getpid()
     conn.execute(
-        "INSERT OR REPLACE INTO leases (name, owner, host, pid, process_started, acquired_at, renewed_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (lease.name, lease.owner, socket.gethostname(), pid, process_started(pid) or "", now, now),
+        "INSERT OR REPLACE INTO leases (name, owner, host, pid, process_started, acquired_at, renewed_at, file)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (lease.name, lease.owner, socket.gethostname(), pid, process_started(pid) or "", now, now, _file_of(conn)),
     )
 
 
@@ -136,7 +179,7 @@ class Owner:
 def owner_of(conn: sqlite3.Connection, name: str, clock: Clock) -> Owner | None:
     """Return who is alive and holds *name*; None where nobody does, or its owner is gone."""
     row = _row(conn, name)
-    return None if row is None or _gone(row, to_us(clock())) else Owner(row[1], row[2], row[4])
+    return None if row is None or row.is_gone(to_us(clock())) else Owner(row.host, row.pid, row.renewed_at)
 
 
 def is_renewed(conn: sqlite3.Connection, name: str, clock: Clock) -> bool:
@@ -150,8 +193,8 @@ def is_held(conn: sqlite3.Connection, name: str, clock: Clock) -> bool:
     return owner_of(conn, name, clock) is not None
 
 
-def _row(conn: sqlite3.Connection, name: str) -> tuple[str, str, int, str, int] | None:
-    found: tuple[str, str, int, str, int] | None = conn.execute(
-        "SELECT owner, host, pid, process_started, renewed_at FROM leases WHERE name = ?", (name,)
+def _row(conn: sqlite3.Connection, name: str) -> _Row | None:
+    found: tuple[str, str, int, str, int, str | None] | None = conn.execute(
+        "SELECT owner, host, pid, process_started, renewed_at, file FROM leases WHERE name = ?", (name,)
     ).fetchone()
-    return found
+    return None if found is None else _Row(*found, _file_of(conn))

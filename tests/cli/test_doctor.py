@@ -84,12 +84,14 @@ def _failing(folder: Path, conn: sqlite3.Connection) -> None:
 
 def _dead_owner(folder: Path, conn: sqlite3.Connection) -> None:
     now = to_us(utc_now())
-    conn.execute("INSERT INTO leases VALUES ('sync.x', 'o', ?, 999999999, 'gone', ?, ?)", (socket.gethostname(), now, now))
+    conn.execute(
+        "INSERT INTO leases VALUES ('sync.x', 'o', ?, 999999999, 'gone', ?, ?, NULL)", (socket.gethostname(), now, now)
+    )
 
 
 def _hung(folder: Path, conn: sqlite3.Connection) -> None:
     started, old = leases.process_started(1), to_us(utc_now() - timedelta(hours=1))
-    conn.execute("INSERT INTO leases VALUES ('sync.x', 'o', ?, 1, ?, ?, ?)", (socket.gethostname(), started, old, old))
+    conn.execute("INSERT INTO leases VALUES ('sync.x', 'o', ?, 1, ?, ?, ?, NULL)", (socket.gethostname(), started, old, old))
 
 
 def _open_intent(folder: Path, conn: sqlite3.Connection) -> None:

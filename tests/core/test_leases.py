@@ -20,7 +20,9 @@ from core.store.leases import EXPIRES_S, hold, is_held, process_started
 
 def _owner(store: Store, host: str, pid: int, started: str, at: int) -> None:
     with store.atomic() as conn:
-        conn.execute("INSERT OR REPLACE INTO leases VALUES ('sync.a', 'other', ?, ?, ?, ?, ?)", (host, pid, started, at, at))
+        conn.execute(
+            "INSERT OR REPLACE INTO leases VALUES ('sync.a', 'other', ?, ?, ?, ?, ?, NULL)", (host, pid, started, at, at)
+        )
 
 
 def test_a_second_owner_is_refused_until_the_first_lets_go(store: Store, store_path: Path, clock: Any) -> None:
@@ -53,6 +55,25 @@ def test_a_living_process_of_this_host_keeps_it_however_silent(store: Store, sto
 
     with pytest.raises(LeaseLost), hold(store_path, "sync.a", clock):
         pytest.fail("two owners")
+
+
+def test_a_copy_of_the_file_does_not_wait_for_whoever_uses_the_other(store: Store, store_path: Path, clock: Any) -> None:
+    """A copy made beside a daemon has its lease, of a process that lives on and never renews it here."""
+    _owner(store, socket.gethostname(), os.getppid(), process_started(os.getppid()) or "", to_us(clock()))
+    here = store_path.stat()
+    for file, free in ((None, False), (f"{here.st_dev}:{here.st_ino}", False), (f"{here.st_dev}:{here.st_ino + 1}", True)):
+        with store.atomic() as conn:
+            conn.execute("UPDATE leases SET file = ?", (file,))
+        with pytest.raises(LeaseLost, match="a copy of" if free else "wait for it"), hold(store_path, "sync.a", clock):
+            pytest.fail("it may be alive")
+        clock.advance(timedelta(seconds=EXPIRES_S + 1))
+        assert free is not is_held(store.conn, "sync.a", clock)
+        if not free:
+            with pytest.raises(LeaseLost, match="hangs or is stopped; end it"), hold(store_path, "sync.a", clock):
+                pytest.fail("two owners")
+            clock.advance(timedelta(seconds=-EXPIRES_S - 1))
+    with hold(store_path, "sync.a", clock), Store(store_path) as other:
+        assert [(f"{here.st_dev}:{here.st_ino}",)] == other.conn.execute("SELECT file FROM leases").fetchall()
 
 
 def test_a_lease_that_could_not_be_let_go_is_free(

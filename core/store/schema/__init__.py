@@ -16,6 +16,7 @@ from core.store.schema import alerts  # noqa: F401
 from core.store.schema import cuts  # noqa: F401
 from core.store.schema import upkeep  # noqa: F401
 from core.store.schema import lookups  # noqa: F401
+from core.store.schema import owners  # noqa: F401
 from core.store.schema.canonical import CANONICAL, TABLES
 from core.store.schema.steps import known_migrations, migrations
 
