@@ -62,12 +62,14 @@ def _tell(app: App, made: Made) -> None:
 
 def _restore(app: App, database: Path, file: Path, *, force: bool, yes: bool) -> int:
     from core.cli.output import clean
-    from core.upkeep.backup import put_back
+    from core.upkeep.backup import examine, put_back
 
+    made_at = examine(file)  # before anything is asked
     if not yes:
-        click.confirm(clean(f"Put {file} in the place of {database}? (That one is kept aside.)"), abort=True, err=True)
+        said = f"Put {file}, as of {made_at:%Y-%m-%d %H:%M:%S}Z, in the place of {database}? (That one is kept aside.)"
+        click.confirm(clean(said), abort=True, err=True)
     with _steps("Putting back") as on_step:
-        done = put_back(database, file, clock=app.clock, force=force, on_step=on_step)
+        done = put_back(database, file, clock=app.clock, made_at=made_at, force=force, on_step=on_step)
     if app.as_json:
         told = {"path": done.path, "made_at": done.made_at, "replaced": done.aside, "carried_over": done.carried}
         return app.answer({**told, "forgotten_again": _forget_again(app)})

@@ -6,8 +6,8 @@ period hold more than the limit allows; so a burst after a quiet spell goes out 
 ever sees too many. 96% of the permitted rate is used: the rest is for requests that are longer on their way than others. One
 row a slot says how much of it was granted (`tokens`). Grants are taken in lumps, for the slot at hand and as long as what
 leaves still counts there (`LATE_SLOTS`), and what a lump had left over is given back with the next one: a pull pays one small
-write for several requests. A request that leaves later than it was granted is counted where it leaves. `concurrency` is kept by the threads of one process: between processes the
-leases already see to it.
+write for several requests. A request that leaves later than it was granted is counted where it leaves. `concurrency` is kept by
+the threads of one process: between processes the leases already see to it.
 """
 
 from __future__ import annotations

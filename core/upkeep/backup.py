@@ -93,22 +93,30 @@ class PutBack:
     """Whether what must not be forgotten could be read of it."""
 
 
-def put_back(database: Path, file: Path, *, clock: Clock, force: bool = False, on_step: OnStep | None = None) -> PutBack:
+def put_back(
+    database: Path,
+    file: Path,
+    *,
+    clock: Clock,
+    made_at: datetime | None = None,
+    force: bool = False,
+    on_step: OnStep | None = None,
+) -> PutBack:
     """
-    Put the copy *file* in the place of *database*; *file* itself stays.
+    Put the copy *file* in the place of *database*; *file* itself stays. *made_at* is what `examine` said of it, if asked.
 
     Raises:
         StoreError: *file* is no sound copy of a store, or somebody uses the database; with *force* one that is damaged, and
             so cannot be asked who uses it, is replaced too.
     """
-    made_at, carried, aside = _examine(file), False, None
+    made_us, carried, aside = to_us(made_at or examine(file)), False, None
     staged = database.with_name(f".{database.name}.restore")
     with _nobody_at(database, clock, force) as there:
         try:
-            copy_database(file, staged, at=made_at, replace=True, on_step=on_step)
+            copy_database(file, staged, at=made_us, replace=True, on_step=on_step)
             if database.exists():
                 aside = _name_aside(database, clock())
-            carried = _make_ready(staged, database, there, aside=aside, file=file, made_at=made_at, now=clock())
+            carried = _make_ready(staged, database, there, aside=aside, file=file, made_at=made_us, now=clock())
             if aside is not None:
                 _set_aside(database, aside)
             staged.replace(database)
@@ -116,7 +124,7 @@ def put_back(database: Path, file: Path, *, clock: Clock, force: bool = False, o
             for left in (staged, staged.with_name(f"{staged.name}-journal")):
                 left.unlink(missing_ok=True)
         sync_folder(database.absolute().parent)
-    return PutBack(database, from_us(made_at), aside=aside, carried=carried)
+    return PutBack(database, from_us(made_us), aside=aside, carried=carried)
 
 
 def _make_ready(
@@ -153,8 +161,8 @@ def _make_ready(
     return rows is not None
 
 
-def _examine(file: Path) -> int:
-    """Return when the copy was made; StoreError where it is none."""
+def examine(file: Path) -> datetime:
+    """Return when the copy *file* was made; StoreError where it is none, is damaged or of a newer version. Reads all of it."""
     if not file.is_file():
         raise StoreError(f"{file}: there is no such file")
     if not is_sound(file):
@@ -169,7 +177,8 @@ def _examine(file: Path) -> int:
     if names - known_migrations():
         raise StoreError(f"{file}: was written by a newer tagalong; upgrade this one")
     # one that was copied by other means is as old as what is in it
-    return int(row[0]) if row is not None else newest if newest is not None else int(file.stat().st_mtime * 1_000_000)
+    at = int(row[0]) if row is not None else newest if newest is not None else int(file.stat().st_mtime * 1_000_000)
+    return from_us(at)
 
 
 @contextmanager

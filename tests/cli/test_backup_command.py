@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from pathlib import Path
 
@@ -34,7 +35,12 @@ def test_a_copy_is_put_back_after_asking_and_not_under_a_daemon(type_: Type, tmp
     type_("backup", "copy.db")
     (tmp_path / "data/accounts.csv").write_text(ACCOUNTS.replace("Sweden", "US"))
     type_("sync")
-    assert 1 == type_("backup", "--restore", "copy.db", stdin="n\n").code
+    asked = type_("backup", "--restore", "copy.db", stdin="n\n")
+    assert (1, True) == (asked.code, bool(re.search(r"Put copy.db, as of 20..-..-.. ..:..:..Z, in the place of", asked.err)))
+    (tmp_path / "notes.db").write_text("no database")
+    for file, why in (("nope.db", "there is no such file"), ("notes.db", "is damaged or not a database")):
+        refused = type_("backup", "--restore", file, stdin="y\n")
+        assert (1, True, False) == (refused.code, why in refused.err, "in the place of" in refused.err), "nobody is asked"
     assert not list(tmp_path.glob("*.replaced"))
     with leases.hold(tmp_path / "tagalong.db", "daemon", utc_now):
         assert "stop it first" in type_("backup", "--restore", "copy.db", "--yes").err
