@@ -177,10 +177,11 @@ def _lines(one: dict[str, Any]) -> Iterator[str]:
 def _show_members(store: Store, found: Sequence[Drift]) -> None:
     from core.cli.output import cell
 
-    columns = ("sync", "what", "profile_id", "email", "user_id", "wanted", "member")
-    click.echo()
-    click.echo("\t".join(columns))
+    columns: tuple[str, ...] = ("sync", "what", "profile_id", "email", "user_id", "wanted", "member")
     for one in found:
         for line in _members(store, one):
+            if columns:
+                click.echo("\n" + "\t".join(columns))
+                columns = ()
             profile_id = "" if line["profile_id"] is None else str(line["profile_id"])
             click.echo("\t".join(cell(value) for value in (one.label, *{**line, "profile_id": profile_id}.values())))

@@ -224,3 +224,10 @@ def test_a_reader_that_has_seen_enough_is_no_failure(type_: Type, tmp_path: Path
     process.wait()
 
     assert ("0", b"") == ((tmp_path / "code").read_text().strip(), err)
+
+
+def test_drift_lists_members_only_where_somebody_differs(type_: Type) -> None:
+    """No head of a table without a body, which a script would take for a row."""
+    type_("sync")
+    said = type_("drift", "--members")
+    assert (0, 4, False) == (said.code, len(said.out.splitlines()), "profile_id" in said.out)
