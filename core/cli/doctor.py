@@ -44,7 +44,7 @@ def _show(found: list[Finding]) -> None:
     from core.cli.output import clean
     from core.doctor.finding import Grade
 
-    marks = {Grade.PASSED: "ok", Grade.SKIPPED: "-", Grade.WARNED: "look", Grade.FAILED: "FAILED"}
+    marks = {Grade.PASSED: "ok", Grade.SKIPPED: "-", Grade.NOTED: "note", Grade.WARNED: "look", Grade.FAILED: "FAILED"}
     for one in found:
         click.echo(clean(f"{marks[one.grade]:8}{one.check:18}{one.told}".rstrip()))
         if one.remedy:

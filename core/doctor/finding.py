@@ -11,6 +11,8 @@ class Grade(StrEnum):
 
     PASSED = "passed"
     SKIPPED = "skipped"
+    NOTED = "noted"
+    """Good to know, and nothing that can be mended here: no trouble."""
     WARNED = "warned"
     """Nothing is broken; somebody should look when there is time."""
     FAILED = "failed"
@@ -32,6 +34,10 @@ def passed(check: str, told: str = "") -> Finding:
 
 def skipped(check: str, told: str) -> Finding:
     return Finding(check, Grade.SKIPPED, told)
+
+
+def noted(check: str, told: str, remedy: str) -> Finding:
+    return Finding(check, Grade.NOTED, told, remedy)
 
 
 def warned(check: str, told: str, remedy: str) -> Finding:
