@@ -93,6 +93,8 @@ def _tell_failed(app: App, forgot: Forgot) -> None:
 
 
 def _preview(app: App, wish: Any) -> int:
+    from core.cli.output import clean
+    from core.forget.certificate import foretold
     from core.forget.flow import preview
 
     with app.hub() as hub:
@@ -100,7 +102,8 @@ def _preview(app: App, wish: Any) -> int:
     if app.as_json:
         return app.answer({"dry_run": True, "certificate": made})
     click.echo("Nothing is done yet. This is what would be:\n")
-    _show({**made, "subject": "made when it is done"})
+    for line in foretold(made):
+        click.echo(clean(line))
     return 0
 
 

@@ -92,15 +92,33 @@ def lines(certificate: Mapping[str, Any]) -> list[str]:
         f"Subject (keyed hash): {certificate['subject']}",
         f"By: {certificate['command']} {certificate['version']}, database {certificate['database']}",
         f"Begun: {certificate['begun_at']}" + (f"; done: {done}" if done else ""),
-        "",
-        "Elsewhere:",
     ]
+    return [*told, "", *deeds(certificate)]
+
+
+def foretold(preview: Mapping[str, Any]) -> list[str]:
+    """Return as text what `--dry-run` tells: who it is about, what would be done where, and what of it in which table."""
+    who = preview["who"]
+    told = ["Who:", "  1 person" if who["people"] else "  nobody who is known here: they would be kept out all the same"]
+    told += [f"  {what}: {_listed(who[what])}" for what in ("identifiers", "records") if who[what]]
+    told += [f"  events: {who['events']:,}"] if who["events"] else []
+    return [*told, "", *deeds(preview)]
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
+
+
+def deeds(certificate: Mapping[str, Any]) -> list[str]:
+    """Return as text what was done where, what is left to be done by hand, and who else has them."""
+    told = ["Elsewhere:"]
     for one in certificate["connections"]:
         told += [f"  {one['connection']} ({one['vendor']}): {line}" for line in _deeds(one)]
     told += [] if certificate["connections"] else ["  nobody had to be asked"]
     store = certificate["store"]
     rows = sum(store["rows"].values())
     told += ["", "Here:", f"  {rows} rows of {len(store['rows'])} tables deleted or cleaned"]
+    told += [f"  {_listed(store['rows'])}"] if rows else []
     told += ["  the file was rewritten and its log cut off"] if store["rewritten"] else []
     kept = certificate["kept"]
     told += [f"  kept: {kept['keyed_hashes']} keyed hashes, so that no pull brings them back (key in {kept['key']})"]

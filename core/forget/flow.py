@@ -7,6 +7,7 @@ was let go of, for what is known here is what they are asked by. What is left to
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from pyroaring import BitMap
 from core import normalise
 from core.clock import to_us
 from core.config.model import Config
+from core.config.names import suggest
 from core.errors import ConfigError, HubError, LeaseLost, Problem, Stopped, told
 from core.forget import certificate
 from core.forget.ask import Case, Forgot, Step, Wish, ask, named, to_erase, told_of
@@ -33,6 +35,8 @@ from core.store.scrub import overwrite_deleted, scrub
 from core.store.sweep import sweep
 from core.store.traces import Traces, gather
 
+NOBODYS: Final = PersonKey(bytes(KEY_BYTES))
+"""What a preview counts with: the store's own key is made with the first forgetting."""
 ANY_NAME: Final = "asked"
 """Kind of the digest of what a person typed, whatever it names."""
 
@@ -129,9 +133,19 @@ def preview(hub: Hub, wish: Wish) -> Certificate:
             connections=list(told.values()),
             by_hand=by_hand_of(hub, store, traces, {}, everywhere=wish.everywhere, refused=wish.by_hand),
             rows=_rows_of(hub, store, traces),
-            digests=0,
+            digests=len(forgettings.digests(store.conn, NOBODYS, traces)),
         )
-        return {**made, "backups": certificate.backups_of(store.conn, hub.path)}
+        return {**made, "who": _counted(traces), "backups": certificate.backups_of(store.conn, hub.path)}
+
+
+def _counted(traces: Traces) -> dict[str, Any]:
+    """Return how many people they are and what is known of them where, in numbers: a preview names nobody either."""
+    return {
+        "people": 1 if traces.profiles else 0,
+        "identifiers": dict(sorted(Counter(kind for kind, _ in traces.identifiers).items())),
+        "records": dict(sorted(Counter(f"{connection}.{stream}" for connection, stream, *_ in traces.records).items())),
+        "events": traces.events,
+    }
 
 
 class _Undone(Exception):  # noqa: N818 - how a transaction is ended that was only to be counted
@@ -141,10 +155,9 @@ class _Undone(Exception):  # noqa: N818 - how a transaction is ended that was on
 def _rows_of(hub: Hub, store: Store, traces: Traces) -> dict[str, int]:
     """Return how many rows a sweep would change, by doing it and taking it back."""
     rows: dict[str, int] = {}
-    nobodys = PersonKey(bytes(KEY_BYTES))
     try:
         with store.atomic() as conn:
-            rows.update(sweep(conn, traces, nobodys, now=to_us(hub.clock()), companies=companies_of(hub.config)))
+            rows.update(sweep(conn, traces, NOBODYS, now=to_us(hub.clock()), companies=companies_of(hub.config)))
             raise _Undone  # noqa: TRY301 - the transaction's way out
     except _Undone:
         return rows
@@ -197,8 +210,7 @@ def companies_of(config: Config) -> frozenset[str]:
 def _check_names(config: Config, names: Collection[str]) -> None:
     unknown = sorted(set(names) - config.connections.keys())
     if unknown:
-        remedy = f"there are {', '.join(config.connections)}"
-        raise ConfigError(Problem(f"there is no connection {unknown[0]!r}", remedy=remedy))
+        raise ConfigError(Problem(f"there is no connection {unknown[0]!r}; {suggest(unknown[0], config.connections)}"))
 
 
 def _marks(key: PersonKey, who: str) -> list[bytes]:

@@ -29,6 +29,10 @@ def test_forget_asks_shows_and_does(type_: Type, tmp_path: Path) -> None:
     said = type_("forget", ANN, "--dry-run")
     assert 0 == said.code
     assert "to be removed: file 'Nordic people'" in said.out
+    for line in ("  1 person", "  identifiers: email 1, user_id 1", "  records: exports.accounts 1", "  events: 2"):
+        assert line in said.out.splitlines()
+    assert "exports__accounts 1," in said.out and "kept: 4 keyed hashes" in said.out
+    assert "nobody who is known here" in type_("forget", "new@example.com", "--dry-run").out
     assert not (tmp_path / "tagalong.db.person.key").exists()
 
     said = type_("forget", ANN, "--yes", "--certificate", "proof.txt")
