@@ -81,26 +81,35 @@ def _identifiers(asked: Iterable[str]) -> list[tuple[str, str]]:
 def _enter(app: App, store: Any, identifiers: list[tuple[str, str]], channel: str, reason: str) -> int:
     from core.clock import to_us
     from core.planning.permission import EMAIL
-    from core.store.refusals import enter
+    from core.store.forgotten import Forgotten
+    from core.store.refusals import enter, mark_of
 
     at = to_us(app.clock())
     with store.atomic() as conn:
-        news = sum(enter(conn, kind, value, channel=channel, reason=reason, at=at) for kind, value in identifiers)
+        known = Forgotten(conn, store.path)
+        news = sum(
+            enter(conn, kind, value, channel=channel, reason=reason, at=at, forgotten=known) for kind, value in identifiers
+        )
+        hashed = sum(mark_of(conn, known, kind, value) is not None for kind, value in identifiers)
     if app.as_json:
-        return app.answer({"entered": news, "known": len(identifiers) - news, "channel": channel})
+        return app.answer({"entered": news, "known": len(identifiers) - news, "hashed": hashed, "channel": channel})
     holds = "they are added to no e-mail tool" if channel == EMAIL else "it holds where a sync has `require_consent`,"
     click.echo(f"{news} entered, {len(identifiers) - news} known before; {holds} from the next plan on.")
+    if hashed:
+        click.echo(f"{hashed} of them were forgotten: kept is a keyed hash, which holds should they come back.")
     return 0
 
 
 def _lift(app: App, store: Any, identifiers: list[tuple[str, str]], channel: str) -> int:
     from core.clock import to_us
+    from core.store.forgotten import Forgotten
     from core.store.refusals import lift
 
     lifted, kept, idle = 0, [], []
     with store.atomic() as conn:
+        known = Forgotten(conn, store.path)
         for kind, value in identifiers:
-            ended, standing = lift(conn, kind, value, channel=channel, at=to_us(app.clock()))
+            ended, standing = lift(conn, kind, value, channel=channel, at=to_us(app.clock()), forgotten=known)
             lifted += ended
             kept += standing
             idle += [] if ended or standing else [(kind, value)]

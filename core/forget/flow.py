@@ -27,9 +27,10 @@ from core.hub import Hub
 from core.pulling.fill import resolve_now
 from core.store import Store, audiences, forgettings, runs
 from core.store.forgettings import Forgetting, State
-from core.store.forgotten import returned
+from core.store.forgotten import Forgotten, returned
 from core.store.people import as_id, find_profiles
 from core.store.person_key import KEY_BYTES, PersonKey, ensure_key, lose_key, open_key
+from core.store.refusals import hash_forgotten
 from core.store.runs import Status
 from core.store.scrub import overwrite_deleted, scrub
 from core.store.sweep import sweep
@@ -178,6 +179,7 @@ def forget_again(hub: Hub) -> int:
             for profile_id in found:
                 key = ensure_key(conn, hub.path)
                 sweep(conn, gather(conn, [profile_id]), key, now=to_us(hub.clock()), companies=companies_of(hub.config))
+            hash_forgotten(conn, Forgotten(conn, hub.path))
         if found:
             resolve_now(hub, store)
             scrub(store, hub.sleep)

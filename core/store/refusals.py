@@ -16,9 +16,12 @@ from pathlib import Path
 from typing import Final
 
 from core import normalise
+from core.store.forgotten import Forgotten
 from core.store.person_key import open_key
 
 HAND: Final = "hand"
+FORGOTTEN: Final = "forgotten"
+"""Kind of a no whose value is a mark (`mark_of`)."""
 KINDS: Final = ("email", "user_id")
 CHANNELS: Final = ("email", "phone", "post", "push", "sms", "whatsapp")
 """What people may say no to in every workspace; a source may call something else a channel too."""
@@ -107,8 +110,52 @@ def ended(conn: sqlite3.Connection, kind: str, value: str, *, channel: str) -> t
     return row
 
 
-def enter(conn: sqlite3.Connection, kind: str, value: str, *, channel: str, reason: str, at: int) -> bool:
-    """Enter a no by hand; return whether it is news."""
+def mark_of(conn: sqlite3.Connection, forgotten: Forgotten, kind: str, value: str) -> str | None:
+    """
+    Return the keyed hash, in hex, that stands for an identifier of somebody forgotten; None where it stands for itself.
+
+    So it does while the store has it: they are being forgotten just now, or have come back with a copy, and are found by it.
+    """
+    if not forgotten.has(kind, value):
+        return None
+    there = conn.execute("SELECT 1 FROM identifiers WHERE kind = ? AND value = ?", (kind, value)).fetchone()
+    return None if there is not None else forgotten.digest(kind, value).hex()
+
+
+def keep_mark(conn: sqlite3.Connection, kind: str, value: str, mark: str) -> None:
+    """Keep what stands against an identifier under its mark alone."""
+    conn.execute(
+        "INSERT OR IGNORE INTO refusals (kind, value, channel, source, record_key, since) "
+        "SELECT 'forgotten', ?3, channel, 'hand', '', min(since) FROM refusals "
+        "WHERE kind = ?1 AND value = ?2 AND ended_at IS NULL GROUP BY channel",
+        (kind, value, mark),
+    )
+    conn.execute("DELETE FROM refusals WHERE kind = ? AND value = ?", (kind, value))
+
+
+def hash_forgotten(conn: sqlite3.Connection, forgotten: Forgotten) -> None:
+    """Keep as marks what stands against people who were forgotten, as where a copy or an earlier version has it in words."""
+    for kind, value in conn.execute("SELECT DISTINCT kind, value FROM refusals WHERE kind <> 'forgotten'").fetchall():
+        mark = mark_of(conn, forgotten, kind, value)
+        if mark is not None:
+            keep_mark(conn, kind, value, mark)
+
+
+def enter(
+    conn: sqlite3.Connection,
+    kind: str,
+    value: str,
+    *,
+    channel: str,
+    reason: str,
+    at: int,
+    forgotten: Forgotten | None = None,
+) -> bool:
+    """Enter a no by hand, of one of the *forgotten* as a keyed hash and without a reason; return whether it is news."""
+    mark = None if forgotten is None else mark_of(conn, forgotten, kind, value)
+    if mark is not None:
+        keep_mark(conn, kind, value, mark)
+        kind, value, reason = FORGOTTEN, mark, ""
     made = conn.execute(
         "INSERT INTO refusals (kind, value, channel, source, record_key, since, reason) VALUES (?, ?, ?, 'hand', '', ?, ?) "
         "ON CONFLICT DO UPDATE SET since = excluded.since, reason = excluded.reason, ended_at = NULL, ended_by = NULL "
@@ -118,9 +165,11 @@ def enter(conn: sqlite3.Connection, kind: str, value: str, *, channel: str, reas
     return made.rowcount > 0
 
 
-def lift(conn: sqlite3.Connection, kind: str, value: str, *, channel: str | None, at: int) -> tuple[int, list[Refusal]]:
+def lift(
+    conn: sqlite3.Connection, kind: str, value: str, *, channel: str, at: int, forgotten: Forgotten | None = None
+) -> tuple[int, list[Refusal]]:
     """
-    End what stands against an identifier, by hand.
+    End what stands against an identifier, by hand; against one of the *forgotten*, too, of whom nothing is pulled.
 
     Returns:
         How many refusals ended, and those that did not: a record that is pulled says so, and only its own yes ends that.
@@ -136,7 +185,9 @@ def lift(conn: sqlite3.Connection, kind: str, value: str, *, channel: str | None
         )
     if lifted and not kept:
         _drop_dead(conn, kind, value, channel)
-    return len(lifted), kept
+    mark = None if forgotten is None else mark_of(conn, forgotten, kind, value)
+    gone = conn.execute("DELETE FROM refusals WHERE kind = 'forgotten' AND value = ? AND channel = ?", (mark, channel))
+    return len(lifted) + gone.rowcount, kept
 
 
 def standing(

@@ -19,7 +19,7 @@ from pyroaring import BitMap
 from core.store import changes, cuts
 from core.store.holders import HOLDERS, columns_of
 from core.store.person_key import PersonKey
-from core.store.refusals import SOURCE
+from core.store.refusals import SOURCE, keep_mark
 from core.store.traces import Traces, landings
 
 STRUCK: Final = "[forgotten]"
@@ -312,10 +312,4 @@ def _keep_former(conn: sqlite3.Connection, key: PersonKey) -> None:
         "(SELECT 1 FROM identifiers i WHERE i.kind = r.kind AND i.value = r.value AND i.profile_id IS NOT NULL)"
     ).fetchall()
     for kind, value in rows:
-        conn.execute(
-            "INSERT OR IGNORE INTO refusals (kind, value, channel, source, record_key, since) "
-            "SELECT 'forgotten', ?3, channel, 'hand', '', min(since) FROM refusals "
-            "WHERE kind = ?1 AND value = ?2 AND ended_at IS NULL GROUP BY channel",
-            (kind, value, key.digest(kind, value).hex()),
-        )
-        conn.execute("DELETE FROM refusals WHERE kind = ? AND value = ?", (kind, value))
+        keep_mark(conn, kind, value, key.digest(kind, value).hex())

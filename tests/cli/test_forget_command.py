@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from workspace import Type
+from workspace import ACCOUNTS, Type
 
 from core.store import Store
 
@@ -110,7 +110,9 @@ def test_suppress_enters_lists_and_lifts(type_: Type, tmp_path: Path) -> None:
     """One by one or from a file; who is no address is said before anything is entered."""
     _synced(type_)
     (tmp_path / "no.txt").write_text("# asked by letter\nann@example.com\n\nbo@example.com\n")
-    assert {"ok": True, "entered": 2, "known": 0, "channel": "email"} == type_("suppress", "--file", "no.txt", "--json").json
+    assert {"ok": True, "entered": 2, "known": 0, "hashed": 0, "channel": "email"} == type_(
+        "suppress", "--file", "no.txt", "--json"
+    ).json
     assert 1 == type_("suppress", ANN, "user_id:u9", "--json").json["known"]
     assert 2 == type_("suppress", "cia@example.com", "nobody").code
     listed = type_("suppress", "--list", "--json").json["refusals"]
@@ -160,3 +162,33 @@ def test_lifting_says_why_there_is_nothing_to_lift(type_: Type) -> None:
     some = type_("suppress", ANN, "bo@example.com", "--lift")
     assert (0, True) == (some.code, "for 1 of 2 there was" in some.err)
     assert {"ok": False, "lifted": 0, "standing": [], "nothing": 1} == type_("suppress", ANN, "--lift", "--json").json
+
+
+def test_a_no_of_somebody_forgotten_is_kept_as_a_keyed_hash_alone(type_: Type, tmp_path: Path) -> None:
+    """Her address is in no file again; the no holds when she is let back, and can be lifted by her address."""
+    _synced(type_)
+    type_("forget", ANN, "--yes")
+    (tmp_path / "data/accounts.csv").write_text("account_id,owner_email,country,account_name\n")
+    said = type_("suppress", ANN, "--reason", f"a letter of {ANN}")
+    assert (0, True) == (said.code, "1 of them were forgotten" in said.out)
+    assert (0, 1) == ((again := type_("suppress", ANN, "--json").json)["entered"], again["hashed"])
+    assert not any(ANN.encode() in path.read_bytes() for path in tmp_path.glob("tagalong.db*"))
+    assert (0, 1) == (type_("suppress", ANN, "--lift").code, type_("suppress", ANN, "--lift").code)
+    type_("suppress", ANN)
+
+    type_("forget", "--lift", ANN)
+    (tmp_path / "data/accounts.csv").write_text(ACCOUNTS)
+    type_("pull", "--full")
+    assert [ANN] == [one["value"] for one in type_("suppress", "--list", "--json").json["refusals"]]
+
+
+def test_a_no_in_words_of_somebody_forgotten_becomes_a_hash_with_again(type_: Type, tmp_path: Path) -> None:
+    """As a copy has it that is older than the forgetting, or an earlier version entered it."""
+    _synced(type_)
+    new = "new@example.com"
+    type_("forget", new, "--yes")
+    with Store(tmp_path / "tagalong.db") as store, store.atomic() as conn:
+        conn.execute("INSERT INTO refusals VALUES ('email', ?, 'email', 'hand', '', 7, 'by letter', NULL, NULL)", (new,))
+    assert 0 == type_("forget", "--again").code
+    assert [] == type_("suppress", "--list", "--json").json["refusals"]
+    assert 1 == type_("suppress", new, "--json").json["known"]
