@@ -69,7 +69,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: st
     cells = [[cell(value) for value in row] for row in rows]
     right = [bool(rows) and all(isinstance(row[i], int | float) or row[i] is None for row in rows) for i in range(len(columns))]
     if sys.stdout.isatty():
-        _draw(columns, cells, right, title)
+        from core.cli.drawing import draw
+
+        draw(columns, cells, right, title)
         return
     if title:
         click.echo(title)
@@ -77,29 +79,6 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: st
     for line in [list(columns), *cells]:
         padded = [t.rjust(w) if r else t.ljust(w) for t, w, r in zip(line, widths, right, strict=True)]
         click.echo("  ".join(padded).rstrip())
-
-
-def _draw(columns: Sequence[str], cells: Sequence[Sequence[str]], right: Sequence[bool], title: str) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    drawn = Table(
-        box=SIMPLE_HEAD,
-        title=Text(title) if title else None,
-        title_justify="left",
-        pad_edge=False,
-        show_edge=False,
-        padding=(0, 1, 0, 0),
-    )
-    for place, (name, number) in enumerate(zip(columns, right, strict=True)):
-        # what a line is about, and figures, stay whole where the terminal is narrow; prose makes room
-        whole = number or place == 0
-        drawn.add_column(Text(name), justify="right" if number else "left", overflow="fold", no_wrap=whole)
-    for row in cells:
-        drawn.add_row(*(Text(text) for text in row))
-    Console().print(drawn)
 
 
 class Progress:
