@@ -13,6 +13,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,10 @@ class Session:
                 raise
         found: Api = self._apis[connection]
         return found
+
+    def clock_ahead(self, connection: str) -> timedelta | None:
+        """By how much our clock was ahead of that vendor's when it last spoke in this run; None: it said nothing of it."""
+        return getattr(self._apis.get(connection), "clock_ahead", None)
 
     def taken(self) -> dict[str, dict[str, int]]:
         """Return the requests since the last call: connection -> METHOD -> how many."""

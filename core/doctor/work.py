@@ -10,7 +10,7 @@ from core.doctor.finding import Finding, failed, listed, passed, skipped, warned
 from core.doctor.patient import Patient
 from core.pulling.freshness import source_states
 from core.service.daemon_state import running_config
-from core.store import holds, leases
+from core.store import ahead, holds, leases
 from core.store.person_key import key_path, open_key
 from core.store.runs import last_finished
 from core.store.sources import began_after
@@ -22,7 +22,7 @@ LONG_OPEN: Final = timedelta(days=1)
 
 def clock(patient: Patient) -> Finding:
     """Nothing that was written can have been written later than now."""
-    ahead = to_us(patient.now + SKEW)
+    soon = to_us(patient.now + SKEW)
     queries = {
         "a run": "SELECT max(max(started_at), max(coalesce(finished_at, 0))) FROM runs",
         "a lease": "SELECT max(renewed_at) FROM leases",
@@ -32,11 +32,19 @@ def clock(patient: Patient) -> Finding:
     late = []
     for what, query in queries.items():
         at = patient.conn.execute(query).fetchone()[0]
-        if at is not None and at > ahead:
+        if at is not None and at > soon:
             late.append(f"{what} at {_spell(from_us(at))}")
     if late:
-        remedy = "set the clock right (NTP); guards that count by the hour see nothing of what lies ahead until it is passed"
+        remedy = (
+            "set the clock right (NTP); a pull from a vendor whose clock says the same gives all of it a time that has come"
+        )
         return failed("clock", f"it is {_spell(patient.now)}, and the store knows of {listed(late)}", remedy)
+    connections = {} if patient.config is None else patient.config.connections
+    apart = {name: by for name, by in ahead.apart(patient.conn).items() if name in connections}
+    if apart:
+        told = [f"{abs(by)} {'behind' if by < timedelta(0) else 'ahead of'} {name}" for name, by in sorted(apart.items())]
+        remedy = "set the clock right (NTP), unless the vendor's is wrong: the earlier of the two is what a pull goes by"
+        return warned("clock", f"it is {_spell(patient.now)}: {listed(told)} at its last pull", remedy)
     return passed("clock", _spell(patient.now))
 
 

@@ -101,6 +101,7 @@ def open_api(
     with ExitStack() as stack:
         limits = manifest.limits if limits is None else limits
         budget = stack.enter_context(shared_budget(store_path, connection, limits))
+        time_there = VendorTime(clock, not_before=manifest.checked_on)
         wire = Wire(
             connection=connection,
             base_url=base_url,
@@ -114,11 +115,11 @@ def open_api(
                 waiter=waiter,
                 outage=Outage(connection, budget.kept, clock, probe=probe),
                 clock=clock,
+                time=time_there,
                 reserve=reserve,
             ),
             quota=_telling(connector.quota, settings),
-            clock=clock,
-            time=VendorTime(clock, not_before=manifest.checked_on),
+            time=time_there,
             observer=observer,
         )
         place = Folder(folder.absolute(), store_path.absolute())

@@ -6,7 +6,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import IO, Any, TypeVar
 
 from core.contract import Answer, Fetched, Json
@@ -56,6 +56,11 @@ class HttpApi:
     @property
     def now(self) -> datetime:
         return self._wire.time.now()
+
+    @property
+    def clock_ahead(self) -> timedelta | None:
+        """By how much our clock was ahead of the vendor's when it last spoke, negative where it was behind; None: unknown."""
+        return self._wire.time.ahead
 
     @property
     def base_url(self) -> str:

@@ -20,6 +20,7 @@ from core.contract import Quota
 from core.errors import ConnectorError, QuotaExhausted, QuotaKept, RateLimited, TransientError, VendorAway
 from core.http.outage import Outage
 from core.http.retrying import PATIENCE_S
+from core.http.vendor_time import VendorTime
 from core.http.waiting import Waiter
 from core.limits.budget import Budget, Grant
 
@@ -55,6 +56,7 @@ class Patience:
     waiter: Waiter
     outage: Outage
     clock: Clock
+    time: VendorTime
     reserve: float = 0.0
     """The share of a quota that is left to people: 0 where one looks on."""
     tally: Tally = field(default_factory=Tally)
@@ -86,11 +88,11 @@ class Patience:
         grant = self.budget.grant(path, self.waiter.now(), longest_wait_s=PATIENCE_S, reserve=self.reserve)
         wait_s = grant.wait_s
         if wait_s > PATIENCE_S and self.reserve:
-            raise QuotaKept(KEPT, resume_at=self.clock() + timedelta(seconds=wait_s))
+            raise QuotaKept(KEPT, resume_at=self.time.about_now() + timedelta(seconds=wait_s))
         if wait_s > PATIENCE_S:
             raise QuotaExhausted(
                 "the vendor's limit is used up; the connection resumes by itself",
-                resume_at=self.clock() + timedelta(seconds=wait_s),
+                resume_at=self.time.about_now() + timedelta(seconds=wait_s),
             )
         if wait_s > 0:
             self.waiter.sleep(wait_s)
@@ -127,7 +129,7 @@ class Patience:
         """Where little of a quota is left, leave that to people: who goes on here is not waited for."""
         if quota is None or not self.reserve or quota.left > quota.limit * self.reserve:
             return
-        now = self.clock()
+        now = self.time.about_now()
         self.budget.keep_until(max(quota.resets_at or now + ASK_AGAIN, now))
 
     def _heed(self, error: TransientError) -> None:
@@ -138,7 +140,7 @@ class Patience:
         if wait_s <= PATIENCE_S:
             self.hold_off(wait_s)
             return
-        resume_at = self.clock() + timedelta(seconds=wait_s)
+        resume_at = self.time.about_now() + timedelta(seconds=wait_s)
         self.budget.pause(resume_at)
         if not error.maybe_acted:  # else the caller has to know that the outcome is unknown
             raise QuotaExhausted(

@@ -29,7 +29,7 @@ def fetch_public(wire: Wire, url: str, file: IO[bytes], max_bytes: int) -> None:
             request = httpx.Request("GET", target, headers=headers, extensions={"timeout": wire.client.timeout.as_dict()})
             with closing(wire.client.send(request, stream=True)) as response:
                 if not response.has_redirect_location:
-                    to_answer(asked, head_of(response), classify=None, allow=(), now=wire.clock())
+                    to_answer(asked, head_of(response), classify=None, allow=(), now=wire.time.about_now())
                     save(asked, response, file, max_bytes)
                     return
                 target = target.join(response.headers["location"])

@@ -9,10 +9,14 @@ does one whose `Date` cannot be: unreadable, from a cache, or of a day before th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from typing import Final
 
 from core.clock import Clock
+
+ON_THE_WAY: Final = timedelta(minutes=1)
+"""How far apart the two may seem to be: an answer takes its time, and says whole seconds."""
 
 
 class VendorTime:
@@ -24,6 +28,8 @@ class VendorTime:
         self._not_before = not_before
         self._text = ""
         self._said: datetime | None = None
+        self.ahead: timedelta | None = None
+        """By how much our clock was ahead of the vendor's when it last spoke; None: it has not."""
 
     def heard(self, headers: Mapping[str, str]) -> None:
         """Note what a response says; the last one counts."""
@@ -33,12 +39,17 @@ class VendorTime:
         self._text = text
         said = _read(text)
         if said is not None and said.date() >= self._not_before:
-            self._said = said
+            self._said, self.ahead = said, self._clock() - said
 
     def now(self) -> datetime:
         """Return the earlier of the two. It may be early by as long as nothing was heard, never late by what our clock is."""
         ours, said = self._clock(), self._said
         return ours if said is None else min(ours, said)
+
+    def about_now(self) -> datetime:
+        """Return our clock's time, set back by as much as it was ahead when something was heard: for how long to wait."""
+        ours = self._clock()
+        return ours - self.ahead if self.ahead is not None and self.ahead > ON_THE_WAY else ours
 
 
 def _read(text: str) -> datetime | None:

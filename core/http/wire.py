@@ -17,7 +17,6 @@ from typing import IO, Final
 import httpx
 
 from core.auth import Signer
-from core.clock import Clock
 from core.contract import Answer, Quota, ResponseView
 from core.errors import (
     ConfigError,
@@ -74,7 +73,6 @@ class Wire:
     patience: Patience
     quota: Callable[[ResponseView], Quota | None] | None = None
     """Reads how much of a quota is left out of an answer, where the vendor has a way of its own to say so."""
-    clock: Clock
     time: VendorTime
     observer: Observer | None = None
     """Is shown every answer to a request that is no mere reading."""
@@ -162,7 +160,7 @@ class Wire:
             return self._answer(call, received, allow)
 
     def _answer(self, call: Call, received: Received, allow: Sequence[int]) -> Answer:
-        now = self.clock()
+        now = self.time.about_now()
         answer = to_answer(call.asked, received, classify=self.classify, allow=allow, now=now)
         if self.quota is not None:
             self.patience.keep(self.quota(view_of(call.asked, received, now)))
@@ -178,7 +176,9 @@ class Wire:
             self.patience.outage.admit()
             response = trial.enter_context(self._open(call))
             if response.status_code != httpx.codes.OK:
-                to_answer(call.asked, _receive(call.asked, response), classify=self.classify, allow=(), now=self.clock())
+                to_answer(
+                    call.asked, _receive(call.asked, response), classify=self.classify, allow=(), now=self.time.about_now()
+                )
                 raise ProtocolError(f"{call.asked.words} was answered without lines", status=response.status_code)
             if "html" in response.headers.get("content-type", "").lower():
                 raise ProtocolError(f"{call.asked.words} was answered with an HTML page where lines were due")

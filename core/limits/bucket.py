@@ -33,6 +33,8 @@ LUMPS: Final = 10
 """The part of a limit that is taken at once at most."""
 QUOTA_LUMP: Final = 20
 """Requests of a quota by the hour or the day that are taken at once at most: who is killed has used them up."""
+FAR_S: Final = 1200.0
+"""Twice as long as anybody waits for a request: what is asked for later is not granted, but put off."""
 QUOTA_S: Final = 3600.0
 """A limit whose period is as long as this, or longer, is a quota: what is used up of it is gone for long."""
 
@@ -78,7 +80,8 @@ class Bucket:
         self._slot_s = limit.per_s * MARGIN / SLOTS
         at_once = limit.amount / self._cost / LUMPS // 1
         self._lump = max(1.0, min(at_once, QUOTA_LUMP) if limit.per_s >= QUOTA_S else at_once) * self._cost
-        self._far = max(2 * SLOTS, int(60 / self._slot_s))  # no honest grant lies further ahead
+        # no honest grant lies further ahead: nobody waits for longer, and what does was granted while a clock was
+        self._far = max(LATE_SLOTS + 1, min(max(2 * SLOTS, int(60 / self._slot_s)), int(FAR_S / self._slot_s)))
         self._slot = -1
         self._left = 0.0
         self._left_under = 0.0

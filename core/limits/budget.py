@@ -24,7 +24,7 @@ from typing import Final
 from core.clock import from_us, to_us
 from core.contract import Limit
 from core.errors import StoreError
-from core.limits.bucket import Bucket
+from core.limits.bucket import FAR_S, Bucket
 from core.log import log
 from core.store.db import Store
 
@@ -103,7 +103,9 @@ class Budget:
         slots = []
         with self._lock:
             self._look()
-            wait_s = max(0.0, self._not_before - now)
+            wait_s = self._not_before - now
+            if not 0 < wait_s <= FAR_S:  # over, or asked for while a clock was ahead
+                wait_s = 0.0
             for bucket in self._buckets:
                 if wait_s <= longest_wait_s and bucket.covers(path):
                     wait_s = max(wait_s, bucket.take(now, self._store, longest_wait_s, reserve))
@@ -123,15 +125,16 @@ class Budget:
     def hold_off(self, until: float) -> None:
         """Let no process send before *until*: the vendor asked for patience."""
         with self._lock:
-            if until <= self._not_before:
+            if until <= self._not_before <= until + FAR_S:
                 return
             self._not_before = until
             try:
                 with self._store().atomic() as conn:
                     conn.execute(
                         "INSERT INTO budgets (connection, bucket, tokens, at, not_before) VALUES (?, '*', 0, ?, ?)"
-                        " ON CONFLICT DO UPDATE SET at = excluded.at, not_before = max(not_before, excluded.not_before)",
-                        (self._connection, until, until),
+                        " ON CONFLICT DO UPDATE SET at = excluded.at, not_before ="
+                        " CASE WHEN not_before BETWEEN excluded.not_before AND ? THEN not_before ELSE excluded.not_before END",
+                        (self._connection, until, until, until + FAR_S),
                     )
             except StoreError as error:
                 # an answer is in hand, and it matters more; this process waits anyway
@@ -175,7 +178,7 @@ class Budget:
             self._resume_at, self._kept_until = (None if at is None else from_us(at) for at in row)
         row = execute("SELECT not_before FROM budgets WHERE connection = ? AND bucket = '*'", (self._connection,)).fetchone()
         if row is not None:
-            self._not_before = max(self._not_before, row[0])
+            self._not_before = row[0]
 
 
 _open_lock = threading.Lock()

@@ -16,6 +16,7 @@ from core.run import SyncReport, sync
 from core.store import Store, leases
 from core.store.runs import Status
 
+ABOUT_NOW: Final = timedelta(minutes=5)
 ROUNDS: Final = 4
 """Times that a person looks at what is held and lets it through."""
 
@@ -52,6 +53,8 @@ def calm(scene: Scene, *, full: bool = False, look: bool = False) -> list[str]:
             name = getattr(one, "name", None) or getattr(one, "connection", "")
             holds = [held.reason for made in getattr(one, "plans", ()) for held in made.held]
             wrong.append(f"{name} ended with {one.status} in clear weather: {one.error} {holds}")
+    if as_of - scene.clock() > ABOUT_NOW:
+        wrong.append(f"the lists are as of {as_of - scene.clock()} ahead")
     wrong += _differences(scene, as_of, before)
     wrong += _left_over(scene)
     wrong += scene.judge()

@@ -25,6 +25,9 @@ POINTS: Final = {
 }  # fmt: skip
 """Where a process may die, and about how often a run passes there."""
 
+JUMPS: Final = (*(timedelta(minutes=n) for n in (3, 20, 100, 400)), timedelta(days=1), timedelta(days=5))
+"""How far a clock is set."""
+
 
 @dataclass(slots=True)
 class Happening:
@@ -119,7 +122,7 @@ def _second(scene: Scene, random: Random) -> Ran:
 
 def _clock(scene: Scene, random: Random) -> Ran:
     """The clock is set, before the run or in the middle of it; afterwards it is right again."""
-    by = timedelta(minutes=random.choice((3, 20, 100, 400)))
+    by = random.choice(JUMPS)
     kinds = (Kind.CLOCK_FORWARD, Kind.CLOCK_BACK)
     first = random.random() < 0.5
     scene.wind.set(random.choice((0, 5, 15, 40)), by if first else -by)

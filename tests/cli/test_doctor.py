@@ -74,6 +74,10 @@ def _run_ahead(folder: Path, conn: sqlite3.Connection) -> None:
     conn.execute("UPDATE runs SET started_at = ?", (to_us(utc_now() + timedelta(hours=3)),))
 
 
+def _apart(folder: Path, conn: sqlite3.Connection) -> None:
+    conn.execute("INSERT INTO settings VALUES ('clock_ahead\x1fexports', '6000')")
+
+
 def _stale(folder: Path, conn: sqlite3.Connection) -> None:
     conn.execute("UPDATE streams SET completed_at = completed_at - 40 * 3600 * 1000000 WHERE name = 'usage'")
 
@@ -145,6 +149,7 @@ def _unseen(folder: Path, conn: sqlite3.Connection) -> None:
 
 CASES: dict[str, tuple[Break, str, int, str]] = {
     "clock": (_run_ahead, "clock", 1, "a run at"),
+    "apart": (_apart, "clock", 3, "1:40:00 ahead of exports at its last pull"),
     "stale": (_stale, "streams", 3, "stale: exports.usage"),
     "failing": (_failing, "connections", 1, "never pulled well"),
     "dead-owner": (_dead_owner, "leases", 3, "sync.x (process 999999999"),

@@ -160,6 +160,24 @@ def test_a_clock_that_was_set_back_does_not_stop_the_connection(budget):
     assert send_all([budget(Limit(10))], 1)[0] == START
 
 
+def test_a_clock_that_was_set_back_leaves_a_days_quota_as_it_is(budget):
+    """What was granted seven hours ahead is no reason to wait for seven hours."""
+    daily = Limit(500, per_s=86_400)
+    send_all([budget(daily)], 10, start=START + 7 * 3600)
+
+    assert budget(daily).take("/x", START, longest_wait_s=600) == 0
+
+
+def test_patience_asked_for_while_a_clock_was_ahead_is_not_waited_for(budget):
+    """Nor does it keep what is asked for now from being heard."""
+    budget().hold_off(START + 7200)
+    one, two = budget(), budget()
+    assert one.take("/x", START, longest_wait_s=600) == 0
+    one.hold_off(START + 30)
+
+    assert two.take("/x", START, longest_wait_s=600) == 30
+
+
 def test_patience_is_shared(budget):
     """A vendor that said wait to one process is left alone by the other, and only on that connection."""
     one, two, other = budget(), budget(), budget(connection="crm")

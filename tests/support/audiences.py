@@ -71,6 +71,8 @@ class Vendor:
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     """Remote id to a verdict of its own."""
     readable: bool = True
+    clock: datetime | None = None
+    """What time it says it is; None: it does not say."""
     fault: Callable[[str], None] | None = None
     """Called with `before apply`, `after apply`, ...; may raise."""
     pull_fault: Callable[[int], None] | None = None
@@ -128,6 +130,10 @@ class VendorApi:
     @property
     def now(self) -> datetime:
         return self._now()
+
+    @property
+    def clock_ahead(self) -> timedelta | None:
+        return None if self.vendor.clock is None else self._now() - self.vendor.clock
 
     def __enter__(self) -> VendorApi:
         return self
