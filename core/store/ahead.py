@@ -67,7 +67,7 @@ def note_apart(store: Store, connection: str, ahead: timedelta) -> None:
 
 
 def apart(conn: sqlite3.Connection) -> dict[str, timedelta]:
-    """Return by how much our clock was ahead of a vendor's when it last spoke, by connection, where they were not about the same."""
+    """Return, by connection, how far our clock was ahead of the vendor's when it last spoke, where they differed."""
     rows = conn.execute("SELECT key, value FROM settings WHERE key GLOB ?", (f"{_APART}*",))
     return {key.removeprefix(_APART): timedelta(seconds=int(seconds)) for key, seconds in rows}
 
