@@ -18,7 +18,7 @@ from core.errors import ConfigError, Problem
 from core.evaluated import Evaluations
 from core.hub import Hub
 from core.planning.guards import SOURCE_GUARDS, SourceGuard
-from core.planning.only import Answers, alone, whom
+from core.planning.only import Answers, alone, refuse_companies, whom
 from core.planning.plan import Plan
 from core.planning.sizes import SIZE_GUARDS, SizeGuard
 from core.pulling.fill import OnEvent, PullRun, pull_stale, refuse_disabled, resolve_now, tell
@@ -84,6 +84,8 @@ def sync(
     with hub.session(None if answers is None else answers.observe) as session, hub.store() as store:
         hub.register(store)
         chosen = chosen_syncs(hub, names)
+        if only is not None:
+            refuse_companies(chosen, hub.config)
         definitions = hub.definitions(store)
         needed = connections_under(hub, definitions, chosen) if names else None
         pulls = pull_stale(
@@ -179,6 +181,7 @@ def connections_under(hub: Hub, definitions: Definitions, syncs: Iterable[SyncCo
         for name, definition in definitions.sets.items():
             if name == prefix or (one.partition is not None and name.startswith(prefix)):
                 found |= {stream.partition(".")[0] for stream in definition.rests_on}
+                found |= {one.to} if definition.of == "company" else set()
         found |= {
             stream.partition(".")[0]
             for name in fields_named(one)

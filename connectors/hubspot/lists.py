@@ -1,7 +1,7 @@
 """
-Static lists of contacts as audiences: found or made by name, then known by id; members added and removed in one call.
+Static lists as audiences: of contacts, who are found by address or made, and of companies, which are known by their records.
 
-A list says nothing about consent: being on it, or leaving it, neither subscribes nor unsubscribes anybody.
+How a list is found, made, changed and read is in `static_lists`.
 """
 
 from __future__ import annotations
@@ -11,25 +11,26 @@ from typing import Final
 
 from pydantic import BaseModel, Field
 
-from connectors.hubspot import vendor
-from connectors.hubspot.mapping import several
-from core.contract import Api, Audience, AudienceSet, Change, Json, Op, Outcome, Params, Person, Ref, Verdict
-from core.errors import ProtocolError, RejectedError, TransientError
+from connectors.hubspot import static_lists, vendor
+from connectors.hubspot.mapping import COMPANIES, CONTACTS, several
+from connectors.hubspot.static_lists import DEFAULT_CHUNK
+from core.contract import Api, Audience, AudienceSet, Change, Json, Outcome, Params, Person, Ref, Verdict
+from core.errors import RejectedError
 
 AUDIENCES = AudienceSet()
-WRITABLE: Final = ("MANUAL", "SNAPSHOT")
-"""Processing types whose members can be written; those of a DYNAMIC list follow its filter (Quirk 14)."""
-ADDED: Final = ("recordsIdsAdded", "recordIdsAdded")
-"""The published key, and the one that its neighbours make one expect (Quirk 15)."""
 PERSON_PROPERTIES: Final = {"first_name": "firstname", "last_name": "lastname"}
-DEFAULT_CHUNK: Final = 1_000
-"""Ids in one membership call. The vendor states no limit (Quirk 16); the core halves what is refused."""
 
 
 class ListParams(Params):
     """What a sync may say of its list besides the name."""
 
     chunk: int = Field(DEFAULT_CHUNK, ge=1, le=100_000, description="Contacts added and removed by one request.")
+
+
+class CompanyListParams(Params):
+    """What a sync may say of its list of companies besides the name."""
+
+    chunk: int = Field(DEFAULT_CHUNK, ge=1, le=100_000, description="Companies added and removed by one request.")
 
 
 @AUDIENCES.add("list")
@@ -39,7 +40,7 @@ class StaticList(Audience):
     Params = ListParams
     max_batch = DEFAULT_CHUNK
     repeat = "safe"  # members are a set: adding twice is adding once; 2026-03/crm/lists/memberships
-    ids_from = "contacts"
+    ids_from = CONTACTS.name
     find_batch = vendor.BATCH
 
     def __init__(self, params: BaseModel) -> None:
@@ -48,42 +49,13 @@ class StaticList(Audience):
             self.max_batch = params.chunk  # type: ignore[misc]  # each sync may say its own
 
     def check_name(self, name: str) -> str | None:
-        """A name is looked up as a step of a path, where gateways refuse a slash however it is encoded."""
-        if not name.strip():
-            return "a HubSpot list needs a name"
-        if name != name.strip():
-            return "HubSpot trims the names of lists: leave out the spaces at the ends"
-        if "/" in name or "\\" in name or not name.isprintable():
-            return "write the list's name without slashes and control characters"
-        return None
+        return static_lists.check_name(name)
 
     def lookup(self, api: Api, name: str) -> str | None:
-        """Return the id of the contact list called *name* (2026-03/crm/lists: by object type and name)."""
-        where = vendor.path("crm/lists", "object-type-id", vendor.CONTACTS_TYPE, "name", name)
-        answer = api.request("GET", where, allow=(404,))
-        if answer.status == 404:
-            return None
-        found = _list_of(answer.body)
-        if found.get("processingType") not in WRITABLE:
-            raise RejectedError(
-                "this list is an active one: its members follow a filter and cannot be written; name another list",
-                code=str(found.get("processingType")),
-            )
-        return str(found["listId"])
+        return static_lists.lookup(api, vendor.CONTACTS_TYPE, name)
 
     def create(self, api: Api, name: str, seed: Sequence[Ref]) -> str:
-        """Make an empty static list; one of that name that somebody made meanwhile is taken instead."""
-        body = {"name": name, "objectTypeId": vendor.CONTACTS_TYPE, "processingType": "MANUAL"}
-        try:
-            made = _list_of(api.post(vendor.path("crm/lists"), json=body))
-            if made.get("name", name) != name:
-                raise TransientError("the answer to a new list is about another one")
-            return str(made["listId"])
-        except RejectedError:  # Quirk 17: a name in use is 409 or 400
-            found = self.lookup(api, name)
-            if found is None:
-                raise
-            return found
+        return static_lists.create(api, vendor.CONTACTS_TYPE, name)
 
     def find(self, api: Api, keys: Sequence[str]) -> Mapping[str, Sequence[Ref]]:
         """Return the contacts with each address, primary or additional; those that HubSpot does not know are left out."""
@@ -116,67 +88,46 @@ class StaticList(Audience):
         return [made[person.key.lower()] for person in people]
 
     def apply(self, api: Api, audience_id: str, adds: Sequence[Change], removes: Sequence[Ref]) -> Sequence[Outcome]:
-        """Add and remove in one call (2026-03/crm/lists/memberships: add-and-remove). Ids only: addresses are refused."""
-        body = api.put(
-            vendor.path("crm/lists", audience_id, "memberships", "add-and-remove"),
-            json={
-                "recordIdsToAdd": [change.ref.remote_id for change in adds],
-                "recordIdsToRemove": [ref.remote_id for ref in removes],
-            },
-            repeat=False,  # harmless, but the second answer would call our own adds "already there" (Quirk 15)
-        )
-        added, removed = _ids(body, ADDED, bool(adds)), _ids(body, ("recordIdsRemoved",), bool(removes))
-        missing = _ids(body, ("recordIdsMissing",), needed=False)
-        if (added | removed) - {each.remote_id for each in (*removes, *(change.ref for change in adds))}:
-            raise TransientError("the answer to a change of members is about others")  # so ours are not "already there"
-        return [_outcome(Op.ADD, change.ref, added, missing) for change in adds] + [
-            _outcome(Op.REMOVE, ref, removed, missing) for ref in removes
-        ]
+        return static_lists.change(api, audience_id, adds, removes, noun="contact")
 
     def members(self, api: Api, audience_id: str) -> Iterator[Sequence[Ref]]:
-        """Return the list's contacts, lowest id first."""
-        where = vendor.path("crm/lists", audience_id, "memberships")
-        after: str | None = None
-        while True:
-            body = api.get(where, limit=vendor.MEMBERS_PAGE, after=after)
-            yield [Ref(str(member["recordId"])) for member in vendor.list_of(body, "results")]
-            following = vendor.next_after(body)
-            if following is None:
-                return
-            if following == after:
-                raise ProtocolError("the vendor gave the same page token twice")
-            after = following
+        return static_lists.members(api, audience_id)
 
 
-def _outcome(op: Op, ref: Ref, confirmed: frozenset[str], missing: frozenset[str]) -> Outcome:
+@AUDIENCES.add("company_list")
+class CompanyList(Audience):
     """
-    Return the verdict on one id. The answer has three lists; an id in none of them was already as it was to be (Quirk 15).
+    A list of companies that we keep.
 
-    That is only the documentation's word, hence a noop: it makes nobody ours.
+    A company is the record of it that the stream `companies` brought. Nobody is asked: a domain is no unique property here, and
+    only search could look for one, which lags behind (Quirks 4 and 27).
     """
-    if ref.remote_id in confirmed:
-        return Outcome(ref, Verdict.DONE)
-    if ref.remote_id in missing:
-        if op is Op.ADD:
-            return Outcome(ref, Verdict.NOT_FOUND, reason="no such contact")
-        return Outcome(ref, Verdict.NOOP, reason="no such contact")
-    return Outcome(ref, Verdict.NOOP, reason="already on the list" if op is Op.ADD else "already off the list")
 
+    Params = CompanyListParams
+    of = "company"
+    max_batch = DEFAULT_CHUNK
+    repeat = "safe"
+    ids_from = COMPANIES.name
 
-def _ids(body: Json, keys: Sequence[str], needed: bool) -> frozenset[str]:
-    for key in keys:
-        if isinstance(body, dict) and isinstance(body.get(key), list):
-            return frozenset(str(each) for each in body[key])
-    if needed:
-        raise ProtocolError(f"the answer to a change of members lacks {keys[0]!r}")
-    return frozenset()
+    def __init__(self, params: BaseModel) -> None:
+        super().__init__(params)
+        if isinstance(params, CompanyListParams):
+            self.max_batch = params.chunk  # type: ignore[misc]  # each sync may say its own
 
+    def check_name(self, name: str) -> str | None:
+        return static_lists.check_name(name)
 
-def _list_of(body: Json) -> Json:
-    found = body.get("list") if isinstance(body, dict) else None
-    if not isinstance(found, dict) or "listId" not in found:
-        raise ProtocolError("the answer holds no list")
-    return found
+    def lookup(self, api: Api, name: str) -> str | None:
+        return static_lists.lookup(api, vendor.COMPANIES_TYPE, name)
+
+    def create(self, api: Api, name: str, seed: Sequence[Ref]) -> str:
+        return static_lists.create(api, vendor.COMPANIES_TYPE, name)
+
+    def apply(self, api: Api, audience_id: str, adds: Sequence[Change], removes: Sequence[Ref]) -> Sequence[Outcome]:
+        return static_lists.change(api, audience_id, adds, removes, noun="company")
+
+    def members(self, api: Api, audience_id: str) -> Iterator[Sequence[Ref]]:
+        return static_lists.members(api, audience_id)
 
 
 def _addresses(result: Json) -> set[str]:

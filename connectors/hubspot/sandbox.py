@@ -60,7 +60,7 @@ ENDPOINTS: Final = (
     ),
     _Endpoint("POST", "/crm/objects/{V}/{type}/gdpr-delete", "objects.gdpr_delete", ("crm.objects.{type}.write",), write=True),
     _Endpoint("POST", "/crm/associations/{V}/{type}/{to}/batch/read", "objects.associations", ("crm.objects.{type}.read",)),
-    _Endpoint("GET", "/crm/lists/{V}/object-type-id/0-1/name/{name:path}", "lists.list_by_name", ("crm.lists.read",)),
+    _Endpoint("GET", "/crm/lists/{V}/object-type-id/{object_type}/name/{name:path}", "lists.list_by_name", ("crm.lists.read",)),
     _Endpoint("POST", "/crm/lists/{V}/search", "lists.list_search", ("crm.lists.read",)),
     _Endpoint("POST", "/crm/lists/{V}", "lists.list_create", ("crm.lists.read", "crm.lists.write"), write=True),
     _Endpoint("GET", "/crm/lists/{V}/{list}", "lists.list_by_id", ("crm.lists.read",)),
@@ -133,10 +133,12 @@ class HubSpotSandbox(Sandbox):
         with self._lock:
             self.state.merge(TYPES[what], loser, winner)
 
-    def make_list(self, name: str, processing: str = "MANUAL", members: Iterable[str] = ()) -> StoredList:
+    def make_list(
+        self, name: str, processing: str = "MANUAL", members: Iterable[str] = (), *, of: str = "contacts"
+    ) -> StoredList:
         """Make a list the way a person does in the user interface; it is not logged."""
         with self._lock:
-            return self.state.make_list(name, processing, members)
+            return self.state.make_list(name, processing, members, of=of)
 
     def audiences(self) -> Mapping[str, frozenset[str]]:
         with self._lock:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from connectors.hubspot.sandbox_form import Ask, Refused, Reply, invalid, number, object_of, page
 from connectors.hubspot.sandbox_state import State, StoredList, text
 from core.contract import ListChange
 
 MEMBERS_PAGE, LISTS_PAGE = 250, 500
+OBJECT_TYPES: Final = {"contacts": "0-1", "companies": "0-2"}
+"""What a list here may hold, and the vendor's id of that type; names are unique over all of them."""
 
 
 class ListAnswers:
@@ -20,7 +22,7 @@ class ListAnswers:
 
     def list_by_name(self, ask: Ask) -> Reply:
         found = self.state.list_named(ask.path["name"])
-        if found is None:
+        if found is None or OBJECT_TYPES[found.of] != ask.path["object_type"]:
             raise Refused(404, "OBJECT_NOT_FOUND", "List does not exist.")
         return Reply({"list": _list(found)})
 
@@ -30,20 +32,22 @@ class ListAnswers:
     def list_search(self, ask: Ask) -> Reply:
         body = object_of(ask)
         count, offset = number(body.get("count", 20), 1, LISTS_PAGE), number(body.get("offset", 0), 0, None)
-        found = [_list(each) for each in self.state.lists.values() if str(body.get("query", "")) in each.name]
+        named = [_list(each) for each in self.state.lists.values() if str(body.get("query", "")) in each.name]
+        found = [each for each in named if body.get("objectTypeId") in (None, each["objectTypeId"])]
         shown = found[offset : offset + count]
         end = offset + len(shown)
         return Reply({"lists": shown, "offset": end, "hasMore": end < len(found), "total": len(found)})
 
     def list_create(self, ask: Ask) -> Reply:
         body = object_of(ask)
-        if body.get("objectTypeId") != "0-1" or body.get("processingType") not in ("MANUAL", "SNAPSHOT", "DYNAMIC"):
+        of = next((name for name, type_ in OBJECT_TYPES.items() if type_ == body.get("objectTypeId")), None)
+        if of is None or body.get("processingType") not in ("MANUAL", "SNAPSHOT", "DYNAMIC"):
             raise invalid("objectTypeId and processingType are required")
         if not str(body.get("name") or "").strip():
             raise invalid("name is required")
         if self.state.list_named(body["name"]) is not None:
             raise Refused(self.name_conflict, "VALIDATION_ERROR", "A list with that name already exists.")
-        return Reply({"list": _list(self.state.make_list(body["name"], body["processingType"]))})
+        return Reply({"list": _list(self.state.make_list(body["name"], body["processingType"], of=of))})
 
     def members(self, ask: Ask) -> Reply:
         of, query = self._list(ask), ask.query
@@ -62,7 +66,7 @@ class ListAnswers:
             raise invalid("record ids are numbers")
         if len(adds) + len(removes) > self.membership_cap:
             raise invalid("too many record ids")
-        known = {stored.id for stored in self.state.live("contacts")} if adds or removes else set()
+        known = {stored.id for stored in self.state.live(of.of)} if adds or removes else set()
         added = [each for each in dict.fromkeys(adds) if each in known and each not in of.members]
         removed = [each for each in dict.fromkeys(removes) if each in known and each in of.members]
         of.members |= dict.fromkeys(added, self.state.now())
@@ -82,6 +86,6 @@ class ListAnswers:
 
 def _list(of: StoredList) -> dict[str, Any]:
     return {
-        "listId": of.id, "name": of.name, "objectTypeId": "0-1", "processingType": of.processing,
+        "listId": of.id, "name": of.name, "objectTypeId": OBJECT_TYPES[of.of], "processingType": of.processing,
         "processingStatus": "COMPLETE", "listVersion": 1, "size": len(of.members),
     }  # fmt: skip

@@ -67,12 +67,13 @@ class Stored:
 
 @dataclass(slots=True)
 class StoredList:
-    """One list of contacts."""
+    """One list, of contacts or of companies."""
 
     id: str
     name: str
     processing: str
     members: dict[str, datetime] = field(default_factory=dict)
+    of: str = "contacts"
 
 
 class State:
@@ -195,8 +196,10 @@ class State:
     def list_named(self, name: str) -> StoredList | None:
         return next((each for each in self.lists.values() if each.name == name), None)
 
-    def make_list(self, name: str, processing: str = "MANUAL", members: Iterable[str] = ()) -> StoredList:
-        made = StoredList(self.serial(), name, processing, dict.fromkeys(members, self.now()))
+    def make_list(
+        self, name: str, processing: str = "MANUAL", members: Iterable[str] = (), *, of: str = "contacts"
+    ) -> StoredList:
+        made = StoredList(self.serial(), name, processing, dict.fromkeys(members, self.now()), of)
         self.lists[made.id] = made
         return made
 
@@ -206,8 +209,8 @@ class State:
         return stage
 
     def _unlist(self, of: str, id_: str) -> None:
-        if of == "contacts":
-            for each in self.lists.values():
+        for each in self.lists.values():
+            if each.of == of:
                 each.members.pop(id_, None)
 
 

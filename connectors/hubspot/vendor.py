@@ -38,6 +38,8 @@ MEMBERS_PAGE: Final = 250
 """Members in a page of a list; api-reference/2026-03/crm/lists/memberships."""
 CONTACTS_TYPE: Final = "0-1"
 """The object type id of contacts."""
+COMPANIES_TYPE: Final = "0-2"
+"""The object type id of companies."""
 
 
 def path(area: str, *rest: str) -> str:

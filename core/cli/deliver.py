@@ -91,16 +91,16 @@ def _show_sources(sources: list[dict[str, Any]]) -> None:
 def _show_members(plans: list[dict[str, Any]]) -> None:
     from core.cli.output import table
 
-    click.echo()
-    columns = ("op", "profile_id", "email", "user_id", "note")
-    table(
-        ("sync", *columns),
-        [
-            [told["label"], m["op"], str(m["profile_id"] or ""), *(m[c] for c in columns[2:])]
-            for told in plans
-            for m in told["members"]
-        ],
-    )
+    for of, columns in (("person", ("profile_id", "email", "user_id")), ("company", ("company_id", "name", "domain"))):
+        several = [told for told in plans if told["of"] == of]
+        if several:
+            click.echo()
+            rows = [
+                [told["label"], m["op"], str(m[columns[0]] or ""), *(m[column] for column in columns[1:]), m["note"]]
+                for told in several
+                for m in told["members"]
+            ]
+            table(("sync", "op", *columns, "note"), rows)
 
 
 @verb("sync", "tagalong sync regulars --limit 5")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -13,6 +13,10 @@ from core.cli.app import FAILED, NEWS, App, known_names, verb
 if TYPE_CHECKING:
     from core.live.drift import Drift
     from core.store import Store
+
+
+COLUMNS: Final = {"person": ("profile_id", "email", "user_id"), "company": ("company_id", "name", "domain")}
+"""How members are told, by what they are."""
 
 
 @verb("drift", "tagalong drift regulars --repair")
@@ -121,12 +125,13 @@ def _members(store: Store, one: Drift) -> Iterator[dict[str, Any]]:
 
     if one.row is None or one.error is not None or one.note is not None:
         return
-    for difference, email, user_id in live.differences(store.conn, one.row.id):
+    number, first, second = COLUMNS[one.row.of]
+    for difference, one_name, other_name in live.differences(store.conn, one.row.id, of=one.row.of):
         yield {
             "what": difference.what,
-            "profile_id": difference.profile_id,
-            "email": email,
-            "user_id": user_id,
+            number: difference.profile_id,
+            first: one_name,
+            second: other_name,
             "wanted": difference.wanted,
             "member": difference.remote_id,
         }
@@ -177,11 +182,12 @@ def _lines(one: dict[str, Any]) -> Iterator[str]:
 def _show_members(store: Store, found: Sequence[Drift]) -> None:
     from core.cli.output import cell
 
-    columns: tuple[str, ...] = ("sync", "what", "profile_id", "email", "user_id", "wanted", "member")
-    for one in found:
-        for line in _members(store, one):
-            if columns:
-                click.echo("\n" + "\t".join(columns))
-                columns = ()
-            profile_id = "" if line["profile_id"] is None else str(line["profile_id"])
-            click.echo("\t".join(cell(value) for value in (one.label, *{**line, "profile_id": profile_id}.values())))
+    for of, columns in COLUMNS.items():
+        heading: tuple[str, ...] = ("sync", "what", *columns, "wanted", "member")
+        for one in (one for one in found if (one.row.of if one.row is not None else "person") == of):
+            for line in _members(store, one):
+                if heading:
+                    click.echo("\n" + "\t".join(heading))
+                    heading = ()
+                number = "" if line[columns[0]] is None else str(line[columns[0]])
+                click.echo("\t".join(cell(value) for value in (one.label, *{**line, columns[0]: number}.values())))

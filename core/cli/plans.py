@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from pyroaring import BitMap
 
@@ -14,12 +14,15 @@ from core.planning.guards import Held
 from core.planning.plan import Plan, Skip
 from core.pulling import freshness
 from core.pulling.fill import PullRun
+from core.pushing.company_members import described
 from core.pushing.deliver import SyncRun, told_delays
 from core.run import SyncReport
 from core.store import Store, ledger
+from core.store.audiences import COMPANY
 from core.store.ledger import State
 
 CHUNK = 5_000
+_NOBODY: Final[dict[str, str | None]] = {"email": None, "user_id": None}
 
 
 def describe_plan(plan: Plan) -> dict[str, Any]:
@@ -29,6 +32,7 @@ def describe_plan(plan: Plan) -> dict[str, Any]:
         "sync": plan.target.sync.name,
         "label": plan.label,
         "set": target.set_name,
+        "of": target.audience.of,
         "to": target.connection,
         "audience": {"kind": target.sync.audience_kind, "name": target.name, "exists": bound.row is not None},
         "mode": "add_only" if bound.add_only or target.sync.mode == "add_only" else "mirror",
@@ -76,17 +80,16 @@ def describe_members(store: Store, plan: Plan) -> list[dict[str, Any]]:
         *_skipped(plan),
     ]
     everybody = BitMap().union(*(profiles for _, _, profiles in groups))
-    known = _known(store, everybody)
+    of_companies = plan.target.audience.of == COMPANY
+    known = described(store.conn, everybody) if of_companies else _known(store, everybody)
+    number, nobody = ("company_id", {"name": None, "domain": None}) if of_companies else ("profile_id", _NOBODY)
     lines: list[dict[str, Any]] = [
-        {"op": op, "note": note, "profile_id": profile_id, **known.get(profile_id, {"email": None, "user_id": None})}
-        for op, note, profiles in groups
-        for profile_id in profiles
+        {"op": op, "note": note, number: id_, **known.get(id_, nobody)} for op, note, ids in groups for id_ in ids
     ]
     return lines + [
-        {"op": "remove", "note": f"{'' if goes else 'held: '}nobody we know: {member}", "profile_id": None, "email": None,
-         "user_id": None}
+        {"op": "remove", "note": f"{'' if goes else 'held: '}nobody we know: {member}", number: None, **nobody}
         for member, goes in _strangers(store, plan)
-    ]  # fmt: skip
+    ]
 
 
 def _skipped(plan: Plan) -> Iterator[tuple[str, str, BitMap]]:

@@ -12,6 +12,7 @@ from core.config.names import name_problem, suggest
 from core.config.problems import Problems
 from core.config.tables import SyncTable
 from core.contract import Audience, Carrying
+from core.contract.audiences import PLURAL, Of
 from core.registry import Connector
 
 COMMON = tuple(SyncTable.model_fields)
@@ -128,13 +129,10 @@ def _audience(
     if kind is None:
         return None
     made = kinds[kind]
-    if (members := of.of if isinstance(of, Segment) else "person") != made.of:
-        plural = {"person": "people", "company": "companies"}
-        message = f"{of.name} is a segment of {plural[members]}, and a {kind} at {basics.to} holds {plural[made.of]}"
-        remedy = f'name it in a segment of people: segment("{of.name}") is true of whose company is in it'
-        problems.say((*at, "segment"), message, remedy if members == "company" else 'give the segment of = "company"')
+    if (members := _of(of)) != made.of:
+        _say_of_others(basics, of, members, made, kinds, at, problems)
     elif made.of == "company":
-        problems.say((*at, "to"), "companies cannot be pushed in this version", "push a segment of their people")
+        _check_companies(basics, made, at, known, problems)
     _check_baseline(basics, connector.name, made, at, problems)
     params = problems.validate(made.Params, own, at, also=COMMON)
     if basics.create_missing and made.create_people is None:
@@ -147,6 +145,42 @@ def _audience(
         _check_names(made(params), name, of, at, problems)
         _check_fields(made(params), name, of, at, problems)
     return kind, name
+
+
+def _of(of: Segment | Partition) -> Of:
+    return of.of if isinstance(of, Segment) else "person"
+
+
+def _say_of_others(
+    basics: SyncTable,
+    of: Segment | Partition,
+    members: Of,
+    made: type[Audience],
+    kinds: Mapping[str, type[Audience]],
+    at: Path,
+    problems: Problems,
+) -> None:
+    """Say that an audience holds no such members, and what to do about it."""
+    what = "partition" if isinstance(of, Partition) else "segment"
+    message = f"{of.name} is a {what} of {PLURAL[members]}, and a {made.kind} at {basics.to} holds {PLURAL[made.of]}"
+    others = [kind for kind, one in kinds.items() if one.of == members]
+    if others:
+        remedy = f"a {others[0]} holds {PLURAL[members]}"
+    elif members == "company":
+        remedy = f'name it in a segment of people: segment("{of.name}") is true of whose company is in it'
+    else:
+        remedy = 'give the segment of = "company"'
+    problems.say((*at, what), message, remedy)
+
+
+def _check_companies(basics: SyncTable, made: type[Audience], at: Path, known: Known, problems: Problems) -> None:
+    """Companies are known at a destination by the records of them that are pulled from there, and by nothing else."""
+    pulled = known.connections[basics.to].streams
+    if pulled is not None and made.ids_from not in pulled:
+        said = f"companies are known at {basics.to} by its stream {made.ids_from}, which is not pulled"
+        problems.say((*at, "to"), said, f"add {made.ids_from!r} to the streams of {basics.to}")
+    if basics.require_consent:
+        problems.say((*at, "require_consent"), "a company consents to nothing", "leave it out")
 
 
 def _check_baseline(basics: SyncTable, connector: str, made: type[Audience], at: Path, problems: Problems) -> None:
@@ -167,7 +201,9 @@ def _kind_and_name(
     basics: SyncTable, of: Segment | Partition, kinds: Mapping[str, type[Audience]], at: Path, problems: Problems
 ) -> tuple[str | None, str]:
     title = f"{of.title}: {GROUP}" if isinstance(of, Partition) else of.title
-    listed = ", ".join(f'{{ {kind} = "{title}" }}' for kind in kinds)
+    # a kind need not be written where only one holds such members
+    fit = {kind: made for kind, made in kinds.items() if made.of == _of(of)} or kinds
+    listed = ", ".join(f'{{ {kind} = "{title}" }}' for kind in fit)
     match basics.audience:
         case dict() as spelled if len(spelled) == 1:
             kind, name = next(iter(spelled.items()))
@@ -178,10 +214,10 @@ def _kind_and_name(
             problems.say((*at, "audience"), "must be one kind and its name", f"for instance {listed}")
             return None, ""
         case spelled:
-            if len(kinds) > 1:
+            if len(fit) > 1:
                 problems.say((*at, "audience"), f"{basics.to} has several kinds of audience", f"write one of {listed}")
                 return None, ""
-            kind, name = next(iter(kinds)), title if spelled is None else spelled
+            kind, name = next(iter(fit)), title if spelled is None else spelled
     if not name.strip():
         problems.say((*at, "audience"), "the name is empty")
         return None, ""

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from core.contract.api import Api
 
 
+Of = Literal["person", "company"]
+"""What the members of an audience are."""
+PLURAL: Final[Mapping[Of, str]] = {"person": "people", "company": "companies"}
+
+
 class Verdict(StrEnum):
     """What became of one member."""
 
@@ -114,8 +119,13 @@ class Audience:
     kind: ClassVar[str]
     """`tag`, `list`, `field`, `file`: set by `AudienceSet.add`."""
     Params: ClassVar[type[Params]] = Params
-    of: ClassVar[Literal["person", "company"]] = "person"
-    """What its members are: a segment of the same can be pushed to it, and no other."""
+    of: ClassVar[Of] = "person"
+    """
+    What its members are: a segment of the same can be pushed to it, and no other.
+
+    Companies are known by the records of the stream that `ids_from` names, which is required of them, and by nothing else: no
+    `find`, no `create_people`, no `key_kind` and no `wanted_fields`.
+    """
     key_kind: ClassVar[str] = "email"
     """The identifier kind by which people are known there: what `find` is asked with and the ledger is keyed by."""
     max_batch: ClassVar[int] = 100

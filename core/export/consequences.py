@@ -36,7 +36,9 @@ def segments(person: Person) -> Iterator[Row]:
 def audiences(person: Person) -> Iterator[Row]:
     """Where they are a member, as far as we know, and by which key; *standing* is what the audience says of the profile."""
     conn = person.conn
-    for id_, owned, theirs, waiting in conn.execute("SELECT id, owned, theirs, waiting FROM audiences ORDER BY id").fetchall():
+    for id_, owned, theirs, waiting in conn.execute(
+        "SELECT id, owned, theirs, waiting FROM audiences WHERE of <> 'company' ORDER BY id"
+    ).fetchall():
         standing = [
             name
             for name, bits in (("ours", owned), ("theirs", theirs), ("on_their_way", waiting))
@@ -61,8 +63,9 @@ def sent(person: Person) -> Iterator[Row]:
         person.conn,
         "SELECT a.connection, a.kind, a.name, i.sync, m.op, m.member_key, m.remote_id, m.handle, m.object, i.written_at,"
         " i.sent_at, i.settled_at, m.verdict, m.reason, m.profile_id FROM intent_members m JOIN intents i ON i.id = m.intent_id"
-        " JOIN audiences a ON a.id = i.audience_id WHERE m.profile_id IN (SELECT value FROM json_each(?))"
-        " OR m.member_key IN (SELECT value FROM json_each(?)) ORDER BY i.id, m.op",
+        " JOIN audiences a ON a.id = i.audience_id WHERE a.of <> 'company'"
+        " AND (m.profile_id IN (SELECT value FROM json_each(?)) OR m.member_key IN (SELECT value FROM json_each(?)))"
+        " ORDER BY i.id, m.op",
         json.dumps(person.ids), json.dumps(sorted(person.own)),
     )  # fmt: skip
     for row in rows:
@@ -74,6 +77,8 @@ def held(person: Person) -> Iterator[Row]:
     """Changes of theirs that wait for a person, or that a person let through."""
     for table, columns in (("holds", "target, kind, reason, since AS at"), ("approvals", "target, kind, at, expires_at")):
         for row in rows_of(person.conn, f"SELECT {columns}, adds, removes FROM {table}"):
+            if row["target"] in person.company_sets:
+                continue
             for op in ("adds", "removes"):
                 bits = bytes.fromhex(row[op]) if row[op] else b""
                 if bits and not BitMap.deserialize(bits).isdisjoint(BitMap(person.ids)):
@@ -88,7 +93,8 @@ def dead_letters(person: Person) -> Iterator[Row]:
     for row in rows_of(
         person.conn,
         "SELECT what, connection, stream, sync, key, op, reason, message, attempts,"
-        " first_at, last_at, next_try_at, given_up_at, dropped_at, profile_id FROM dead_letters ORDER BY id",
+        " first_at, last_at, next_try_at, given_up_at, dropped_at, profile_id FROM dead_letters WHERE"
+        " coalesce(audience_id, 0) NOT IN (SELECT id FROM audiences WHERE of = 'company') ORDER BY id",
     ):
         profile_id = row.pop("profile_id")
         is_record = row["what"] == "record"
@@ -100,6 +106,7 @@ def leaving(person: Person) -> Iterator[Row]:
     """Audiences that they are to leave and have not yet left."""
     rows = person.conn.execute(
         "SELECT a.connection, a.kind, a.name, l.since, l.profiles FROM leaving l JOIN audiences a ON a.id = l.audience_id"
+        " WHERE a.of <> 'company'"
     )
     for connection, kind, name, since, profiles in rows:
         if not BitMap.deserialize(profiles).isdisjoint(BitMap(person.ids)):

@@ -29,7 +29,7 @@ class Person:
     currency: str
     """The workspace's: of money that came without one."""
     company_sets: frozenset[str] = frozenset()
-    """Segments whose members are companies: a number in one is nobody's profile."""
+    """Segments and syncs whose members are companies: a number in one is nobody's profile."""
     ids: list[int] = field(default_factory=list)
     """The profile, and those that were joined into it."""
     own: frozenset[str] = frozenset()

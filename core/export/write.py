@@ -15,6 +15,7 @@ from core.contract import Kind
 from core.errors import ConfigError, HubError, Problem
 from core.export import consequences, sections
 from core.export.person import Person
+from core.pushing.company_members import names_of
 from core.store import Store
 from core.store.people import as_id, find_profiles
 from core.store.schema import TABLES
@@ -113,7 +114,7 @@ def _person(conn: sqlite3.Connection, config: Config, profile_id: int) -> Person
         conn,
         profile_id,
         currency=workspace_currency(conn),
-        company_sets=frozenset(f"segment.{name}" for name, one in config.segments.items() if one.of == "company"),
+        company_sets=names_of(config, conn),
         ids=[profile_id, *(id_ for (id_,) in joined)],
         own=frozenset(value for (value,) in values),
     )

@@ -25,6 +25,7 @@ from core.forget.hand import by_hand_of
 from core.forget.remove import holding, patient_lease
 from core.hub import Hub
 from core.pulling.fill import resolve_now
+from core.pushing.company_members import names_of
 from core.store import Store, audiences, forgettings, runs
 from core.store.forgettings import Forgetting, State
 from core.store.forgotten import Forgotten, returned
@@ -158,7 +159,7 @@ def _rows_of(hub: Hub, store: Store, traces: Traces) -> dict[str, int]:
     rows: dict[str, int] = {}
     try:
         with store.atomic() as conn:
-            rows.update(sweep(conn, traces, NOBODYS, now=to_us(hub.clock()), companies=companies_of(hub.config)))
+            rows.update(sweep(conn, traces, NOBODYS, now=to_us(hub.clock()), companies=names_of(hub.config, conn)))
             raise _Undone  # noqa: TRY301 - the transaction's way out
     except _Undone:
         return rows
@@ -178,7 +179,7 @@ def forget_again(hub: Hub) -> int:
             found = returned(conn, hub.path)
             for profile_id in found:
                 key = ensure_key(conn, hub.path)
-                sweep(conn, gather(conn, [profile_id]), key, now=to_us(hub.clock()), companies=companies_of(hub.config))
+                sweep(conn, gather(conn, [profile_id]), key, now=to_us(hub.clock()), companies=names_of(hub.config, conn))
             hash_forgotten(conn, Forgotten(conn, hub.path))
         if found:
             resolve_now(hub, store)
@@ -197,13 +198,6 @@ def give_up_key(hub: Hub) -> int:
     """Let everybody come back, where the key is lost for good; return how many keyed hashes there were."""
     with hub.store() as store, store.atomic() as conn:
         return lose_key(conn)
-
-
-def companies_of(config: Config) -> frozenset[str]:
-    """Return the sets and syncs whose members are companies."""
-    segments = {name for name, segment in config.segments.items() if segment.of == "company"}
-    syncs = {sync.name for sync in config.syncs.values() if sync.segment in segments}
-    return frozenset(f"segment.{name}" for name in segments) | syncs
 
 
 # --- the steps -------------------------------------------------------------------------------------------------------
@@ -248,7 +242,7 @@ def _sweep(hub: Hub, store: Store, case: Case, made: Certificate) -> Forgetting:
         now = to_us(hub.clock())
         traces = gather(conn, case.traces.profiles, case.traces.identifiers)
         forgettings.begin(conn, case.forgetting.subject, forgettings.digests(conn, key, traces), traces.profiles, at=now)
-        rows = sweep(conn, traces, key, now=now, companies=companies_of(hub.config))
+        rows = sweep(conn, traces, key, now=now, companies=names_of(hub.config, conn))
         kept = {**made["kept"], "keyed_hashes": forgettings.marks_kept(conn, name)}
         forgettings.move(conn, name, State.SWEPT, {**made, "store": {**made["store"], "rows": rows}, "kept": kept}, at=now)
         return forgettings.forgetting(conn, name)

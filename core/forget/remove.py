@@ -26,7 +26,7 @@ from core.pushing.record import Recorder
 from core.pushing.recover import recover
 from core.pushing.targets import Target, targets_of
 from core.store import Store, audiences, intents, leases
-from core.store.audiences import AudienceRow
+from core.store.audiences import PERSON, AudienceRow
 from core.store.holds import Approved
 from core.store.leases import Lease
 
@@ -54,6 +54,8 @@ def patient_lease(hub: Hub, name: str) -> Iterator[Lease]:
 
 def holding(store: Store, row: AudienceRow, people: BitMap) -> bool:
     """Return whether somebody of *people* is ours in an audience, or on the way into it."""
+    if row.of != PERSON:
+        return False  # a company may have the number of one of them
     stands = audiences.standing(store.conn, row.id)
     return bool(people & (stands.owned | stands.waiting))
 

@@ -30,11 +30,13 @@ from core.pushing import reach
 from core.pushing.bind import Bound
 from core.pushing.targets import Target, Turnover
 from core.store import Store, audiences, holds, ledger
-from core.store.audiences import DAY_US, Churn, Standing
+from core.store.audiences import COMPANY, DAY_US, Churn, Standing
 from core.store.dead_letters import Resting, resting
 from core.store.ledger import Entry, State
 
 ASK_AGAIN_AFTER_US: Final = DAY_US
+_RECORDS: Final = (("profile_rows", "profile_id"), ("consents", "profile_id"))
+"""What changes when a person's record at a destination does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class Drafting:
         self.stream_id = reach.own_stream(conn, self.audience, case.target.connection)
         self.standing = audiences.standing(conn, self.id) if self.row else Standing(BitMap(), BitMap(), BitMap())
         self.rests = (
-            resting(conn, self.id, connection=case.target.connection, at=self.at)
+            resting(conn, self.id, connection=case.target.connection, at=self.at, of=self.audience.of)
             if self.row
             else Resting(BitMap(), BitMap(), BitMap())
         )
@@ -225,6 +227,8 @@ class Drafting:
     def said_no(self, profiles: BitMap) -> BitMap:
         """Return who of *profiles* must not be added here for want of consent."""
         case = self.case
+        if self.kind == COMPANY:
+            return BitMap()  # nobody asks a company; and its number may be that of somebody who said no
         found = refused(
             self.conn,
             profiles,
@@ -250,12 +254,14 @@ class Drafting:
         asleep = ledger.in_state(self.conn, self.id, state, since=since)
         if not asleep:
             return asleep
+        tables = (("company_rows", "company_id"),) if self.kind == COMPANY else _RECORDS
+        changed = " OR ".join(
+            f"EXISTS (SELECT 1 FROM {table} r JOIN streams s ON s.id = r.stream_id JOIN connections c ON c.id = s.connection_id"
+            f" WHERE r.{column} = l.profile_id AND c.name = ?4 AND r.changed_at > l.at)"
+            for table, column in tables
+        )
         awake = self.conn.execute(
-            "SELECT l.profile_id FROM ledger l WHERE l.audience_id = ?1 AND l.state = ?2 AND l.at > ?3 AND (EXISTS"
-            " (SELECT 1 FROM profile_rows r JOIN streams s ON s.id = r.stream_id JOIN connections c ON c.id = s.connection_id"
-            "  WHERE r.profile_id = l.profile_id AND c.name = ?4 AND r.changed_at > l.at) OR EXISTS"
-            " (SELECT 1 FROM consents r JOIN streams s ON s.id = r.stream_id JOIN connections c ON c.id = s.connection_id"
-            "  WHERE r.profile_id = l.profile_id AND c.name = ?4 AND r.changed_at > l.at))",
+            f"SELECT l.profile_id FROM ledger l WHERE l.audience_id = ?1 AND l.state = ?2 AND l.at > ?3 AND ({changed})",
             (self.id, state, since, self.case.target.connection),
         )
         return asleep - BitMap([profile_id for (profile_id,) in awake])
@@ -304,6 +310,7 @@ class Drafting:
             memory=self.case.memory,
         )
         self.skips[Skip.DUPLICATE] |= reached.duplicates
+        self.skips[Skip.NO_IDENTIFIER] |= reached.nameless
         missing = BitMap(reached.not_found)
         creates = missing - self._deleted_there(reached.not_found) if self.case.target.sync.create_missing else BitMap()
         self.creates |= creates

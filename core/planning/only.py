@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
 from pyroaring import BitMap
 
+from core.config.model import Config, SyncConfig
 from core.errors import ConfigError, HubError, Problem
 from core.http.observe import Seen
 from core.planning.effects import members_of, only
 from core.planning.plan import Plan, Skip
 from core.store import Store
+from core.store.audiences import COMPANY
 from core.store.people import find_profiles
 
 MOST_ANSWERS: Final = 20
@@ -49,6 +51,19 @@ def whom(store: Store, who: str) -> int:
         raise HubError("nobody is known by that; `tagalong person WHO` tells whom one means")
     several = ", ".join(map(str, live or found))
     raise ConfigError(Problem(f"{len(live or found)} profiles are known by that", remedy=f"say which: {several}"))
+
+
+def refuse_companies(syncs: Iterable[SyncConfig], config: Config) -> None:
+    """
+    See that none of *syncs* pushes companies, one of which may have the number of a person.
+
+    Raises:
+        ConfigError: one does.
+    """
+    for sync in syncs:
+        if sync.segment is not None and config.segments[sync.segment].of == COMPANY:
+            said = f"the sync {sync.name} pushes companies, and --only names one person"
+            raise ConfigError(Problem(said, remedy=f"`tagalong sync {sync.name} --limit 1` sends one company"))
 
 
 def alone(plans: Sequence[Plan], profile_id: int) -> list[Plan]:

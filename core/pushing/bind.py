@@ -19,13 +19,14 @@ from pyroaring import BitMap
 
 from core.clock import to_us
 from core.contract import Api, Ref, Unsupported
+from core.contract.audiences import PLURAL
 from core.errors import ConfigError, Problem
 from core.planning import guards
 from core.planning.guards import Held
 from core.pushing import reach
 from core.pushing.targets import Target, same_target, spoken
 from core.store import Store, audiences, holds, intents, ledger
-from core.store.audiences import AudienceRow
+from core.store.audiences import COMPANY, AudienceRow
 from core.store.forgotten import Forgotten
 from core.store.intents import Member
 from core.store.ledger import Entry, State
@@ -119,6 +120,9 @@ def _take(store: Store, target: Target, remote_id: str, *, account: str, labels:
                 raise ConfigError(
                     Problem(taken, key=key, remedy="two syncs on one audience would undo each other; name another")
                 )
+            if row.of != target.audience.of:
+                said = f"{target.name} was filled with {PLURAL[row.of]}, and {target.label} is of {PLURAL[target.audience.of]}"
+                raise ConfigError(Problem(said, key=f"syncs.{target.sync.name}.audience", remedy="name another"))
             _release(conn, target, keep=row.id)
             audiences.rebind(conn, row.id, label=target.label, target=target.target, name=target.name)
             audience_id = row.id
@@ -147,6 +151,7 @@ def insert_new(conn: sqlite3.Connection, target: Target, remote_id: str, *, acco
         label=target.label,
         target=target.target,
         made_by_us=made_by_us,
+        of=target.audience.of,
     )
     if seed is not None:
         touched = ledger.put(conn, audience_id, [seed], sync=target.label, run_id=None, at=at)
@@ -206,7 +211,7 @@ def _forget_making(conn: sqlite3.Connection, target: Target, account: str) -> En
         return None
     key, profile_id, remote_id, handle, object_, value_hash = made_with
     if profile_id is not None:
-        profile_id = ledger.survivor(conn, profile_id)
+        profile_id = ledger.survivor(conn, profile_id, of=target.audience.of)
     return Entry(
         key, State.UNSURE, profile_id=profile_id, remote_id=remote_id, handle=handle, object=object_, value_hash=value_hash
     )
@@ -270,8 +275,8 @@ def _store_page(store: Store, target: Target, row: AudienceRow, page: Collection
 def without_forgotten(store: Store, target: Target, page: Collection[Ref]) -> Collection[Ref]:
     """Return who of a page was not forgotten: those are unknown like anybody we know nothing of, and not to be known again."""
     forgotten = Forgotten(store.conn, store.path)
-    if not forgotten:
-        return page
+    if target.audience.of == COMPANY or not forgotten:
+        return page  # the object of a company may have the number that somebody's had
     kind, of = reach.identifier_kind(target.audience, target.connection), target.connection
     return [
         ref

@@ -39,6 +39,7 @@ from core.pushing.targets import Target
 from core.segments.definitions import Definitions
 from core.segments.evaluate import Evaluation
 from core.store import Store, audiences, holds, leases, pauses, runs
+from core.store.audiences import COMPANY
 from core.store.dead_letters import count_buried
 from core.store.leases import Lease
 from core.store.letters import forget_dropped
@@ -264,6 +265,8 @@ def _held(delivery: Delivery, target: Target) -> list[Held]:
         found.append(Held(HeldKind.SOURCE, f"the trait {name} cannot be told: {reason}"))
     traits = [delivery.definitions.traits[name] for name in fields if name in delivery.definitions.traits]
     names = definition.rests_on.union(*(trait.rests_on for trait in traits)) | freshness.everyones_streams(conn)
+    if target.audience.of == COMPANY:
+        names |= {f"{target.connection}.{target.audience.ids_from}"}  # nothing else tells which object a company is there
     # the sets may be of a time ahead of the clock, where that was set back; how old a source is goes by the clock
     now = min(delivery.as_of, delivery.session.hub.clock())
     states = freshness.source_states(conn, names, config=config, now=now)

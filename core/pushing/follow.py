@@ -2,7 +2,8 @@
 Keeps the ledger with the people and with their records: what happened to them since the last plan happens to its rows.
 
 When profiles were joined, a row goes to the one that its profile was joined into; otherwise it belongs to whoever has its
-object by now, where the store knows that (`Audience.ids_from`), else to whoever has its key. When the record of somebody still
+object by now, where the store knows that (`Audience.ids_from`), else to whoever has its key (companies
+go by their objects alone). When the record of somebody still
 wanted was told deleted there, they count as not found: they are put in under the id that their key has by now, or as soon as it
 has one. When that very record comes back, its lists may have come back too, so the row is ours again until an answer says
 otherwise. Somebody no longer wanted is taken out all the same, for a record may be hidden from us and yet be in the list. Only
@@ -18,9 +19,9 @@ from dataclasses import replace
 from pyroaring import BitMap
 
 from core.contract import Audience
-from core.pushing import reach
+from core.pushing import company_members, reach
 from core.store import Store, audiences, ledger
-from core.store.audiences import AudienceRow
+from core.store.audiences import COMPANY, AudienceRow
 from core.store.ledger import State
 
 
@@ -29,12 +30,19 @@ def changed_since(conn: sqlite3.Connection, row: AudienceRow) -> BitMap:
     if row.planned_at is None:  # none was, yet a part of one may have been: all whom that put there are looked at
         stands = audiences.standing(conn, row.id)
         return stands.owned | stands.theirs
-    changed = conn.execute("SELECT id FROM profiles WHERE changed_at > ?", (row.planned_at,))
+    table = "companies" if row.of == COMPANY else "profiles"
+    changed = conn.execute(f"SELECT id FROM {table} WHERE changed_at > ?", (row.planned_at,))
     return BitMap([profile_id for (profile_id,) in changed])
 
 
 def follow(store: Store, row: AudienceRow, audience: Audience, *, changed: BitMap) -> BitMap:
     """Hand the rows of one audience to the profiles that their members are by now; return who got some since the last plan."""
+    if row.of == COMPANY:
+        stream_id = reach.own_stream(store.conn, audience, row.connection)
+        if stream_id is None or not company_members.strayed(store.conn, row.id, stream_id):
+            return _followed(store.conn, row.id)
+        with store.atomic() as conn:
+            return _note_followed(conn, row.id, company_members.follow(conn, row.id, stream_id))
     kind = reach.identifier_kind(audience, row.connection)
     stands = audiences.standing(store.conn, row.id)
     suspects = changed & (stands.owned | stands.theirs)
@@ -46,14 +54,7 @@ def follow(store: Store, row: AudienceRow, audience: Audience, *, changed: BitMa
         touched = ledger.follow_aliases(conn, row.id, since=row.planned_at or 0)
         if kind != reach.PROFILE_ID:
             touched |= _by_key(conn, row.id, suspects, kind, reach.own_stream(conn, audience, row.connection))
-        if touched:
-            touched |= _followed(conn, row.id)
-            conn.execute(
-                "INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", (_setting(row.id), json.dumps(list(touched)))
-            )
-            # an intent on its way follows too: its outcome is written under the key it was sent with
-            audiences.refresh(conn, row.id, touched, waiting=BitMap(), settled=BitMap())
-    return touched or _followed(store.conn, row.id)
+        return _note_followed(conn, row.id, touched)
 
 
 def follow_records(store: Store, row: AudienceRow, audience: Audience, *, wanted: BitMap) -> None:
@@ -65,7 +66,8 @@ def follow_records(store: Store, row: AudienceRow, audience: Audience, *, wanted
     found = ledger.dead(conn, row.id, stream_id, members=len(audiences.standing(conn, row.id).owned))
     dead = {key: remote_id for key, remote_id, profile in found if profile in wanted}
     winners = reach.merged_into(conn, stream_id, dead.values()) if dead else {}
-    alive = reach.profiles_of_refs(conn, stream_id, winners.values(), row.kind) if winners else {}
+    kind = reach.identifier_kind(audience, row.connection)
+    alive = reach.profiles_of_refs(conn, stream_id, winners.values(), kind) if winners else {}
     gone = [key for key, remote_id in dead.items() if winners.get(remote_id) not in alive]
     back = ledger.returned(conn, row.id, stream_id)
     if not (gone or back):
@@ -79,6 +81,17 @@ def follow_records(store: Store, row: AudienceRow, audience: Audience, *, wanted
 def forget_followed(conn: sqlite3.Connection, audience_id: int) -> None:
     """A plan was carried out whole: whose rows changed hands before it has been looked at."""
     conn.execute("DELETE FROM settings WHERE key = ?", (_setting(audience_id),))
+
+
+def _note_followed(conn: sqlite3.Connection, audience_id: int, touched: BitMap) -> BitMap:
+    followed = touched | _followed(conn, audience_id)
+    if touched:
+        conn.execute(
+            "INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", (_setting(audience_id), json.dumps(list(followed)))
+        )
+        # an intent on its way follows too: its outcome is written under the key it was sent with
+        audiences.refresh(conn, audience_id, followed, waiting=BitMap(), settled=BitMap())
+    return followed
 
 
 def _followed(conn: sqlite3.Connection, audience_id: int) -> BitMap:

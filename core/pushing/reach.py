@@ -18,8 +18,8 @@ from pyroaring import BitMap
 
 from core.clock import from_us
 from core.contract import Api, Audience, Kind, Ref, fields_of
-from core.pushing import trait_values
-from core.store.audiences import chunks
+from core.pushing import company_members, trait_values
+from core.store.audiences import COMPANY, chunks
 from core.store.ledger import Entry
 from core.store.schema import CANONICAL
 
@@ -30,14 +30,18 @@ TIMES: Final = frozenset({"created_at"})
 
 
 def identifier_kind(audience: Audience, connection: str) -> str:
-    """Return the kind under which the store keeps the keys of an audience."""
+    """Return the kind under which the store keeps the keys of an audience; COMPANY where its members are companies."""
+    if audience.of == COMPANY:
+        return COMPANY
     kind = audience.key_kind
     return kind if kind in {"email", "user_id", PROFILE_ID} or "." in kind else f"{connection}.{kind}"
 
 
 def keys_of(conn: sqlite3.Connection, profiles: Iterable[int], kind: str) -> dict[int, str]:
-    """Return the key of each profile that has one."""
+    """Return the key of each profile that has one; of companies, where the *kind* is theirs."""
     found: dict[int, str] = {}
+    if kind == COMPANY:
+        return {company_id: company_members.key_of(company_id) for company_id in profiles}
     for chunk in chunks(profiles):
         if kind == PROFILE_ID:
             found |= {profile_id: str(profile_id) for profile_id in json.loads(chunk)}
@@ -61,6 +65,8 @@ def holders_of(conn: sqlite3.Connection, keys: Iterable[str], kind: str) -> dict
     """Return which live profile each key belongs to now."""
     if kind == PROFILE_ID:
         return {key: int(key) for key in keys if key.isdigit()}
+    if kind == COMPANY:
+        return company_members.holders_of(conn, keys)
     found: dict[str, int] = {}
     for chunk in _text_chunks(keys):
         rows = conn.execute(
@@ -101,6 +107,9 @@ def own_stream(conn: sqlite3.Connection, audience: Audience, connection: str) ->
 def known_refs(conn: sqlite3.Connection, stream_id: int, keys: Iterable[str], kind: str) -> dict[str, list[str]]:
     """Return the remote ids of the stream's live records that have each key."""
     found: dict[str, list[str]] = {}
+    if kind == COMPANY:
+        known = company_members.known_refs(conn, stream_id, company_members.ids_of(keys))
+        return {company_members.key_of(company_id): refs for company_id, refs in known.items()}
     for chunk in _text_chunks(keys):
         rows = conn.execute(
             "SELECT j.value, s.ref FROM json_each(?) j CROSS JOIN identifiers i ON i.kind = ? AND i.value = j.value"
@@ -118,6 +127,8 @@ def profiles_of_refs(conn: sqlite3.Connection, stream_id: int | None, refs: Iter
     wanted = list(refs)
     if stream_id is None:
         return holders_of(conn, wanted, kind)
+    if kind == COMPANY:
+        return company_members.of_refs(conn, stream_id, wanted)
     found: dict[str, int] = {}
     for chunk in _text_chunks(wanted):
         rows = conn.execute(
@@ -163,6 +174,8 @@ class Reached:
     not_found: dict[int, str] = field(default_factory=dict)
     """Profile to the key that was asked for."""
     duplicates: BitMap = field(default_factory=BitMap)
+    nameless: BitMap = field(default_factory=BitMap)
+    """Companies without a record of their own there: nobody can be asked for them."""
 
 
 def reach(
@@ -180,6 +193,8 @@ def reach(
 
     *api* is opened only where neither the store nor *memory*, what was asked for in this run, can tell.
     """
+    if kind == COMPANY:
+        return _companies(conn, keys, stream_id)
     reached = Reached()
     if stream_id is None and asks_nobody(audience):
         reached.refs = {profile_id: Ref(key) for profile_id, key in keys.items()}
@@ -208,9 +223,20 @@ def reach(
     return reached
 
 
+def _companies(conn: sqlite3.Connection, companies: Iterable[int], stream_id: int | None) -> Reached:
+    known = company_members.known_refs(conn, stream_id, companies) if stream_id is not None else {}
+    reached = Reached(nameless=BitMap(companies) - BitMap(known))
+    for company_id, refs in known.items():
+        if len(refs) == 1:
+            reached.refs[company_id] = Ref(refs[0])
+        else:
+            reached.duplicates.add(company_id)
+    return reached
+
+
 def asks_nobody(audience: Audience) -> bool:
     """Return whether a destination knows people by their very key: then there is nothing to ask, and nothing to remember."""
-    return type(audience).find is Audience.find
+    return audience.of != COMPANY and type(audience).find is Audience.find
 
 
 def _find(audience: Audience, api: Callable[[], Api], keys: Sequence[str]) -> dict[str, Sequence[Ref]]:

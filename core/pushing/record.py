@@ -116,11 +116,25 @@ class Recorder:
                 continue
             state = _state(outcome.verdict, outcome.ref.remote_id, old, unsure)
             if state is not None:
-                put.append(_entry(conn, member, outcome, state))
+                put.append(self._entry(conn, member, outcome, state))
         touched = ledger.drop(conn, self.row.id, drop)
         put_for = ledger.put(conn, self.row.id, put, sync=self.label, run_id=self.run_id, at=at)
         gone = BitMap([e.profile_id for e in before.values() if e.profile_id is not None])
         return touched | put_for | gone
+
+    def _entry(self, conn: sqlite3.Connection, member: Member, outcome: Outcome, state: State) -> Entry:
+        # the profile may have been joined into another while a job was under way
+        profile_id = None if member.profile_id is None else ledger.survivor(conn, member.profile_id, of=self.row.of)
+        ref = outcome.ref
+        return Entry(
+            member.member_key,
+            state,
+            profile_id=profile_id,
+            remote_id=ref.remote_id if state in (State.OURS, State.FOREIGN) else None,
+            handle=ref.handle or member.ref.handle,
+            object=ref.object or member.ref.object,
+            value_hash=member.value_hash,
+        )
 
     def _bury(self, conn: sqlite3.Connection, final: Sequence[tuple[Member, Outcome]], at: int) -> None:
         where = {"connection": self.row.connection, "audience_id": self.row.id}
@@ -184,21 +198,6 @@ def _state(verdict: Verdict, remote_id: str, old: Entry | None, unsure: bool) ->
             return State.SUPPRESSED
         case _:
             return None
-
-
-def _entry(conn: sqlite3.Connection, member: Member, outcome: Outcome, state: State) -> Entry:
-    # the profile may have been joined into another while a job was under way
-    profile_id = None if member.profile_id is None else ledger.survivor(conn, member.profile_id)
-    ref = outcome.ref
-    return Entry(
-        member.member_key,
-        state,
-        profile_id=profile_id,
-        remote_id=ref.remote_id if state in (State.OURS, State.FOREIGN) else None,
-        handle=ref.handle or member.ref.handle,
-        object=ref.object or member.ref.object,
-        value_hash=member.value_hash,
-    )
 
 
 def _profiles(members: Iterable[Member]) -> BitMap:

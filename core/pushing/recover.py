@@ -80,7 +80,7 @@ def _doubt(conn: sqlite3.Connection, recorder: Recorder, intent: Intent, at: int
         ours = old is not None and old.state in ledger.OURS
         if member.op is Op.ADD:
             adds += not ours
-            doubtful.append(_unsure_add(conn, member, old if ours else None))
+            doubtful.append(_unsure_add(conn, recorder, member, old if ours else None))
         elif old is not None and ours:
             doubtful.append(ledger.unsure(old))
     touched = ledger.put(conn, recorder.row.id, doubtful, sync=intent.sync, run_id=intent.run_id, at=at)
@@ -94,8 +94,8 @@ def _doubt(conn: sqlite3.Connection, recorder: Recorder, intent: Intent, at: int
     )  # fmt: skip
 
 
-def _unsure_add(conn: sqlite3.Connection, member: Member, old: Entry | None) -> Entry:
-    profile_id = None if member.profile_id is None else ledger.survivor(conn, member.profile_id)
+def _unsure_add(conn: sqlite3.Connection, recorder: Recorder, member: Member, old: Entry | None) -> Entry:
+    profile_id = None if member.profile_id is None else ledger.survivor(conn, member.profile_id, of=recorder.row.of)
     return Entry(
         member.member_key,
         State.UNSURE,
@@ -131,6 +131,6 @@ def _keep_for_removal(recorder: Recorder, results: Sequence[tuple[Member, Outcom
     with recorder.store.atomic() as conn:
         recorder.lease.check(conn)
         at = to_us(recorder.clock())
-        entries = [_unsure_add(conn, m, None) for m in lost]
+        entries = [_unsure_add(conn, recorder, m, None) for m in lost]
         touched = ledger.put(conn, recorder.row.id, entries, sync=recorder.label, run_id=recorder.run_id, at=at)
         audiences.refresh(conn, recorder.row.id, touched, waiting=BitMap(), settled=BitMap())

@@ -2,7 +2,8 @@
 The audiences that syncs are bound to, and the three bitmaps of each: ours, theirs, and on its way.
 
 The ledger (`core.store.ledger`) holds one row a member; the bitmaps say the same of profiles and are changed in the same
-transaction, so that a plan for a million members reads three blobs.
+transaction, so that a plan for a million members reads three blobs. Where an audience is `of` companies, every number of a
+member, here and there, is a company's: what is called a profile is one then.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ from typing import Any, Final
 
 from pyroaring import BitMap
 
+from core.contract.audiences import Of
+
 DAY_US: Final = 86_400_000_000
+PERSON: Final = "person"
+COMPANY: Final = "company"
 DAYS_REMEMBERED: Final = 30
 
 
@@ -36,6 +41,7 @@ class AudienceRow:
     made_by_us: bool
     foreign_read_at: int | None
     planned_at: int | None
+    of: Of = PERSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,7 @@ class Churn:
     """The same of adds less removals."""
 
 
-_COLUMNS = "id, connection, account, kind, name, remote_id, sync, target, made_by_us, foreign_read_at, planned_at"
+_COLUMNS = "id, connection, account, kind, name, remote_id, sync, target, made_by_us, foreign_read_at, planned_at, of"
 
 
 def _row(row: tuple[Any, ...] | None) -> AudienceRow | None:
@@ -78,6 +84,7 @@ def _row(row: tuple[Any, ...] | None) -> AudienceRow | None:
         made_by_us=bool(row[8]),
         foreign_read_at=row[9],
         planned_at=row[10],
+        of=row[11],
     )
 
 
@@ -124,12 +131,13 @@ def insert(
     label: str,
     target: str,
     made_by_us: bool,
+    of: Of = PERSON,
 ) -> int:
     """Bind a remote audience that was never bound before."""
     made = conn.execute(
-        "INSERT INTO audiences (connection, account, kind, name, remote_id, sync, target, made_by_us)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (connection, account, kind, name, remote_id, label, target, int(made_by_us)),
+        "INSERT INTO audiences (connection, account, kind, name, remote_id, sync, target, made_by_us, of)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (connection, account, kind, name, remote_id, label, target, int(made_by_us), of),
     )
     return int(made.lastrowid or 0)
 

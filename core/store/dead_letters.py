@@ -15,6 +15,9 @@ from typing import Final
 
 from pyroaring import BitMap
 
+from core.contract.audiences import Of
+from core.store.audiences import PERSON
+
 DAY_US: Final = 86_400_000_000
 TRY_AGAIN_AFTER_US: Final = (0, DAY_US, 7 * DAY_US)
 """After the first, second and third refusal of a member; the fourth is the last."""
@@ -144,15 +147,19 @@ class Resting:
     """Profiles with a dead letter that is due; their keys are looked at again even where nothing changed."""
 
 
-def resting(conn: sqlite3.Connection, audience_id: int, *, connection: str, at: int) -> Resting:
+def resting(conn: sqlite3.Connection, audience_id: int, *, connection: str, at: int, of: Of = PERSON) -> Resting:
     """Return who of an audience is not to be tried at *at*, and who is to be tried again."""
     found = Resting(BitMap(), BitMap(), BitMap())
+    # a letter belongs to whoever its profile was joined into; a company that was joined is another one
+    whose = (
+        "LEFT JOIN profile_aliases a ON a.old_id = d.profile_id JOIN profiles p ON p.id = coalesce(a.new_id, d.profile_id)"
+        if of == PERSON
+        else "JOIN companies p ON p.id = d.profile_id"
+    )
     rows = conn.execute(
-        # a letter belongs to whoever its profile was joined into
         "SELECT p.id, d.op, CASE WHEN d.dropped_at IS NOT NULL THEN p.changed_at <= d.dropped_at"
         " ELSE d.given_up_at IS NOT NULL OR d.next_try_at > ?1 END FROM dead_letters d"
-        " LEFT JOIN profile_aliases a ON a.old_id = d.profile_id JOIN profiles p ON p.id = coalesce(a.new_id, d.profile_id)"
-        " WHERE d.what = 'member' AND d.connection = ?2 AND d.stream IS NULL AND d.audience_id = ?3",
+        f" {whose} WHERE d.what = 'member' AND d.connection = ?2 AND d.stream IS NULL AND d.audience_id = ?3",
         (at, connection, audience_id),
     )
     for profile_id, op, rests in rows:

@@ -76,7 +76,7 @@ HOLDERS: Final[dict[str, str]] = {
     "changes": "seq what id=shared name_id mark",
     # delivery
     "audiences": "id connection account kind name remote_id sync target made_by_us foreign_read_at owned=people theirs=people "
-    "waiting=people planned_at",
+    "waiting=people planned_at of",
     "ledger": "audience_id member_key=member profile_id=profile sync remote_id=member handle=own object=own value_hash=own "
     "state at run_id added_at",
     "leaving": "audience_id since profiles=people",

@@ -18,7 +18,8 @@ from typing import Any
 from pyroaring import BitMap
 
 from core.contract import Ref
-from core.store.audiences import chunks
+from core.contract.audiences import Of
+from core.store.audiences import PERSON, chunks
 
 
 class State(StrEnum):
@@ -318,8 +319,14 @@ def set_state(conn: sqlite3.Connection, audience_id: int, keys: Iterable[str], s
     return touched
 
 
-def survivor(conn: sqlite3.Connection, profile_id: int) -> int:
-    """Return the profile that *profile_id* ended up in; itself where it was never joined."""
+def survivor(conn: sqlite3.Connection, profile_id: int, *, of: Of = PERSON) -> int:
+    """
+    Return the profile that *profile_id* ended up in; itself where it was never joined.
+
+    A company that was joined is found by its object, with the next plan (`core.company_members.follow`).
+    """
+    if of != PERSON:
+        return profile_id
     seen = {profile_id}
     while True:
         row = conn.execute("SELECT new_id FROM profile_aliases WHERE old_id = ?", (profile_id,)).fetchone()

@@ -88,8 +88,9 @@ def drop(conn: sqlite3.Connection, chosen: Chosen, *, at: int) -> list[DeadLette
 def forget_dropped(conn: sqlite3.Connection, audience_id: int, wanted: BitMap) -> None:
     """Forget the dropped letters of an audience whose wish is no longer the one that was refused: the next one is a new one."""
     rows = conn.execute(
-        "SELECT d.id, coalesce(a.new_id, d.profile_id), d.op FROM dead_letters d LEFT JOIN profile_aliases a"
-        " ON a.old_id = d.profile_id WHERE d.dropped_at IS NOT NULL AND d.audience_id = ? AND d.what = 'member'",
+        "SELECT d.id, coalesce(a.new_id, d.profile_id), d.op FROM dead_letters d JOIN audiences o ON o.id = d.audience_id"
+        " LEFT JOIN profile_aliases a ON a.old_id = d.profile_id AND o.of <> 'company' WHERE d.dropped_at IS NOT NULL"
+        " AND d.audience_id = ? AND d.what = 'member'",
         (audience_id,),
     ).fetchall()
     gone: Iterable[int] = [id_ for id_, profile_id, op in rows if (op == "add") != (profile_id in wanted)]

@@ -14,6 +14,8 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, Final
 
 from core.contract import Ref
+from core.contract.audiences import Of
+from core.store.audiences import PERSON
 from core.store.ledger import Entry, State
 
 CHUNK: Final = 5_000
@@ -159,13 +161,16 @@ def counts(conn: sqlite3.Connection, audience_id: int) -> dict[tuple[str, bool],
     return {(what, bool(wanted)): number for what, wanted, number in rows}
 
 
-def differences(conn: sqlite3.Connection, audience_id: int) -> Iterator[tuple[Difference, str | None, str | None]]:
-    """Yield each difference with the e-mail and the user id of its profile."""
+def differences(
+    conn: sqlite3.Connection, audience_id: int, *, of: Of = PERSON
+) -> Iterator[tuple[Difference, str | None, str | None]]:
+    """Yield each difference with the e-mail and the user id of its profile; of companies with their name and domain."""
+    table, names = ("profiles", "p.email, p.user_id") if of == PERSON else ("companies", "p.name, p.domain")
     rows = conn.execute(
-        "SELECT d.what, d.member_key, d.profile_id, d.remote_id, d.wanted, p.email, p.user_id FROM temp.drifted d"
-        " LEFT JOIN profiles p ON p.id = d.profile_id WHERE d.audience_id = ? ORDER BY d.what, d.rowid",
+        f"SELECT d.what, d.member_key, d.profile_id, d.remote_id, d.wanted, {names} FROM temp.drifted d"
+        f" LEFT JOIN {table} p ON p.id = d.profile_id WHERE d.audience_id = ? ORDER BY d.what, d.rowid",
         (audience_id,),
     )
-    for what, key, profile_id, remote_id, wanted, email, user_id in rows:
+    for what, key, profile_id, remote_id, wanted, first, second in rows:
         known = None if wanted is None else bool(wanted)
-        yield Difference(what, key, profile_id=profile_id, remote_id=remote_id, wanted=known), email, user_id
+        yield Difference(what, key, profile_id=profile_id, remote_id=remote_id, wanted=known), first, second

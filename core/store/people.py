@@ -201,6 +201,6 @@ def _audiences(conn: sqlite3.Connection, profile_id: int) -> list[dict[str, Any]
     return _dicts(
         conn,
         "SELECT a.connection, a.kind, a.name, l.state, l.sync FROM audiences a JOIN ledger l ON l.audience_id = a.id "
-        "WHERE l.profile_id = ? ORDER BY a.connection, a.name",
+        "WHERE l.profile_id = ? AND a.of <> 'company' ORDER BY a.connection, a.name",
         profile_id,
     )

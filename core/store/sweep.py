@@ -30,6 +30,12 @@ _CONNECTION: Final = {
     "intent_members": "(SELECT a.connection FROM intents i JOIN audiences a ON a.id = i.audience_id WHERE i.id = t.intent_id)",
 }
 """Where a row says which connection its members are of."""
+_OF_PEOPLE: Final = {
+    "dead_letters": "coalesce(t.audience_id, 0)",
+    "ledger": "t.audience_id",
+    "intent_members": "(SELECT i.audience_id FROM intents i WHERE i.id = t.intent_id)",
+}
+"""Tables whose rows are of audiences: in one of companies a number is a company's, and an object may have that of a person."""
 _LIVE: Final = 'SELECT count(*) FROM "{}" WHERE deleted_at IS NULL AND subject_id IN (SELECT id FROM temp.e_subject)'
 
 
@@ -118,6 +124,8 @@ def _delete(conn: sqlite3.Connection, table: str, columns: Mapping[str, str]) ->
                 )
             case _:
                 continue
+        if table in _OF_PEOPLE:
+            where += f" AND {_OF_PEOPLE[table]} NOT IN (SELECT id FROM audiences WHERE of = 'company')"
         gone += conn.execute(f'DELETE FROM "{table}" AS t WHERE {where}').rowcount
     if table == "dead_letters":
         gone += conn.execute(
@@ -152,11 +160,12 @@ _BITMAPS: Final = {
     "membership_history": ("name, run_id", "t.name"),
     "holds": ("target, kind", "t.target"),
     "approvals": ("id", "t.target"),
-    "audiences": ("id", "t.sync"),
-    "leaving": ("audience_id, since", "(SELECT a.sync FROM audiences a WHERE a.id = t.audience_id)"),
+    "audiences": ("id", "t.of"),
+    "leaving": ("audience_id, since", "(SELECT a.of FROM audiences a WHERE a.id = t.audience_id)"),
     "forgettings": ("name", "''"),
 }
-"""Tables with bitmaps: the key of a row, and what set or sync its members are of."""
+"""Tables with bitmaps: the key of a row, and the set or sync that its members are of, or just what they are."""
+_SAYS_ITSELF: Final = ("audiences", "leaving")
 
 
 def _take_out(
@@ -169,7 +178,7 @@ def _take_out(
     names = ", ".join(f't."{column}"' for column in bitmaps)
     width = len(key.split(", "))
     for row in conn.execute(f"SELECT {key}, {named}, {names} FROM {table} t").fetchall():
-        if _is_company(str(row[width]), companies):
+        if row[width] == "company" if table in _SAYS_ITSELF else _is_company(str(row[width]), companies):
             continue
         found = {c: BitMap.deserialize(blob) for c, blob in zip(bitmaps, row[width + 1 :], strict=True) if blob}
         less = {column: bitmap - ids for column, bitmap in found.items() if bitmap & ids}
@@ -254,15 +263,19 @@ def _clean_settings(conn: sqlite3.Connection, traces: Traces) -> int:
     """Whose rows changed hands, and with whom an audience was about to be made."""
     changed = 0
     texts = {value for _, value in traces.members}
+    of_companies = {f"followed\x1f{id_}" for (id_,) in conn.execute("SELECT id FROM audiences WHERE of = 'company'")}
     for name, value in conn.execute("SELECT key, value FROM settings WHERE substr(value, 1, 1) = '['").fetchall():
         try:
             listed = json.loads(value)
         except ValueError:
             continue
+        if name in of_companies:
+            continue
         if name.startswith("followed\x1f"):
             left: list[Any] | None = [id_ for id_ in listed if id_ not in traces.profiles]
         elif name.startswith("making\x1f"):
-            left = None if listed[1] in traces.profiles or listed[0] in texts or listed[2] in texts else listed
+            hers = listed[1] in traces.profiles and not str(listed[0]).startswith("company:")
+            left = None if hers or listed[0] in texts or listed[2] in texts else listed
         else:
             continue
         if left != listed:

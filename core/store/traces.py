@@ -165,7 +165,7 @@ def _remotes(conn: sqlite3.Connection, people: str, addresses: str) -> frozenset
     ):
         found |= set(
             conn.execute(
-                f"SELECT a.connection, x.remote_id FROM {table} x JOIN audiences a ON a.id = {audience} "
+                f"SELECT a.connection, x.remote_id FROM {table} x JOIN audiences a ON a.id = {audience} AND a.of <> 'company' "
                 "WHERE x.remote_id IS NOT NULL "
                 "AND (x.profile_id IN (SELECT value FROM json_each(?)) OR x.member_key IN (SELECT value FROM json_each(?)))",
                 (people, addresses),

@@ -19,7 +19,7 @@ import pytest
 from pydantic import SecretStr
 from support.suite import DESTINATIONS, NAMES, ONLINE, SOURCES, api_of, examples_of, pages_of, pull_all, streams_of
 
-from core.contract import UNSUPPORTED, Deletions, Op, Result, Verdict, pick
+from core.contract import UNSUPPORTED, Audience, Deletions, Kind, Op, Result, Verdict, pick
 from core.errors import AuthError, ConfigError
 from core.registry import Connector, load_connector
 
@@ -212,6 +212,19 @@ def test_pushing_twice_is_pushing_once_and_removal_undoes_it(name: str, sandbox_
         assert {outcome.verdict for outcome in gone} <= again
         ops = Counter(line.op for line in api.sandbox.change_log[began:])
         assert {Op.ADD: 8, Op.REMOVE: 3} == ops
+
+
+@pytest.mark.parametrize("name", DESTINATIONS)
+def test_an_audience_of_companies_is_known_by_a_stream_of_companies_alone(name: str, sandbox_api: Any):
+    """Nobody is asked for a company, made for one, or told anything of it: the core would not know what to ask with."""
+    api = api_of(name, sandbox_api)
+    for example in examples_of(name, api):
+        audience = type(example.audience)
+        if audience.of == "company":
+            assert Kind.COMPANY is streams_of(name, api)[str(audience.ids_from)].kind
+            assert audience.find is Audience.find
+            assert audience.create_people is None
+            assert not (example.audience.wanted_fields() or audience.whole or audience.seeded)
 
 
 @pytest.mark.parametrize("name", DESTINATIONS)

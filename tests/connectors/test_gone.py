@@ -101,7 +101,7 @@ def merging() -> Iterator[tuple[str, str]]:
         if type(connector.sandbox()).merge is Sandbox.merge:
             continue
         for kind, audience in connector.audiences.items():
-            if audience.key_kind == "email":
+            if audience.key_kind == "email" and audience.of == "person":
                 yield name, kind
 
 

@@ -26,7 +26,7 @@ OWN, OTHER = 11, 12
 AT = 1_767_225_600_000_000
 LEFT_OUT = {
     "content_hash", "value_hash", "definition", "trust", "landing", "account", "target", "slice", "job",  # how we work
-    "certificate", "forgettings.name",
+    "certificate", "forgettings.name", "audiences.of",
     "companies.industry", "companies.country", "audiences.sync", "audiences.remote_id",  # a company's or an audience's own
 }  # fmt: skip
 """Text columns, of all tables or of one, that say nothing of a person."""

@@ -57,7 +57,7 @@ def pull_all(api: Any, stream: Any) -> dict[str, Any]:
 
 @dataclass(slots=True)
 class Example:
-    """An audience of a connector, and eight people whom its sandbox knows."""
+    """An audience of a connector, and eight people, or companies, whom its sandbox knows."""
 
     audience: Audience
     refs: list[Ref]
@@ -91,13 +91,19 @@ def examples_of(name: str, api: Any) -> Iterator[Example]:
     connector = load_connector(name)
     for kind, cls in connector.audiences.items():
         audience = cls(cls.Params.model_validate(api.sandbox.params(kind)))
-        keys = _keys(cls.key_kind)
-        refs = [Ref(key) for key in keys]
+        keys = _keys(cls.key_kind) if cls.of == "person" else []
+        refs = [Ref(key) for key in keys] or _records(name, api, cls)
         if cls.find is not Audience.find:
             found = [audience.find(api, some) for some in chunks(keys[:40], cls.find_batch)]
             refs = [refs[0] for each in found for refs in each.values() if len(refs) == 1]
-        spelled = "Contract suite" if audience.check_name("Contract suite") is None else "contract_suite"
+        of = "" if audience.of == "person" else " of companies"  # a name may be in use once for all kinds
+        spelled = f"Contract suite{of}" if audience.check_name("Contract suite") is None else "contract_suite"
         yield Example(audience, refs[:8], spelled)
+
+
+def _records(name: str, api: Any, cls: type[Audience]) -> list[Ref]:
+    """Return the companies that the audience's own stream brings: they are known by nothing else."""
+    return [Ref(key) for key in pull_all(api, streams_of(name, api)[str(cls.ids_from)])]
 
 
 def _keys(kind: str) -> list[str]:
