@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
             counted[now[0]] += EVERY
             return 0
 
-        store.conn.set_trace_callback(lambda statement: now.__setitem__(0, statement[:60]))
+        store.conn.set_trace_callback(lambda statement: now.__setitem__(0, re.sub(r"\d+", "", statement)[:60]))
         store.conn.set_progress_handler(count, EVERY)
 
     monkeypatch.setattr(Store, "__init__", open_)
