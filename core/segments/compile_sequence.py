@@ -2,10 +2,10 @@
 A sequence to SQL: for each first event one look into the index a step, nested.
 
 Of the events that a later step could be, one is enough: the earliest, for it leaves the others the most room; before an absent
-step at the end the latest that is in time. Where an absent step follows a later event, not every earliest one will do: then
-each event right before it stands in the middle (the pivot), and of it the rest is looked for on both sides, the latest before
-and the earliest after. So it is one walk over a person's events, however many there are; but where an absent step ends such a
-sequence as well, each event before the absent one is tried.
+step at the end the latest that is in time. The walk can as well begin with a later step, and then look on both sides of it: for
+the latest before and the earliest after. It begins with the rarest, and beside an absent step, where not every earliest event
+would do. So it is one walk over a person's events, however many there are; but where an absent step ends such a sequence as
+well, each event before the absent one is tried.
 """
 
 from __future__ import annotations
@@ -47,10 +47,18 @@ class _Chain:
         self.pivot = self._pivot()
 
     def _pivot(self) -> int:
-        """Return which link the walk begins with: the first, but where an absent step follows a later one."""
+        """
+        Return which link the walk begins with: of those that it can, the one with the fewest events.
+
+        Beside an absent step it has to be; and where the end of the span is asked about it can only be the first.
+        """
         if self.leaf.start_last or self.absent_at_end:
             return 0
-        return max((at - 1 for at, link in enumerate(self.links) if link.absent), default=0)
+        beside = [{at - 1, at} for at, link in enumerate(self.links) if link.absent]
+        able = set(range(len(self.links))).intersection(*beside)
+        if len(able) < 2:
+            return min(able, default=0)
+        return min(able, key=lambda at: (self.facts.about_as_many(self.links[at].events.name), at))
 
     def people(self) -> Sql:
         """Return who has an event that the rest follows, and the steps before it precede."""

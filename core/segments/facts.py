@@ -11,7 +11,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
 from core.clock import to_us
@@ -20,6 +20,10 @@ from core.segments.vocabulary import Column
 
 if TYPE_CHECKING:
     from core.segments.relation import Relation
+
+
+COUNTED: Final = 1_000_000
+"""Events of a name beyond which they are not counted on."""
 
 
 class LeafFailed(Exception):  # noqa: N818 - a state of the data; the segment that asks fails closed
@@ -97,6 +101,7 @@ class Facts:
         """What the compiled leaf could only answer from today's value."""
         self._events: dict[str, int | None] = {}
         self._spans: dict[int, tuple[int, int]] = {}
+        self._many: dict[int, int] = {}
         self._changed: dict[tuple[str, str], bool] = {}
 
     @property
@@ -128,6 +133,16 @@ class Facts:
             first, last = self.conn.execute(ends, (name_id, name_id)).fetchone()
             self._spans[name_id] = (first or 0, last or 0)
         return self._spans[name_id]
+
+    def about_as_many(self, name: str) -> int:
+        """Return how many events of a name there are, as far as that is counted quickly: for choosing a plan only."""
+        name_id = self.event_id(name)
+        if name_id is None:
+            return 0
+        if name_id not in self._many:
+            some = f"SELECT 1 FROM events WHERE name_id = ? LIMIT {COUNTED}"
+            (self._many[name_id],) = self.conn.execute(f"SELECT count(*) FROM ({some})", (name_id,)).fetchone()
+        return self._many[name_id]
 
     def changed_since(self, of: str, name: str) -> bool:
         """Return whether a canonical field of anybody changed after the run's clock; looked up only if that may be."""
