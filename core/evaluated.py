@@ -20,7 +20,7 @@ from core.pulling.fill import resolve_now
 from core.segments.definitions import Definitions
 from core.segments.evaluate import Evaluation, evaluate
 from core.segments.indexes import ensure_indexes
-from core.store import Store, changes, leaves
+from core.store import Store, changes, leaves, runs
 
 SHARED_FOR: Final = timedelta(minutes=1)
 """How old a shared evaluation may be: as long as jobs of one tick may come one after another."""
@@ -38,6 +38,8 @@ class Evaluated:
     evaluation: Evaluation
     _: KW_ONLY
     changed: Sizes
+    after_run: int = 0
+    """The last run that had begun before it was made: whatever a later one did is not in it."""
 
 
 class Evaluations:
@@ -62,12 +64,13 @@ class Evaluations:
         if self._last is not None and self._serves(hub, store, self._last):
             return self._last
         self._last = None
+        after_run = runs.newest(store.conn)
         as_of = resolve_now(hub, store)
         definitions = hub.definitions(store)
         ensure_indexes(store, definitions)
         evaluation = evaluate(store, definitions, as_of=as_of, keep=True)
         taken = leaves.taken(store.conn)
-        found = Evaluated(definitions, evaluation, changed=record(hub, store, definitions, evaluation))
+        found = Evaluated(definitions, evaluation, changed=record(hub, store, definitions, evaluation), after_run=after_run)
         if taken is not None and from_us(taken.as_of) == as_of:  # else somebody wrote in between, and nobody shares it
             self._last, self._place = found, (taken.epoch, taken.seq, taken.mark)
         return found

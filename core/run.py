@@ -91,9 +91,11 @@ def sync(
         pulls = pull_stale(
             hub, store, fresh=fresh, no_pull=not pull, names=needed, full=full, session=session, on_event=on_event
         )
-        evaluated = (evaluations or Evaluations()).get(hub, store, partial(record, trigger=trigger))
+        recorded = partial(record, trigger=trigger)
+        evaluated = (evaluations or Evaluations()).get(hub, store, recorded)
         delivery = Delivery(
             session, store, evaluated.definitions, evaluated.evaluation,
+            after_run=evaluated.after_run, anew=lambda: Evaluations().get(hub, store, recorded),
             attended=attended, trigger=trigger, limit=limit, source_guards=source_guards, size_guards=size_guards,
             on_batch=lambda label, n: tell(on_event, "batch_pushed", label, members=n),
         )  # fmt: skip

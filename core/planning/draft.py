@@ -63,6 +63,8 @@ class Case:
     """What the destination was asked for in this run, for this sync or another."""
     stays: Stays = NOBODY
     """Who is not removed yet, or not added yet since they stay in another group."""
+    changed_since: BitMap = field(default_factory=BitMap)
+    """Who may be somebody else, or other than they were, since *wanted* was found out: neither added nor removed."""
     definition: str = ""
     """Hash of the set's text."""
 
@@ -120,6 +122,8 @@ class Drafting:
         for reason in Delay:
             self.skips[Skip(reason)] = case.stays.by_reason(reason) & (adds | removes)
         adds, removes = adds - case.stays.awaited(), removes - case.stays.staying()
+        self.skips[Skip.CHANGED] = (adds | removes) & case.changed_since
+        adds, removes = adds - case.changed_since, removes - case.changed_since
         updates = BitMap()
         if not case.held:
             removes = self.leavers.removable(removes - self.rests.removes)

@@ -31,6 +31,7 @@ SKIPPED: Final = {
     Skip.FOREIGN: "is in the audience, and was there before us",
     Skip.GRACE: "is no longer wanted, and stays for the sync's `grace`",
     Skip.MIN_STAY: "is no longer wanted, and stays for the sync's `min_stay`",
+    Skip.CHANGED: "has changed since it was found out who is wanted; ask once more",
 }
 
 

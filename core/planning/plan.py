@@ -45,6 +45,8 @@ class Skip(StrEnum):
     """No longer wanted, for less long than the sync's `grace`: stays (see `core.planning.delay`)."""
     MIN_STAY = "min_stay"
     """No longer wanted, and put in less long ago than the sync's `min_stay`: stays."""
+    CHANGED = "changed"
+    """Another process learnt something of them after it was found out who is wanted: left to the next run."""
 
 
 @dataclass(frozen=True, slots=True)

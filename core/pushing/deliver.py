@@ -19,6 +19,7 @@ from core.clock import iso, to_us
 from core.config.model import SyncConfig
 from core.contract import Api
 from core.errors import HubError, LeaseLost, QuotaExhausted, Stopped, StoreError, told
+from core.evaluated import Evaluated
 from core.hub import Session
 from core.log import log
 from core.planning import delay, guards, holding
@@ -30,7 +31,7 @@ from core.planning.sizes import SIZE_GUARDS, SizeGuard
 from core.pulling import freshness
 from core.pushing import bind, reach, targets, trait_values
 from core.pushing.bind import Bound
-from core.pushing.follow import changed_since, follow, follow_records
+from core.pushing.follow import changed_between, changed_since, follow, follow_records
 from core.pushing.push import PushReport, Sending, finish, push
 from core.pushing.record import Recorder
 from core.pushing.recover import recover
@@ -62,12 +63,28 @@ class Delivery:
     source_guards: Sequence[SourceGuard] = SOURCE_GUARDS
     size_guards: Sequence[SizeGuard] = SIZE_GUARDS
     on_batch: Callable[[str, int], None] | None = None
+    after_run: int = 0
+    """The last run that had begun before *evaluation* was made."""
+    anew: Callable[[], Evaluated] | None = None
+    """Evaluates once more. None: whoever evaluated held the leases already, so nobody can have come between."""
     asked: dict[tuple[str, str, str], reach.Memory] = field(default_factory=dict)
     """What each destination was asked for, by connection, kind of audience and its params."""
 
     @property
     def as_of(self) -> datetime:
         return self.evaluation.as_of
+
+    def caught_up(self, sync: str, *, run_id: int) -> Delivery:
+        """
+        Return this, evaluated anew where another run of *sync* came between; to be called under its lease.
+
+        That one had looked later: whom it put in, this one would take out again.
+        """
+        if self.anew is None or not runs.began_after(self.store.conn, "sync", sync, after=self.after_run, but=run_id):
+            return self
+        found = self.anew()
+        log.info("sync_evaluated_anew", sync=sync)
+        return replace(self, definitions=found.definitions, evaluation=found.evaluation, after_run=found.after_run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +125,7 @@ def deliver(delivery: Delivery, sync: SyncConfig, *, lease: Lease | None = None,
         pauses.refuse_paused(store.conn, f"sync.{sync.name}", f"connection.{sync.to}")
         holding_it = leases.hold(hub.path, lease_of(sync), hub.clock) if lease is None else nullcontext(lease)
         with holding_it as held:
+            delivery = delivery.caught_up(sync.name, run_id=run_id)
             planned = plans_of(delivery, sync, lease=held, run_id=run_id)
             plans += planned if narrow is None else narrow(planned)
             for plan in plans:
@@ -242,6 +260,7 @@ def _case(delivery: Delivery, target: Target, lease: Lease | None, run_id: int |
         consent=delivery.definitions.config.workspace.consent,
         turnover=targets.turnover(delivery.definitions, target.set_name),
         first_run=first_run,
+        changed_since=BitMap() if lease is None else changed_between(store.conn, delivery.as_of, session.hub.clock()),
         held=(*held, *([bound.held] if bound.held else [])),
         memory=delivery.asked.setdefault(_asking(target), {}),
         definition=delivery.definitions.sets[target.set_name].definition,

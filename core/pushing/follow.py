@@ -15,9 +15,11 @@ from __future__ import annotations
 import json
 import sqlite3
 from dataclasses import replace
+from datetime import datetime
 
 from pyroaring import BitMap
 
+from core.clock import to_us
 from core.contract import Audience
 from core.pushing import company_members, reach
 from core.store import Store, audiences, ledger
@@ -33,6 +35,19 @@ def changed_since(conn: sqlite3.Connection, row: AudienceRow) -> BitMap:
     table = "companies" if row.of == COMPANY else "profiles"
     changed = conn.execute(f"SELECT id FROM {table} WHERE changed_at > ?", (row.planned_at,))
     return BitMap([profile_id for (profile_id,) in changed])
+
+
+def changed_between(conn: sqlite3.Connection, looked_at: datetime, now: datetime) -> BitMap:
+    """
+    Return whom a resolve has changed or joined since *looked_at*: who is wanted was found out without knowing that.
+
+    Somebody who was joined into another is not wanted under the number that their membership goes by from now on. What is
+    dated later than *now* was written by a clock that was ahead, and long known.
+    """
+    span = (to_us(looked_at), to_us(now))
+    rows = conn.execute("SELECT id FROM profiles WHERE changed_at > ? AND changed_at <= ?", span).fetchall()
+    rows += conn.execute("SELECT new_id FROM profile_aliases WHERE at > ? AND at <= ?", span).fetchall()
+    return BitMap([profile_id for (profile_id,) in rows])
 
 
 def follow(store: Store, row: AudienceRow, audience: Audience, *, changed: BitMap) -> BitMap:

@@ -128,6 +128,19 @@ def last_finished(conn: sqlite3.Connection, kind: str, name: str, *, after: int 
     return None if row is None else _run(row)
 
 
+def newest(conn: sqlite3.Connection) -> int:
+    """Return the id of the run that was begun last, 0 where there is none."""
+    return int(conn.execute("SELECT coalesce(max(id), 0) FROM runs").fetchone()[0])
+
+
+def began_after(conn: sqlite3.Connection, kind: str, name: str, *, after: int, but: int) -> bool:
+    """Return whether a run of *name* later than the run *after* was begun, other than *but*."""
+    row = conn.execute(
+        "SELECT 1 FROM runs WHERE kind = ? AND name = ? AND id > ? AND id <> ? LIMIT 1", (kind, name, after, but)
+    ).fetchone()
+    return row is not None
+
+
 def has_completed(conn: sqlite3.Connection, sync: str) -> bool:
     """Return whether a sync has ever run to its end; `--limit` runs do not count."""
     row = conn.execute(

@@ -1,0 +1,83 @@
+"""Two at once: what one process has looked at is not what it is to do any more, since another has done something meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.story import Story, ids, skips
+
+from core.pulling.fill import Event, pull
+from core.run import SyncReport, sync
+from core.store.runs import Status
+
+
+@pytest.fixture
+def story(tmp_path: Path) -> Story:
+    """A world with one sync of vips."""
+    return Story(tmp_path)
+
+
+def sync_while(story: Story, meanwhile: Callable[[], object]) -> SyncReport:
+    """Sync, and have *meanwhile* done when who is wanted is known and nothing is planned yet."""
+    left = [meanwhile]
+
+    def on_event(event: Event) -> None:
+        if event.what == "sync_started" and left:
+            left.pop()()
+
+    story.pass_time()
+    return sync(story.hub(), on_event=on_event)
+
+
+def test_who_another_run_has_put_in_meanwhile_is_not_taken_out(story: Story) -> None:
+    """With several syncs in one command the last may be planned an hour after everybody was looked at."""
+    story.people(1, 2)
+    story.sync()
+
+    def another() -> None:
+        story.people(3)
+        story.people(2, stage="lead")
+        assert Status.DONE == story.sync().status
+
+    report = sync_while(story, another)
+
+    assert Status.DONE == report.status
+    assert ["2"] == story.vendor.moved("remove")
+    assert ids(1, 3) == story.there()
+    assert ["1", "2", "3"] == sorted(story.vendor.moved("add"))
+
+
+def test_who_was_joined_to_somebody_meanwhile_is_not_taken_out(story: Story) -> None:
+    """Their membership is the other's now, whom the evaluation did not know for a vip."""
+    story.people(1, stage="")
+    story.people(2, 3)
+    story.sync()
+
+    def joined() -> None:
+        story.pass_time()
+        story.people(2, user_id="u1", first_name="Ann")
+        assert [Status.DONE] == [run.status for run in pull(story.hub())]
+
+    sync_while(story, joined)
+    assert [] == story.vendor.moved("remove")
+    story.sync()
+    assert ids(2, 3) == story.there()
+    assert [] == story.vendor.moved("remove")
+
+
+def test_who_has_left_meanwhile_is_not_put_in_anew(story: Story) -> None:
+    """The add of a campaign sends a mail, and nobody takes that back."""
+    story.people(1)
+    story.sync()
+    story.people(2, 3)
+
+    def left() -> None:
+        story.pass_time()
+        story.people(2, stage="lead")
+        pull(story.hub())
+
+    report = sync_while(story, left)
+    assert ids(1, 3) == story.there()
+    assert {"changed": 1} == skips(report)
