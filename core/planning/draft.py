@@ -157,6 +157,7 @@ class Drafting:
             skips={skip: profiles for skip, profiles in self.skips.items() if profiles},
             consent=self.consent,
             stays=case.stays,
+            category=case.category,
             definition=case.definition,
             found=self.found,
             unknown=self.unknown,

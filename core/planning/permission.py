@@ -14,7 +14,7 @@ from pyroaring import BitMap
 from core.config.countries import ConsentRules
 from core.contract import Category
 from core.store.audiences import chunks
-from core.store.consents import denied
+from core.store.consents import denied, refused_since
 from core.store.forgettings import being_forgotten
 
 SAID_NO: Final = "said_no"
@@ -36,13 +36,24 @@ def refused(
         found[FORGOTTEN] = being_forgotten(conn) & left
         left = left - found[FORGOTTEN]
     if left and (category is Category.EMAIL or require_consent):
-        # any channel's no is one where the sync itself asks for consent; an e-mail tool asks about e-mail
-        channel = None if require_consent and category is not Category.EMAIL else EMAIL
-        found[SAID_NO] = denied(conn, left, channel=channel)
+        found[SAID_NO] = denied(conn, left, channel=_channel(category))
         left = left - found[SAID_NO]
     if left and rules and category is Category.EMAIL:
         found |= _without_yes(conn, left, rules)
     return {reason: who for reason, who in found.items() if who}
+
+
+def _channel(category: Category) -> str | None:
+    """Any channel's no is one where the sync itself asks for consent; an e-mail tool asks about e-mail."""
+    return EMAIL if category is Category.EMAIL else None
+
+
+def refused_meanwhile(conn: sqlite3.Connection, profiles: BitMap, *, category: Category, require_consent: bool) -> BitMap:
+    """Return who of *profiles*, whom a plan lets through, is being forgotten or was suppressed since it was made."""
+    found = being_forgotten(conn) & profiles
+    if category is Category.EMAIL or require_consent:
+        found |= refused_since(conn, profiles - found, channel=_channel(category))
+    return found
 
 
 def _without_yes(conn: sqlite3.Connection, profiles: BitMap, rules: ConsentRules) -> dict[str, BitMap]:

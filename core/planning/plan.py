@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from pyroaring import BitMap
 
-from core.contract import Ref
+from core.contract import Category, Ref
 from core.live.baseline import Baseline
 from core.planning.delay import NOBODY, Stays
 from core.planning.guards import Held, HeldKind, Holds
@@ -90,6 +90,8 @@ class Draft:
     consent: Mapping[str, BitMap] = field(default_factory=dict)
     """Those of them who are skipped for want of consent, by reason (`core.planning.permission`)."""
     stays: Stays = NOBODY
+    category: Category = Category.CRM
+    """Of the destination: e-mail tools do not get people who said no, also while the plan is carried out."""
     definition: str = ""
     """Hash of the set's text, and of all that it names."""
     found: Mapping[int, Ref] = field(default_factory=dict)

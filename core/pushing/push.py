@@ -23,7 +23,9 @@ from core.clock import Clock, to_us
 from core.contract import Api, Op, Outcome, Person, Ref, Unsupported, Verdict
 from core.errors import NotFoundError, Stopped, TransientError
 from core.live import baseline
+from core.log import log
 from core.planning.changes import fields_setting, fields_text
+from core.planning.permission import refused_meanwhile
 from core.planning.plan import Plan
 from core.pushing import bind, reach
 from core.pushing.batches import Batches
@@ -204,7 +206,10 @@ class _Push:
         ids = iter(self.plan.creates)
         while part := list(islice(ids, self.audience.max_batch)):
             self._check()
+            part = list(BitMap(part) - self._refused(BitMap(part)))
             keys = {p: self.plan.draft.unknown[p] for p in part if p in self.plan.draft.unknown}
+            if not keys:
+                continue
             values = reach.values_of(self.store.conn, keys, ("first_name", "last_name"))
             people = [Person(key, {n: v for n, v in values.get(p, {}).items() if v is not None}) for p, key in keys.items()]
             outcomes = self.audience.create_people(self.s.api(), people)  # type: ignore[misc]  # checked above
@@ -227,8 +232,11 @@ class _Push:
         updates = self.plan.updates | self.plan.draft.movers
         running: dict[Future[Sent], int] = {}
         try:
-            for batch in self.batches.batches():
+            for planned in self.batches.batches():
                 self._check()
+                batch = self._permitted(planned)
+                if not batch:
+                    continue
                 intent_id = self.recorder.intend([item.member for item in batch])
                 running[_start(sender, batch, f"push {self.plan.label}")] = intent_id
                 while len(running) >= self.audience.concurrency:
@@ -238,6 +246,20 @@ class _Push:
         except BaseException:
             self._settle_rest(running, updates)
             raise
+
+    def _permitted(self, batch: list[Item]) -> list[Item]:
+        """Return *batch* without the adds of people who said no after the plan was made: at a vendor's pace that is hours."""
+        updates = self.plan.updates - self.plan.draft.movers
+        entering = BitMap([item.member.profile_id or 0 for item in batch if item.member.op is Op.ADD]) - updates
+        refused = self._refused(entering)
+        return [item for item in batch if item.member.op is not Op.ADD or (item.member.profile_id or 0) not in refused]
+
+    def _refused(self, profiles: BitMap) -> BitMap:
+        sync, draft = self.target.sync, self.plan.draft
+        found = refused_meanwhile(self.store.conn, profiles, category=draft.category, require_consent=sync.require_consent)
+        if found:
+            log.info("refused_meanwhile", label=self.plan.label, members=len(found))
+        return found
 
     def _settle_some(self, running: dict[Future[Sent], int], updates: BitMap) -> None:
         done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)

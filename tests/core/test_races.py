@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from support.story import Story, ids, skips
 
+from core.contract import Category
 from core.pulling.fill import Event, pull
 from core.run import SyncReport, sync
+from core.store import refusals
 from core.store.runs import Status
 
 
@@ -81,3 +83,24 @@ def test_who_has_left_meanwhile_is_not_put_in_anew(story: Story) -> None:
     report = sync_while(story, left)
     assert ids(1, 3) == story.there()
     assert {"changed": 1} == skips(report)
+
+
+def test_who_says_no_while_others_are_sent_is_not_added(tmp_path: Path) -> None:
+    """A first run takes as long as the vendor's limits have it, and `suppress` is not to wait for its end."""
+    story = Story(tmp_path, kind="mail", category=Category.EMAIL)
+    story.add_sync("vips", create_missing=True)
+    story.people(*range(1, 8))
+    story.vendor.unknown = {"p6@example.com"}
+
+    def suppress(where: str) -> None:
+        if where == "before apply":
+            with story.store() as store, store.atomic() as conn:
+                for address in ("p5@example.com", "p6@example.com"):
+                    refusals.enter(conn, "email", address, channel="email", reason="asked", at=1)
+
+    story.vendor.fault = suppress
+    story.sync()
+    story.vendor.fault = None
+
+    assert {f"p{n}@example.com" for n in (1, 2, 3, 4, 7)} == story.there()
+    assert {"consent": 2} == skips(story.sync())
