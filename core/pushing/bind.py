@@ -20,12 +20,12 @@ from pyroaring import BitMap
 from core.clock import to_us
 from core.contract import Api, Ref, Unsupported
 from core.contract.audiences import PLURAL
-from core.errors import ConfigError, Problem
+from core.errors import ConfigError, LeaseLost, Problem
 from core.planning import guards
 from core.planning.guards import Held
 from core.pushing import reach
 from core.pushing.targets import Target, same_target, spoken
-from core.store import Store, audiences, holds, intents, ledger
+from core.store import Store, audiences, holds, intents, leases, ledger
 from core.store.audiences import COMPANY, AudienceRow
 from core.store.forgotten import Forgotten
 from core.store.intents import Member
@@ -56,6 +56,7 @@ def bind(store: Store, target: Target, *, account: str, api: Callable[[], Api], 
 
     Raises:
         ConfigError: the audience is another sync's, or a file that we did not write.
+        LeaseLost: a run under an earlier name of the sync is filling it.
     """
     current, held = _current(store.conn, target, account)
     if current is not None and held is None:
@@ -123,6 +124,7 @@ def _take(store: Store, target: Target, remote_id: str, *, account: str, labels:
             if row.of != target.audience.of:
                 said = f"{target.name} was filled with {PLURAL[row.of]}, and {target.label} is of {PLURAL[target.audience.of]}"
                 raise ConfigError(Problem(said, key=f"syncs.{target.sync.name}.audience", remedy="name another"))
+            _refuse_filled(conn, target, row, at)
             _release(conn, target, keep=row.id)
             audiences.rebind(conn, row.id, label=target.label, target=target.target, name=target.name)
             audience_id = row.id
@@ -130,6 +132,20 @@ def _take(store: Store, target: Target, remote_id: str, *, account: str, labels:
                 notes = (f"takes over what {row.label or 'an earlier sync'} put there",)
         bound = audiences.audience(conn, audience_id)
     return _bound(store.conn, target, bound, account, notes)
+
+
+def _refuse_filled(conn: sqlite3.Connection, target: Target, row: AudienceRow, at: datetime) -> None:
+    """
+    Take nothing over that is being filled: a run under the sync's old name goes on by the config that it began with.
+
+    Its lease has another name than ours, and what it has under way would be taken for what a crash left open.
+    """
+    before = (row.label or "").partition(".")[0]
+    if before not in ("", target.sync.name) and leases.is_held(conn, f"sync.{before}", lambda: at):
+        there = spoken(target.target, target.name)
+        raise LeaseLost(
+            f"sync.{before}: is still filling {there}, which {target.sync.name} is to take over; wait for it to end"
+        )
 
 
 def insert_new(conn: sqlite3.Connection, target: Target, remote_id: str, *, account: str, at: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,26 @@ def test_who_says_no_while_others_are_sent_is_not_added(tmp_path: Path) -> None:
 
     assert {f"p{n}@example.com" for n in (1, 2, 3, 4, 7)} == story.there()
     assert {"consent": 2} == skips(story.sync())
+
+
+def test_a_renamed_sync_waits_for_the_run_under_the_old_name(tmp_path: Path) -> None:
+    """Their leases have different names; each add to this audience starts a campaign, and an open intent looks like a crash."""
+    story = Story(tmp_path, kind="list")
+    story.people(*range(1, 6))
+    ended: list[Status] = []
+
+    def renamed(where: str) -> None:
+        if where == "before apply" and not ended:
+            story.syncs = {"regulars": replace(story.syncs["vips"], name="regulars")}
+            ended.append(Status.DONE)
+            ended[:] = [story.sync().status]
+
+    story.vendor.fault = renamed
+    assert Status.DONE == story.sync().status
+    assert [Status.STOPPED] == ended
+    assert 5 == sum(adds for adds, _ in story.vendor.sizes), "nobody is sent twice"
+
+    report = story.sync()
+    assert Status.DONE == report.status
+    assert ("takes over what vips put there",) == report.syncs[0].plans[0].notes
+    assert ids(*range(1, 6)) == story.there()
