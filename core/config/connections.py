@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from core.contract import Category, Kind, Settings, Stream
 from core.errors import ConfigError
 from core.registry import Connector, connector_names, load_connector
 
+_SHELL = re.compile(r"\$\{?([A-Z][A-Z0-9_]*)\}?")
 COMMON = tuple(ConnectionTable.model_fields)
 RESERVED = {"company": "company.* are the fields of a person's company", "all": "`pause --all` speaks of everything"}
 
@@ -105,6 +107,9 @@ def _settings(connector: Connector, own: Mapping[str, Any], at: Path, problems: 
     wrong = [path for path in secret_paths(model, own) if not _is_secret(_value(own, path))]
     for path in wrong:
         problems.say((*at, *path), "is no secret", FORMS)
+    for path in secret_paths(model, own):
+        if variable := _SHELL.fullmatch(str(_value(own, path))):
+            problems.say((*at, *path), "is the name of a variable, and no shell reads it", f'write {{ env = "{variable[1]}" }}')
     data, stood_in = without_secrets(model, own)
     before = len(problems)
     settings = problems.validate(model, data, at, also=COMMON, ignore=[*stood_in, *wrong])

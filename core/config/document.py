@@ -18,13 +18,12 @@ from core.config.locate import Path as KeyPath
 from core.config.locate import find_lines
 from core.config.model import Place
 from core.config.names import suggest
+from core.config.syntax import decoded, syntax_problem
 from core.errors import ConfigError, Problem
 
 NAMED = ("connections", "segments", "partitions", "traits", "alerts")
 TOP = ("include", "workspace", *NAMED, "syncs")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
-_SECRET = re.compile(r"(?i)[^=]*(?:token|key|secret|pass|pwd|auth|cred)[^=]*=")
-_POSITION = re.compile(r" \(at line (\d+), column (\d+)\)$")
 
 
 @dataclass(slots=True)
@@ -47,6 +46,9 @@ class Places:
                 return Place(f"environment variable {variable}", None, key)
             if around in self.lines:
                 return Place(*self.lines[around], key)
+            beneath = depth > 1 and next((name for at, name in self.variables.items() if at[:depth] == around), None)
+            if beneath:  # a table that stands in no file
+                return Place(f"environment variable {beneath}", None, key)
         return Place(self.main, None, key)
 
     def spell(self, path: KeyPath) -> str:
@@ -91,15 +93,13 @@ def read_document(path: Path, environ: Mapping[str, str], *, text: str | None = 
 
 def _read(path: Path) -> tuple[dict[str, Any], Mapping[KeyPath, int]]:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        content = path.read_bytes()
     except FileNotFoundError as error:
         remedy = "run `tagalong init` to write one, or name another with --config"
         raise ConfigError(Problem("there is no such file", file=str(path), remedy=remedy)) from error
     except OSError as error:
         raise ConfigError(Problem(f"cannot be read ({error.strerror})", file=str(path))) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(Problem("is not UTF-8 text", file=str(path))) from error
-    return _parsed(text, path)
+    return _parsed(decoded(content, path), path)
 
 
 def _parsed(text: str, path: Path) -> tuple[dict[str, Any], Mapping[KeyPath, int]]:
@@ -107,22 +107,7 @@ def _parsed(text: str, path: Path) -> tuple[dict[str, Any], Mapping[KeyPath, int
     try:
         return tomllib.loads(text), find_lines(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(_syntax_problem(str(error), path, text)) from error
-
-
-def _syntax_problem(message: str, path: Path, text: str) -> Problem:
-    lines = text.splitlines() or [""]
-    position = _POSITION.search(message)
-    line, column = (int(position[1]), int(position[2])) if position else (len(lines), len(lines[-1]) + 1)
-    line = min(line, len(lines))
-    said = _POSITION.sub("", message).removesuffix(" (at end of document)")
-    return Problem(f"not TOML: {said}", file=str(path), line=line, source=_without_secret(lines[line - 1]), column=column - 1)
-
-
-def _without_secret(line: str) -> str:
-    """Blot out the value of a key that sounds like a credential's; the caret still stands under the right column."""
-    key = _SECRET.match(line)
-    return line if key is None else line[: key.end()] + re.sub(r"\S", "*", line[key.end() :])
+        raise ConfigError(syntax_problem(str(error), path, text)) from error
 
 
 def _included(path: Path, patterns: Any, places: Places, problems: list[Problem]) -> Iterator[Path]:
@@ -134,15 +119,24 @@ def _included(path: Path, patterns: Any, places: Places, problems: list[Problem]
         return
     seen = {path.resolve()}
     for pattern in patterns:
-        absolute = Path(pattern).is_absolute()
-        found = sorted(path.parent.glob(pattern)) if pattern and not absolute else [Path(pattern)] if absolute else []
-        files = [file for file in found if file.is_file()]
+        files = [file for file in _matching(pattern, path.parent) if file.is_file()]
         if not files:  # silence here would retire every sync of a mistyped path
-            problems.append(Problem(f"{pattern!r} matches no file", file=place.file, line=place.line, key="include"))
+            remedy = "a path is looked for from the folder of this file; * stands for any part of a name, as in segments/*.toml"
+            said = f"{pattern!r} matches no file"
+            problems.append(Problem(said, file=place.file, line=place.line, key="include", remedy=remedy))
         for file in files:
             if file.resolve() not in seen:
                 seen.add(file.resolve())
                 yield file
+
+
+def _matching(pattern: str, folder: Path) -> list[Path]:
+    if Path(pattern).is_absolute():
+        return [Path(pattern)]
+    try:
+        return sorted(folder.glob(pattern))
+    except (IndexError, ValueError):  # ".", "" and "**x" are no patterns
+        return []
 
 
 def _add(

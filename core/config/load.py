@@ -80,11 +80,15 @@ def _workspace(table: object, path: Path, data: Mapping[str, Any], problems: Pro
     read = problems.validate(WorkspaceTable, table, at)
     if read is None:
         return None
+    database = _database(path, read.database)
+    if not read.database.strip() or database.is_dir():
+        said = "is a folder" if read.database.strip() else "is empty"
+        problems.say((*at, "database"), said, "name the file that is to hold the store, as 'tagalong.db'")
     known = _names(data.get("segments"))
     if read.exclude is not None and read.exclude not in known:
         problems.say((*at, "exclude"), f"there is no segment {read.exclude!r}", suggest(read.exclude, known))
     return Workspace(
-        _database(path, read.database),
+        database,
         timezone=read.timezone,
         currency=read.currency,
         exclude=read.exclude,

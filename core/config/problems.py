@@ -84,6 +84,8 @@ class Problems(list[Problem]):
                 self.say((*at, *loc), f"must be {context['expected']}")
             case "config":
                 self.say((*at, *loc), context["message"], context["remedy"])
+            case "string_pattern_mismatch":
+                self.say((*at, *_spoken(loc)), f"is not of the form {context['pattern']}")
             case kind:
                 said = fact["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
                 self.say((*at, *_spoken(loc)), _PLAIN.get(kind, said[:1].lower() + said[1:]))

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from core.config.countries import ConsentRules, contradictions, wrong_countries
 from core.config.environment import EnvText
 from core.config.model import Cron, Every, Guard, Schedule
-from core.config.names import suggest
+from core.config.names import nearest, suggest
 from core.config.table import problem
 from core.durations import parse_duration
 from core.service.schedule import check_cron
@@ -55,7 +55,8 @@ def _schedule(value: object) -> Schedule:
     try:
         check_cron(text)
     except ValueError as error:
-        raise problem(str(error), "for instance '0 6 * * 1-5' is six in the morning on weekdays") from error
+        remedy = "'0 6 * * 1-5' is six in the morning on weekdays; '30m' is each half hour"
+        raise problem(str(error), remedy) from error
     return Cron(text)
 
 
@@ -64,7 +65,12 @@ def _zone(value: object) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise problem(f"{name!r} is no time zone", suggest(name, available_timezones())) from error
+        raise problem(f"{name!r} is no time zone", _meant_zone(name)) from error
+
+
+def _meant_zone(name: str) -> str:
+    close = nearest(name, available_timezones())  # six hundred names are no help
+    return f"did you mean {close}?" if close else "write its IANA name, as 'Europe/Stockholm'"
 
 
 def _segment_zone(value: object) -> ZoneInfo | Literal["person"]:
@@ -74,7 +80,8 @@ def _segment_zone(value: object) -> ZoneInfo | Literal["person"]:
         return _zone(value)
     except PydanticCustomError as error:
         name = str(value)
-        raise problem(f"{name!r} is no time zone", suggest(name, ["person", *available_timezones()])) from error
+        remedy = "did you mean person?" if nearest(name, ["person"]) else _meant_zone(name)
+        raise problem(f"{name!r} is no time zone", remedy) from error
 
 
 def _currency(value: object) -> str:
