@@ -3,7 +3,9 @@ What was written at a time that has not come: our clock was ahead, and has been 
 
 As long as it stands, plans are made as of that time, approvals are over before they begin and guards that look back a day see
 nothing. Only somebody else's clock can tell that ours is right now, and not the one that is wrong: the caller asks a vendor's.
-Such times become the last microseconds before now, all of them in one order, so that nothing changes places with anything.
+Such times become the last microseconds before now, all of them in one order, so that nothing changes places with anything:
+guards count what was sent, and nobody's day of grace is over sooner. How old a pull or a run is goes by the other end of what
+may be true, the last run before: it is due.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ BELIEVED: Final = timedelta(minutes=5)
 """So far ahead a time may lie: of another machine's clock, of two things that had to be one after the other."""
 
 STAMPS: Final[dict[str, tuple[str, ...]]] = {
-    "streams": ("started_at", "finished_at", "completed_at", "full_completed_at", "held_since"),
+    "streams": ("started_at", "finished_at", "held_since"),
     "profiles": ("changed_at",),
     "companies": ("changed_at",),
     "profile_aliases": ("at",),
@@ -35,11 +37,15 @@ STAMPS: Final[dict[str, tuple[str, ...]]] = {
     "holds": ("since",),
     "approvals": ("at",),
     "dead_letters": ("first_at", "last_at", "given_up_at", "dropped_at"),
-    "runs": ("started_at", "finished_at"),
     "alert_states": ("since",),
     "alert_outbox": ("made_at", "sent_at", "given_up_at"),
 }
 """When we did something, by our own clock. What a vendor dated is the vendor's; a pull's checkpoint is the pull's."""
+AGES: Final[dict[str, tuple[str, ...]]] = {
+    "streams": ("completed_at", "full_completed_at"),
+    "runs": ("started_at", "finished_at"),
+}
+"""Stamps by which something is fresh, or not yet due again."""
 ENDS: Final = {
     "approvals": ("expires_at", "at"),
     "dead_letters": ("next_try_at", "last_at"),
@@ -67,7 +73,7 @@ def note_apart(store: Store, connection: str, ahead: timedelta) -> None:
 
 
 def apart(conn: sqlite3.Connection) -> dict[str, timedelta]:
-    """Return, by connection, how far our clock was ahead of the vendor's when it last spoke, where they differed."""
+    """Return by how much our clock was ahead of vendors' when they last spoke, by connection, where that was too much."""
     rows = conn.execute("SELECT key, value FROM settings WHERE key GLOB ?", (f"{_APART}*",))
     return {key.removeprefix(_APART): timedelta(seconds=int(seconds)) for key, seconds in rows}
 
@@ -79,21 +85,25 @@ def set_right(store: Store, at: datetime) -> timedelta | None:
     if ahead <= BELIEVED // MICROSECOND:
         return None
     with store.atomic() as conn:
-        stamps = [f"SELECT {column} AS at FROM {table}" for table, columns in STAMPS.items() for column in columns]
-        conn.execute("CREATE TEMP TABLE right_times (old INTEGER PRIMARY KEY, new INTEGER NOT NULL)")
+        every = [(table, column) for of in (STAMPS, AGES) for table, columns in of.items() for column in columns]
+        stamps = " UNION ".join(f"SELECT {column} AS at FROM {table} WHERE {column} > ?1" for table, column in every)
+        last = (
+            "SELECT max(started_at) FROM runs WHERE started_at <= ?1 AND id < (SELECT min(id) FROM runs WHERE started_at > ?1)"
+        )
+        conn.execute("CREATE TEMP TABLE right_times (old INTEGER PRIMARY KEY, new INTEGER NOT NULL, oldest INTEGER NOT NULL)")
         conn.execute(
-            f"INSERT INTO right_times SELECT at, ?1 - row_number() OVER (ORDER BY at DESC) FROM ({' UNION '.join(stamps)})"
-            " WHERE at > ?1",
+            f"INSERT INTO right_times SELECT at, ?1 - row_number() OVER (ORDER BY at DESC),"
+            f" coalesce(({last}), 0) + row_number() OVER (ORDER BY at) FROM ({stamps})",
             (now,),
         )
         for table, (end, since) in ENDS.items():
             conn.execute(f"UPDATE {table} SET {end} = {end} - ({since} - ?1) WHERE {since} > ?1", (now,))
-        for table, columns in STAMPS.items():
-            for column in columns:
-                conn.execute(
-                    f"UPDATE {table} SET {column} = (SELECT new FROM right_times WHERE old = {column}) WHERE {column} > ?",
-                    (now,),
-                )
+        for table, column in every:
+            right = "oldest" if column in AGES.get(table, ()) else "new"
+            conn.execute(
+                f"UPDATE {table} SET {column} = (SELECT {right} FROM right_times WHERE old = {column}) WHERE {column} > ?",
+                (now,),
+            )
         conn.execute("DROP TABLE right_times")
         changes.forget(conn)
     return timedelta(microseconds=ahead)

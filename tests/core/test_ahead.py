@@ -9,8 +9,9 @@ import pytest
 from support.story import NOON, Story, held, ids
 
 from core.clock import MICROSECOND, from_us, to_us
+from core.config.model import Every
 from core.planning.approve import approve
-from core.store.ahead import ENDS, STAMPS, apart, set_right
+from core.store.ahead import AGES, ENDS, STAMPS, apart, set_right
 from core.store.db import Store
 from core.store.holders import HOLDERS, columns_of
 
@@ -77,6 +78,18 @@ def test_what_is_let_through_goes_though_a_clock_was_ahead(story: Story) -> None
     assert ids(*range(9, 14)) == story.there()
 
 
+def test_what_was_pulled_by_a_clock_that_was_ahead_is_not_fresh_for_that(story: Story) -> None:
+    """Another connection's vendor bore the clock out: by that alone nothing of this one was pulled."""
+    story.schedule = Every(timedelta(hours=1))
+    story.pass_time(timedelta(hours=3))
+    with story.store() as store:
+        assert set_right(store, story.now) is not None
+    story.people(14)
+    story.sync()
+
+    assert ids(*range(1, 15)) == story.there()
+
+
 def test_nothing_changes_places(tmp_path: Path) -> None:
     """What came after a plan comes after it still, and what is due a day later is due a day from now."""
     with Store(tmp_path / "store.db") as store, store.atomic() as conn:
@@ -116,7 +129,7 @@ def test_every_time_in_the_store_was_thought_of() -> None:
         for column in columns_of(text)
         if column in {"at", "since", "as_of", "time"} or column.endswith(("_at", "_until", "_since", "not_before"))
     }
-    known = {(table, column) for table, columns in STAMPS.items() for column in columns}
+    known = {(table, column) for of in (STAMPS, AGES) for table, columns in of.items() for column in columns}
     known |= {(table, end) for table, (end, _) in ENDS.items()}
 
     assert known <= times
