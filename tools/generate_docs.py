@@ -104,7 +104,8 @@ def language_page() -> str:
     """Return every word of the segment language: how it is written, what it says, an example."""
     of_companies = [f"`{word}`" for word in dict.fromkeys((*NAMES, *CALLS)) if word in OF_COMPANIES]
     companies = (
-        f'With `of = "company"` the members of a segment are companies: it asks `company.FIELD`, {", ".join(of_companies)}.'
+        f'With `of = "company"` the members of a segment are companies: it asks `company.FIELD`, {", ".join(of_companies)}. '
+        "It is pushed to an audience that holds companies, and to no other; `exclude` and consent are about people."
     )
     parts = [LANGUAGE, "", companies]
     for section in SECTIONS:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from connectors.hubspot.lists import AUDIENCES, ListParams, StaticList
+from connectors.hubspot.lists import AUDIENCES, CompanyList, CompanyListParams, ListParams, StaticList
 from core.contract import Change, Fault, ListChange, Op, Outcome, Person, Ref, Verdict
 from core.errors import AuthError, NotFoundError, ProtocolError, RejectedError, TransientError
 
@@ -415,3 +415,69 @@ def test_a_page_of_members_that_comes_twice_ends_the_reading(
 
     with pytest.raises(ProtocolError, match="same page token"):
         list(audience.members(api, "77"))
+
+
+@pytest.fixture
+def firms() -> CompanyList:
+    return CompanyList(CompanyListParams(chunk=2))
+
+
+def test_a_list_of_companies_holds_companies_alone(portal: Callable[..., Any], firms: CompanyList) -> None:
+    """Quirk 27: an id that is a contact's, and no company's, is missing; one that is both is the company here."""
+    api = portal()
+    _three(api)
+    api.sandbox.load("companies", [{"id": "1", "name": "One"}, {"id": "900", "name": "Nordic"}])
+    id_ = firms.create(api, "Accounts", [])
+
+    outcomes = firms.apply(api, id_, _add("1", "900", "2"), [Ref("3")])
+
+    assert _verdicts(outcomes) == [("1", "done"), ("900", "done"), ("2", "not_found"), ("3", "noop")]
+    assert ["", "", "no such company", "no such company"] == [outcome.reason for outcome in outcomes]
+    assert [["1", "900"]] == [[ref.remote_id for ref in page] for page in firms.members(api, id_)]
+    assert "0-2" == api.get(f"/crm/lists/2026-03/{id_}")["list"]["objectTypeId"]
+    assert 2 == firms.max_batch
+
+
+def test_a_name_is_one_lists_whatever_it_holds(portal: Callable[..., Any], firms: CompanyList, audience: StaticList) -> None:
+    """Quirk 27: a list of contacts is not found as one of companies, and its name is not to be had."""
+    api = portal()
+    contacts = audience.create(api, "VIP", [])
+
+    assert firms.lookup(api, "VIP") is None
+    with pytest.raises(RejectedError):
+        firms.create(api, "VIP", [])
+    assert contacts == audience.lookup(api, "VIP")
+    assert {contacts} == api.sandbox.state.lists.keys()
+
+
+def test_a_list_of_another_type_is_never_taken(fake_api: Callable[..., Any], respx_mock: Any, firms: CompanyList) -> None:
+    """Whatever is answered: the ids of companies would be those of contacts there."""
+    api = fake_api("hubspot", {"token": "pat-x"})
+    found = {"listId": "7", "name": "VIP", "processingType": "MANUAL", "objectTypeId": "0-1"}
+    respx_mock.get(f"{LISTS}/object-type-id/0-2/name/VIP").respond(200, json={"list": found})
+    respx_mock.post(LISTS).respond(200, json={"list": found})
+
+    with pytest.raises(ProtocolError, match="another type"):
+        firms.lookup(api, "VIP")
+    with pytest.raises(TransientError):
+        firms.create(api, "VIP", [])
+
+
+def test_the_vendor_refuses_a_list_of_what_no_list_holds(portal: Callable[..., Any]) -> None:
+    api = portal()
+    with pytest.raises(RejectedError):
+        api.post("/crm/lists/2026-03", json={"name": "Deals", "objectTypeId": "0-99", "processingType": "MANUAL"})
+
+
+def test_companies_that_are_deleted_or_merged_leave_their_lists(portal: Callable[..., Any], firms: CompanyList) -> None:
+    """And a contact of the same id stays on theirs."""
+    api = portal()
+    _three(api)
+    api.sandbox.load("companies", [{"id": str(n), "name": f"Firm {n}"} for n in (1, 2, 3)])
+    api.sandbox.make_list("People", members=["1", "2"])
+    api.sandbox.make_list("Firms", members=["1", "2", "3"], of="companies")
+
+    api.sandbox.delete("companies", ["1"])
+    api.sandbox.merge("companies", "2", "3")
+
+    assert {"People": {"1", "2"}, "Firms": {"3"}} == api.sandbox.audiences()

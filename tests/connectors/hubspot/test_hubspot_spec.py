@@ -18,7 +18,7 @@ from support.openapi import load_document, validate_request
 
 from connectors.hubspot import account, check, streams
 from connectors.hubspot.erasure import erase
-from connectors.hubspot.lists import ListParams, StaticList
+from connectors.hubspot.lists import CompanyList, CompanyListParams, ListParams, StaticList
 from core.contract import Change, Person, Ref, Sought
 
 DATED = (
@@ -34,6 +34,7 @@ NOT_THERE = {
     "POST /crm/v3/objects/contacts/batch/upsert": "card, section 4",
     "POST /crm/v3/lists": "card, section 4: create",
     "GET /crm/v3/lists/object-type-id/0-1/name/{}": "card, section 4: find list",
+    "GET /crm/v3/lists/object-type-id/0-2/name/{}": "the same; companies are 0-2: card, section 2",
 }
 """Operations that the document lacks, and where they are known from."""
 OTHERWISE = {
@@ -97,6 +98,10 @@ def requests_made(portal: Callable[..., Any], clock: Any, monkeypatch: Any) -> l
     audience.create_people(api, [Person("new@example.com", {"first_name": "New"})])
     audience.apply(api, id_, [Change(Ref("1"))], [Ref("2")])
     list(audience.members(api, id_))
+    firms = CompanyList(CompanyListParams())
+    id_ = firms.lookup(api, "Big") or firms.create(api, "Big", [])
+    firms.apply(api, id_, [Change(Ref("900"))], [Ref("901")])
+    list(firms.members(api, id_))
     erase(api, Sought({"email": ["p9@example.com"]}, records={"contacts": ["9"]}))
     return made
 
