@@ -26,35 +26,50 @@ def changed(leaf: Changed, facts: Facts) -> Sql:
             if facts.of_companies:
                 return _changes("company", name, leaf, facts, None)
             facts.today("company")
-            joins = "CROSS JOIN companies t ON t.id = h.of_id AND t.live = 1 CROSS JOIN profiles p ON p.company_id = t.id"
-            return _changes("company", name, leaf, facts, "p.id", joins)
+            where = ("t.id = h.of_id", "t.live = 1", "p.company_id = t.id")
+            return _changes("company", name, leaf, facts, "p.id", ("companies t", "profiles p"), where)
         case billing:
             return _of_subscriptions(OF_SUBSCRIPTION[billing.word], leaf, facts)
 
 
 def _of_subscriptions(name: str, leaf: Changed, facts: Facts) -> Sql:
     """Return the people of whose subscriptions (their company's, where there is one) one changed."""
-    live = f"(t.deleted_at IS NULL OR t.deleted_at > {int(facts.as_of_us)}){facts.seen('t.stream_id')}"
-    rows = f"CROSS JOIN subscriptions t ON t.id = h.of_id AND {live}"
+    live = ("t.id = h.of_id", f"(t.deleted_at IS NULL OR t.deleted_at > {int(facts.as_of_us)}){facts.seen('t.stream_id')}")
+
+    def of(*owners: str) -> Sql:
+        return _changes("subscription", name, leaf, facts, "p.id", ("subscriptions t", "profiles p"), (*live, *owners))
+
     if facts.of_companies:
-        found = _changes("subscription", name, leaf, facts, None, rows)
+        found = _changes("subscription", name, leaf, facts, None, ("subscriptions t",), live)
         return Sql(
             f"SELECT t.company_id FROM ({found.text}) c JOIN subscriptions t ON t.id = c.id WHERE t.company_id IS NOT NULL",
             found.params,
         )
-    own = f"{rows} CROSS JOIN profiles p ON p.id = t.profile_id"
     if facts.billing_of == "person":
-        return _changes("subscription", name, leaf, facts, "p.id", own)
+        return of("p.id = t.profile_id")
     facts.today("company")
-    company = _changes(
-        "subscription", name, leaf, facts, "p.id", f"{rows} CROSS JOIN profiles p ON p.company_id = t.company_id"
-    )
-    alone = _changes("subscription", name, leaf, facts, "p.id", f"{own} AND p.company_id IS NULL")
+    company, alone = of("p.company_id = t.company_id"), of("p.id = t.profile_id", "p.company_id IS NULL")
     return Sql(f"{company.text} UNION ALL {alone.text}", (*company.params, *alone.params))
 
 
-def _changes(of: str, name: str, leaf: Changed, facts: Facts, owner: str | None, joins: str = "") -> Sql:
-    """Return the id in the column *owner* (without one, whose field it is) for each such change; calendars are the owner's."""
+def _changes(
+    of: str,
+    name: str,
+    leaf: Changed,
+    facts: Facts,
+    owner: str | None,
+    tables: tuple[str, ...] = (),
+    joined: tuple[str, ...] = (),
+) -> Sql:
+    """
+    Return the id in the column *owner* (without one, whose field it is) for each such change; calendars are the owner's.
+
+    *tables* are *joined* to the history: of all after it, since few of its rows are in the window; of a few people before it.
+    """
+    if facts.among and not tables:
+        tables, joined = (dialect.AMONG,), (f"h.of_id = {dialect.PERSON}",)
+    history = "field_history h"
+    led = (*reversed(tables), history) if facts.among else (history, *tables)
     after = leaf.window.after
     if facts.history_begins_us and (after is None or facts.as_of_us - after.us < facts.history_begins_us):
         facts.today(f"changes of {of} {name} before its history begins")
@@ -62,7 +77,7 @@ def _changes(of: str, name: str, leaf: Changed, facts: Facts, owner: str | None,
     fields = ", ".join(f"'{field}'" for field in _kept(of, facts))
     same = f"k.of = '{of}' AND k.of_id = h.of_id AND k.from_at < h.from_at"
     was = f"(SELECT k.value FROM field_history k WHERE {same} AND k.field = ? ORDER BY k.from_at DESC LIMIT 1)"
-    where = [f"h.of = '{of}'", "h.field = ?", when.text]
+    where = [f"h.of = '{of}'", *joined, "h.field = ?", when.text]
     params: list[Param] = [name, *when.params]
     if leaf.to:
         where.append(_one_of("h.value", leaf.to, params, facts))
@@ -74,7 +89,7 @@ def _changes(of: str, name: str, leaf: Changed, facts: Facts, owner: str | None,
     if leaf.before:
         params.append(name)
         where.append(_one_of(was, leaf.before, params, facts))
-    return Sql(f"SELECT {owner or 'h.of_id'} AS id FROM field_history h {joins} WHERE {' AND '.join(where)}", tuple(params))
+    return Sql(f"SELECT {owner or 'h.of_id'} AS id FROM {' CROSS JOIN '.join(led)} WHERE {' AND '.join(where)}", tuple(params))
 
 
 def _kept(of: str, facts: Facts) -> list[str]:

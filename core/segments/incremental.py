@@ -19,13 +19,14 @@ from typing import Final, cast
 from pyroaring import BitMap
 
 from core.segments import dialect
+from core.segments.calendar import edge_us, known_zone
 from core.segments.compile import compile_leaf, relation
 from core.segments.dialect import Param, Sql
 from core.segments.facts import Facts, LeafFailed
 from core.segments.few import among, choose, few, values_once
-from core.segments.incremental_reach import Passing, Reach, Rows, reach
-from core.segments.predicate import bound
-from core.segments.tree import Aggregate, Condition, Leaf, ProfileField, Value
+from core.segments.incremental_reach import History, Passing, Reach, Rows, reach
+from core.segments.tree import Aggregate, Ago, Condition, Leaf, ProfileField, Value
+from core.segments.tree_events import Edge, personal
 from core.store import changes, leaves
 from core.store.changes import Changes
 from core.store.leaves import Taken
@@ -60,7 +61,7 @@ def fingerprint(facts: Facts) -> str:
 
 def leaf_name(leaf: Condition, reached: Reach, facts: Facts) -> str:
     """Return the name that a leaf is kept by: what it asks, and what the columns that it reads are now."""
-    parts: list[object] = [leaf]
+    parts: list[object] = [leaf, facts.history_begins_us if reached.history else None]
     for field in sorted(reached.landed, key=repr):
         stream = facts.streams.get(f"{field.connection}.{field.stream}")
         parts.append((stream.id, stream.landing, stream.completed, stream.columns.get(field.field)) if stream else None)
@@ -169,21 +170,41 @@ class Kept:
 
     def _gone_past(self, passing: Passing) -> BitMap | None:
         """Return who has a time that lies between where the edge stood and where it stands now."""
-        low, high = bound(passing.edge, self.then), bound(passing.edge, self.now)
-        if low == high:
-            return BitMap()
         subject = passing.subject
         if isinstance(subject, Aggregate):
             subject = subject.events.name  # its times are those of the events
-        key = (subject, low, high)
-        if key not in self._passed:
-            self._passed[key] = self._with_time(subject, (low, high))
-        return self._passed[key]
+        found = BitMap()
+        for between in self._way_of(passing.edge):
+            key = (subject, *between)
+            if key not in self._passed:
+                self._passed[key] = self._with_time(subject, between)
+            people = self._passed[key]
+            if people is None:
+                return None
+            found |= people
+        return found
 
-    def _with_time(self, subject: str | Rows | Value, between: tuple[Param, Param]) -> BitMap | None:
+    def _way_of(self, edge: Ago | Edge) -> set[tuple[int, int]]:
+        """Return between which times an edge has gone on: on each person's own clock one way for each zone that there is."""
+        if isinstance(edge, Edge):
+            zones = self._zones if personal(edge) else {edge.zone}
+            ways = {(edge_us(edge, zone, self.then), edge_us(edge, zone, self.now)) for zone in zones}
+        else:
+            ways = {(self.then - edge.us, self.now - edge.us)}
+        return {way for way in ways if way[0] != way[1]}
+
+    @cached_property
+    def _zones(self) -> set[str]:
+        """The zones that people live in."""
+        said = self.conn.execute("SELECT DISTINCT timezone FROM profiles")
+        return {zone for (text,) in said if (zone := known_zone(text)) is not None} | {self.facts.zone}
+
+    def _with_time(self, subject: str | Rows | History | Value, between: tuple[Param, Param]) -> BitMap | None:
         match subject:
             case Rows():
                 return self._owners(*_WHEN[subject], between)
+            case History():
+                return self._changed(subject, between)
             case str():
                 name_id = self.facts.event_id(subject)
                 if name_id is None:
@@ -201,6 +222,18 @@ class Kept:
                 query = Sql(f"SELECT p FROM ({found.text}) WHERE v BETWEEN ? AND ?", (*found.params, *between))
         ids = array("I", [row[0] for row in self.conn.execute(f"{query.text} LIMIT {MOST + 1}", query.params)])
         return BitMap(ids) if len(ids) <= MOST else None
+
+    def _changed(self, history: History, between: tuple[Param, Param]) -> BitMap:
+        """Return of whom, or of whose company or subscription, a field changed at such a time."""
+        of_ids = "SELECT of_id FROM field_history WHERE of = ? AND field = ? AND from_at BETWEEN ? AND ?"
+        params = (history.of, history.field, *between)
+        if history.of != "subscription":
+            ids = BitMap([row[0] for row in self.conn.execute(of_ids, params)])
+            return ids if history.of == "profile" else changes.people_of(self.conn, ids)
+        whose = f"SELECT profile_id, company_id FROM subscriptions WHERE id IN ({of_ids})"
+        rows = self.conn.execute(whose, params).fetchall()
+        people = BitMap([person for person, _ in rows if person is not None])
+        return people | changes.people_of(self.conn, BitMap([company for _, company in rows if company is not None]))
 
     def _owners(self, table: str, columns: tuple[str, ...], between: tuple[Param, Param]) -> BitMap:
         """Return the people, and the people of the companies, who have a row of *table* with such a time."""

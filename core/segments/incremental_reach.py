@@ -2,58 +2,30 @@
 What can change the answer of a leaf: whose rows it reads, and which times the clock goes past.
 
 Only leaves of which all is known here are brought up to date; whatever else there is in a tree (a word, or a field of a node,
-that came later) is evaluated whole. So is what does not hang on one person's rows alone: ranks, lists, queries, other people;
-and days that are counted, since everybody's count goes on once a day. A computed value reaches as far as all that is in it.
+that came later) is evaluated whole. So is what does not hang on one person's rows alone: ranks, lists, queries, other people.
+A computed value reaches as far as all that is in it. Days that are counted go on for everybody once a day: they are followed
+where they are compared with numbers, for then it is a time that an edge goes past.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import math
 from dataclasses import KW_ONLY, dataclass
 from enum import Enum
 from typing import Final
 
 from core.segments import tree as t
-from core.segments.tree_events import PERSON, Edge, LastEvent, Sequence, Step, personal
-from core.segments.tree_sets import Bucket
-from core.segments.tree_traits import Arithmetic, Chosen, Member, Picked, Rounded, Trait, Truth, terms_in
+from core.segments.calendar import DAY_US
+from core.segments.incremental_known import Whole, check, constants_of, fixed, moving
+from core.segments.tree_events import PERSON, Edge, LastEvent, Sequence, personal
+from core.segments.tree_sets import OF_SUBSCRIPTION, Bucket, Changed
+from core.segments.tree_traits import Arithmetic, Chosen, DaysSince, Member, Picked, Rounded, Trait, Truth, terms_in
 from core.segments.vocabulary import PAYMENT_WORDS
 
 MOST_PERIODS: Final = 60
+FARTHEST_DAYS: Final = 10_000_000
+"""No time is as many days away."""
 
-_KNOWN: Final[dict[type, frozenset[str]]] = {
-    t.Did: frozenset({"events"}),
-    t.Answered: frozenset({"survey", "window"}),
-    t.Compare: frozenset({"terms", "ops"}),
-    t.In: frozenset({"value", "options"}),
-    t.Exists: frozenset({"value"}),
-    t.Matches: frozenset({"value", "how", "text", "case"}),
-    t.EventSet: frozenset({"name", "window", "filter", "source"}),
-    t.Window: frozenset({"after", "upto", "since", "until"}),
-    t.Property: frozenset({"name", "type"}),
-    t.Aggregate: frozenset({"function", "events", "of", "zone", "every_us"}),
-    t.ProfileField: frozenset({"name", "type"}),
-    t.CompanyField: frozenset({"name", "type"}),
-    t.SourceField: frozenset({"connection", "stream", "field", "type"}),
-    t.Billing: frozenset({"word", "type"}),
-    t.Score: frozenset({"word"}),
-    t.Answer: frozenset({"survey", "question", "every", "type"}),
-    Bucket: frozenset({"salt", "type"}),
-    t.And: frozenset({"items"}),
-    t.Or: frozenset({"items"}),
-    t.Not: frozenset({"item"}),
-    LastEvent: frozenset({"events", "test"}),
-    Sequence: frozenset({"steps", "within_us", "start_last", "same"}),
-    Step: frozenset({"events", "absent"}),
-    Arithmetic: frozenset({"sign", "left", "right", "type"}),
-    Picked: frozenset({"pick", "items", "type"}),
-    Rounded: frozenset({"item", "digits", "type"}),
-    Chosen: frozenset({"condition", "then", "otherwise", "type"}),
-    Truth: frozenset({"condition", "type"}),
-    Trait: frozenset({"name", "digest", "type", "value"}),
-    Member: frozenset({"name", "digest", "anonymous", "condition"}),
-}
-"""The nodes and fields that are read here; a field that is not may hold nothing but its default."""
 _COMPUTED: Final = (Arithmetic, Picked, Rounded, Chosen, Truth, Trait)
 _FUNCTIONS: Final = frozenset(
     {"count", "days_active", "distinct", "sum", "avg", "min", "max", "median", "first_time", "last_time", "periods"}
@@ -74,8 +46,17 @@ class Rows(Enum):
     PAYMENTS = "payments"
 
 
-Subject = str | Rows | t.Value
-"""What has a time: events of a name, rows of a kind, or a value of people."""
+@dataclass(frozen=True, slots=True)
+class History:
+    """The changes of a canonical field."""
+
+    of: str
+    """profile, company or subscription."""
+    field: str
+
+
+Subject = str | Rows | History | t.Value
+"""What has a time: events of a name, rows of a kind, changes of a field, or a value of people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +83,8 @@ class Reach:
     passing: frozenset[Passing] = frozenset()
     landed: frozenset[t.SourceField] = frozenset()
     """Fields of vendors, whose tables and types are the store's."""
-
-
-class Whole(Exception):  # noqa: N818 - an answer, not a failure
-    """There is something in the leaf that is not known here."""
+    history: bool = False
+    """What a field was before."""
 
 
 NOW: Final = t.Ago(0)
@@ -125,6 +104,7 @@ def reach(leaf: object) -> Reach | None:
         money=reading.money,
         passing=frozenset(reading.passing),
         landed=frozenset(reading.landed),
+        history=reading.history,
     )
 
 
@@ -133,12 +113,12 @@ class _Reading:
 
     def __init__(self) -> None:
         self.events: set[str] = set()
-        self.people = self.companies = self.money = False
+        self.people = self.companies = self.money = self.history = False
         self.passing: set[Passing] = set()
         self.landed: set[t.SourceField] = set()
 
     def leaf(self, node: object) -> None:
-        _check(node)
+        check(node)
         match node:
             case t.Did():
                 self.event_set(node.events)
@@ -152,23 +132,43 @@ class _Reading:
                 self.window(node.window, Rows.ANSWERS)
             case t.Compare() | t.In() | t.Exists() | t.Matches():
                 self.test(node)
+            case Changed():
+                self.changed(node)
             case _:
                 raise Whole
+
+    def changed(self, node: Changed) -> None:
+        """Read what a field was: it is noted with the field itself, in one transaction."""
+        self.value(node.value)
+        if any(moving(constant) or personal(constant) for constant in (*node.to, *node.before)):
+            raise Whole
+        self.people = self.history = True
+        match node.value:
+            case t.ProfileField(name=name):
+                self.window(node.window, History("profile", name))
+            case t.CompanyField(name=name):
+                self.window(node.window, History("company", name))
+            case billing:
+                self.window(node.window, History("subscription", OF_SUBSCRIPTION[billing.word]))
 
     def test(self, node: t.Test) -> None:
         values = t.values_of(node)
         for value in values:
-            self.value(value)
+            if (item := _counted_from(value)) is not None:
+                self.days(item, node)
+            else:
+                self.value(value)
         if len(values) > 1:  # joined to the profiles, so whoever comes or goes counts
             self.people = True
         for constant in constants_of(node):
+            self.people |= personal(constant)  # whose zone may become another
             if moving(constant):
                 if any(isinstance(value, _COMPUTED) for value in values):
                     raise Whole  # whose time passed would have to be found among everybody's
                 self.passing |= {Passing(value, constant) for value in values}  # type: ignore[arg-type]  # moving
 
     def value(self, value: t.Value) -> None:
-        _check(value)
+        check(value)
         match value:
             case t.ProfileField() | Bucket():
                 self.people = True
@@ -190,6 +190,24 @@ class _Reading:
             case _:
                 raise Whole
 
+    def days(self, item: t.Value, node: t.Test) -> None:
+        """Read days since a time that are compared with numbers: each number is an edge that times go past."""
+        times = item.items if isinstance(item, Picked) else (item,)
+        check(item)
+        self.people = True
+        for time in times:
+            if isinstance(time, (*_COMPUTED, DaysSince, *t.CONSTANTS)):
+                raise Whole
+            self.value(time)
+        if isinstance(node, t.Matches) or (not isinstance(node, t.Exists) and len(t.values_of(node)) > 1):
+            raise Whole
+        for constant in constants_of(node):
+            if not isinstance(constant, t.Literal) or isinstance(constant.value, str):
+                raise Whole
+            if abs(constant.value) < FARTHEST_DAYS:
+                edges = {math.ceil(constant.value), math.floor(constant.value) + 1}
+                self.passing |= {Passing(time, t.Ago(days * DAY_US)) for time in times for days in edges}  # type: ignore[arg-type]
+
     def computed(self, value: t.Value) -> None:
         self.people = True  # everybody has a row of it
         for term in terms_in(value):
@@ -202,7 +220,7 @@ class _Reading:
 
     def condition(self, node: t.Condition) -> None:
         """Read a condition that stands in a computed value."""
-        _check(node)
+        check(node)
         match node:
             case t.And() | t.Or():
                 for item in node.items:
@@ -216,8 +234,9 @@ class _Reading:
                 self.leaf(node)
 
     def aggregate(self, value: t.Aggregate) -> None:
-        if value.zone == PERSON or value.function.value not in _FUNCTIONS:
+        if value.function.value not in _FUNCTIONS:
             raise Whole
+        self.people |= value.zone == PERSON
         self.event_set(value.events)
         if value.function is t.Function.PERIODS:
             after = value.events.window.after
@@ -229,70 +248,29 @@ class _Reading:
 
     def sequence(self, node: Sequence) -> None:
         for step in node.steps:
-            _check(step)
+            check(step)
             self.event_set(step.events)
             if node.within_us is not None:  # by then it is known what did not follow
                 self.passing.add(Passing(step.events.name, t.Ago(node.within_us)))
 
     def event_set(self, events: t.EventSet) -> None:
-        _check(events)
+        check(events)
         self.events.add(events.name)
         self.window(events.window, events.name)
         if events.filter is not None:
             fixed(events.filter)
 
-    def window(self, window: t.Window, subject: str | Rows) -> None:
-        _check(window)
+    def window(self, window: t.Window, subject: str | Rows | History) -> None:
+        check(window)
         self.passing.add(Passing(subject, window.upto or NOW))
         for bound in (window.after, window.since, window.until):
+            self.people |= personal(bound)
             if bound is not None and moving(bound):
                 self.passing.add(Passing(subject, bound))  # type: ignore[arg-type]  # moving
 
 
-def _check(node: object) -> None:
-    """Raise Whole where *node* is of a kind, or holds something, that is not known here."""
-    known = _KNOWN.get(type(node))
-    if known is None:
-        raise Whole
-    for field in dataclasses.fields(node):  # type: ignore[arg-type]  # they are all dataclasses
-        if field.name not in known and getattr(node, field.name) != field.default:
-            raise Whole
-
-
-def moving(constant: object) -> bool:
-    """Return whether a constant stands elsewhere when the clock goes on; Whole where that differs from person to person."""
-    match constant:
-        case t.Literal() | t.Moment():
-            return False
-        case t.Ago():
-            return True
-        case Edge() if not personal(constant):
-            return True
-        case _:
-            raise Whole
-
-
-def constants_of(node: t.Test) -> list[object]:
-    """Return the constants that a test compares with."""
-    match node:
-        case t.Compare():
-            return [term for term in node.terms if isinstance(term, t.CONSTANTS)]
-        case t.In():
-            return list(node.options)
-        case _:
-            return []
-
-
-def fixed(node: t.Condition) -> None:
-    """Raise Whole unless a filter of events says the same of an event at any time."""
-    for part in t.walk(node):
-        _check(part)
-        if isinstance(part, t.Compare | t.In | t.Exists | t.Matches):
-            for value in t.values_of(part):
-                if not isinstance(value, t.Property):
-                    raise Whole
-                _check(value)
-            if any(moving(constant) for constant in constants_of(part)):
-                raise Whole
-        elif not isinstance(part, t.And | t.Or | t.Not):
-            raise Whole
+def _counted_from(value: t.Value) -> t.Value | None:
+    """Return the time that a value is the days since, by whatever names."""
+    while isinstance(value, Trait):
+        value = value.value
+    return value.item if isinstance(value, DaysSince) else None  # type: ignore[return-value]  # a constant is told apart

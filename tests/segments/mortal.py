@@ -36,7 +36,12 @@ TEXTS: Final = (
     'sequence("Page Viewed", did("Order"), within="7d")', 'did("Signed Up", source="app")', "nps >= 5",
     'answered("Onboarding", last="30d")', 'answer("Onboarding", "role") == "pro"', 'bucket("x") < 0.5',
     'within_last(crm.seen_at, "7d")', 'count("Order") > crm.score', "crm.score > company.employees", 'any_user(did("Order"))',
-    "fit > 3", "fit > crm.score",
+    "fit > 3", "fit > crm.score", "days_since(crm.seen_at) >= 7", 'days_since(last_time("Order")) in [3, 10, 30]',
+    "days_since(last_paid_at) < 20", "changed(country)", 'changed(lifecycle_stage, last="8d")',
+    'changed(country, to="SE", last="1d")',
+    'did("Order", during=this("day"))', 'during(crm.seen_at, previous("week"))', 'crm.seen_at > date("2026-03-28")',
+    'days_active("Order", last="8d") > 1', 'count("Page Viewed", since="2026-03-20") >= 2',
+    'changed(company.employees, last="8d")', 'changed(subscription_status, last="8d")', 'changed(plan, last="1d")',
 )  # fmt: skip
 
 
@@ -206,8 +211,12 @@ class Mortal:
 
 def define(**options: Any) -> Definitions:
     """Return a segment for each kind of leaf; in half of them people without a name count, for they come and go most."""
+    zones = {text: "person" for text in TEXTS if any(word in text for word in ("during", "date(", "since=", "days_active"))}
     return living_definitions(
-        {f"s{n}": Segment(f"s{n}", text, place=PLACE, anonymous=n % 2 == 0) for n, text in enumerate(TEXTS)},
+        {
+            f"s{n}": Segment(f"s{n}", text, place=PLACE, anonymous=n % 2 == 0, timezone=zones.get(text))
+            for n, text in enumerate(TEXTS)
+        },
         traits=TRAITS,
         **options,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -19,7 +19,7 @@ from support.story import Story
 from test_agree import COMPUTED, EXPRESSIONS
 from threefold import agree
 
-from core.config.model import Place, Rule, Trait
+from core.config.model import Place, Rule, Segment, Trait
 from core.contract import Money
 from core.evaluated import Evaluations
 from core.pulling.fill import pull
@@ -75,7 +75,7 @@ def happen(world: LivingWorld, id_: str, uid: str, name: str, **ago: float) -> N
     }  # fmt: skip
 
 
-def members(world: LivingWorld, text: str, *, keep: bool = True, at: datetime | None = None, **options: Any) -> Found:
+def members(world: LivingWorld, text: str | Segment, *, keep: bool = True, at: datetime | None = None, **options: Any) -> Found:
     """Evaluate one segment, from what was kept and anew, which must be the same; say who is in and what was brought up."""
     defined = living_definitions({"s": text}, **options)
     found = evaluate(world.store, defined, as_of=at or world.hub.at, keep=keep)
@@ -292,8 +292,82 @@ def test_a_log_too_long_is_forgotten(world: LivingWorld, monkeypatch: pytest.Mon
     assert Found(["p3"], 1) == members(world, 'country == "SE"')
 
 
+def test_days_that_are_counted_go_on_for_those_alone_whose_number_is_reached(world: LivingWorld, asked: list[int]) -> None:
+    """Compared with numbers they are an edge like any other: nobody else is asked, whatever the hour of the day."""
+    happen(world, "1", "u1", "Order", days=29, hours=23)
+    happen(world, "2", "u2", "Order", days=12, hours=23)
+    world.pull()
+    text = 'days_since(last_time("Order")) in [12, 30]'
+    assert Found(["p2"], 0) == members(world, text)
+    world.hub.at += timedelta(hours=2)
+    assert Found(["p1"], 1) == members(world, text)
+    assert 2 == len(asked)
+    world.hub.at += timedelta(days=1)
+    assert Found([], 1) == members(world, text)
+    assert 3 == len(asked)
+
+
 @pytest.mark.parametrize(
-    "text", ["percentile(mrr) > 50", "top(mrr, 3)", "any_user(did('Order'))", 'in_list("x.csv")', "days_since(created_at) > 3"]
+    ("text", "who"),
+    [
+        ('changed(country, to="NO", last="7d")', "p2"),
+        ('changed(company.employees, last="7d")', "p1"),
+        ('changed(subscription_status, last="7d")', "p3"),
+    ],
+)
+def test_a_change_of_a_field_is_seen_and_forgotten(world: LivingWorld, asked: list[int], text: str, who: str) -> None:
+    """A person's own, the company's and the subscription's, as they come and as they leave the window."""
+    employ(world, c1="one.example.com")
+    world.records["companies"]["1"] = {"id": "1", "domain": "one.example.com", "employees": 3, "country": None}
+    subscribe(world, "p3@example.com", "active")
+    world.pull()
+    assert Found([], 0) == members(world, text)
+    world.hub.at += timedelta(days=1)
+    world.records["contacts"]["2"] |= {"country": "NO"}
+    world.records["companies"]["1"] |= {"employees": 9}
+    subscribe(world, "p3@example.com", "canceled")
+    world.pull()
+    assert Found([who], 1) == members(world, text)
+    world.hub.at += timedelta(hours=1)
+    assert Found([who], 1) == members(world, text)
+    asked.clear()
+    world.hub.at += timedelta(days=5, hours=22)
+    assert Found([who], 1) == members(world, text)
+    assert [] == asked
+    world.hub.at += timedelta(days=1, hours=1)
+    assert Found([], 1) == members(world, text)
+
+
+def test_a_period_begins_for_each_in_their_own_zone(world: LivingWorld, asked: list[int]) -> None:
+    """Midnight comes to Tokyo first: who lives elsewhere is not asked about, unless they did something."""
+    for n, zone in (("1", "Asia/Tokyo"), ("2", "America/New_York"), ("3", "America/New_York")):
+        world.records["contacts"][n] |= {"tz": zone}
+    for n in (1, 2):
+        happen(world, str(n), f"u{n}", "Order", hours=1)
+    world.pull()
+    place = Place("tagalong.toml", 7, "segments.s")
+    own = Segment("s", 'did("Order", during=this("day"))', place=place, timezone="person")
+    assert Found(["p1", "p2"], 0) == members(world, own)
+    world.hub.at = world.hub.at.astimezone(ZoneInfo("Asia/Tokyo")).replace(hour=0, minute=5) + timedelta(days=1)
+    world.hub.at = world.hub.at.astimezone(UTC)
+    assert Found(["p2"], 1) == members(world, own)
+    world.records["contacts"]["2"] |= {"tz": "Asia/Tokyo"}
+    world.pull()
+    assert Found([], 1) == members(world, own)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Who is asked about again, one after another."""
+    found: list[int] = []
+    choose = few.choose
+    monkeypatch.setattr(few, "choose", lambda conn, people: (found.extend(people), choose(conn, people)))
+    return found
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["percentile(mrr) > 50", "top(mrr, 3)", "any_user(did('Order'))", 'in_list("x.csv")', "days_since(created_at) / 2 > 3"],
 )
 def test_words_of_more_than_one_person_are_evaluated_whole(text: str, tmp_path: Path) -> None:
     """And so is whatever the analysis does not know."""
