@@ -17,6 +17,7 @@ from typing import IO
 
 from core.durable import sync_folder
 from core.errors import ConfigError, NotFoundError, StoreError
+from core.http import permit
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class Folder:
                 os.fsync(file.fileno())
             if found.exists():
                 temporary.chmod(stat.S_IMODE(found.stat().st_mode))
+            permit.ask("PUT")
             temporary.replace(found)
             sync_folder(found.parent)
         except OSError as error:

@@ -22,6 +22,7 @@ from core.errors import (
     ConfigError,
     ProtocolError,
 )
+from core.http import permit
 from core.http.answers import (
     FAILURES,
     Asked,
@@ -218,6 +219,7 @@ class Wire:
             call.asked.method, url, content=call.content, headers=call.headers, extensions={"trace": leaving}
         )
         self.signer.sign(request)
+        permit.ask(call.asked.method)
         leaving.now()
         self.patience.tally.count(call.asked.method)
         try:

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import KW_ONLY, dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -22,6 +23,7 @@ from pyroaring import BitMap
 from core.clock import Clock, to_us
 from core.contract import Api, Op, Outcome, Person, Ref, Unsupported, Verdict
 from core.errors import NotFoundError, Stopped, TransientError
+from core.http.permit import Permit, permitting
 from core.live import baseline
 from core.log import log
 from core.planning.changes import fields_setting, fields_text
@@ -32,7 +34,7 @@ from core.pushing.batches import Batches
 from core.pushing.follow import forget_followed
 from core.pushing.record import Recorder
 from core.pushing.send import Item, Sender, Sent
-from core.store import Store, audiences, intents, ledger, pauses
+from core.store import Store, audiences, intents, leases, ledger, pauses
 from core.store.audiences import AudienceRow
 from core.store.intents import Member
 from core.store.leases import Lease
@@ -98,29 +100,34 @@ class _Push:
         self.audience = plan.target.audience
         self.batches = Batches(self.store, plan)
         self.report = PushReport()
+        self.permit = partial(leases.ask, self.store.path, self.s.lease)
 
     def run(self) -> PushReport:
-        plan = self.plan
         try:
-            row = plan.draft.bound.row
-            if row is None:
-                if not (plan.size or self.audience.whole) or plan.whole_held:
-                    return self.report
-                row = self._make()
-            self.recorder = self._recorder(row)
-            self._remember_params(row)
-            self._change_ledger(row)
-            self._adopt(row)
-            if not plan.size and not (self.audience.whole and plan.draft.bound.row is None):
-                return self.report
-            self._create_people(row)
-            if self.audience.whole:
-                self._replace(row)
-            else:
-                self._send_all(row)
+            with permitting(self.permit):
+                self._carry_out()
         except Exception as error:
             self.report.error = error
         return self.report
+
+    def _carry_out(self) -> None:
+        plan = self.plan
+        row = plan.draft.bound.row
+        if row is None:
+            if not (plan.size or self.audience.whole) or plan.whole_held:
+                return
+            row = self._make()
+        self.recorder = self._recorder(row)
+        self._remember_params(row)
+        self._change_ledger(row)
+        self._adopt(row)
+        if not plan.size and not (self.audience.whole and plan.draft.bound.row is None):
+            return
+        self._create_people(row)
+        if self.audience.whole:
+            self._replace(row)
+        else:
+            self._send_all(row)
 
     def _recorder(self, row: AudienceRow) -> Recorder:
         draft = self.plan.draft
@@ -238,7 +245,7 @@ class _Push:
                 if not batch:
                     continue
                 intent_id = self.recorder.intend([item.member for item in batch])
-                running[_start(sender, batch, f"push {self.plan.label}")] = intent_id
+                running[_start(sender, batch, self.permit, f"push {self.plan.label}")] = intent_id
                 while len(running) >= self.audience.concurrency:
                     self._settle_some(running, updates)
             while running:
@@ -321,13 +328,14 @@ class _Push:
         pauses.refuse_paused(self.store.conn, f"sync.{sync.name}", f"connection.{sync.to}")
 
 
-def _start(sender: Sender, batch: Sequence[Item], name: str) -> Future[Sent]:
+def _start(sender: Sender, batch: Sequence[Item], permit: Permit, name: str) -> Future[Sent]:
     """Send a batch in a thread of its own, one that never keeps a process from ending: its intent is written."""
     sent: Future[Sent] = Future()
 
     def run() -> None:
         try:
-            sent.set_result(sender.send(batch))
+            with permitting(permit):
+                sent.set_result(sender.send(batch))
         except BaseException as error:
             sent.set_exception(error)
 

@@ -3,8 +3,8 @@ One run of a sync and one pull of a connection at a time, across processes.
 
 A lease names its owner's host, process and start of process. An owner that is gone from this host is replaced at once; one on
 another host when it has not renewed for `EXPIRES_S`, and so is one of this host that took it in another file: this one is a
-copy, made while that one was in use. It is renewed while held by a thread of its own, and checked inside every
-transaction that matters, so a process that slept through its lease writes nothing more.
+copy, made while that one was in use. It is renewed while held by a thread of its own, and checked inside every transaction that
+matters and before every request that writes, so a process that slept through its lease writes nothing more.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import subprocess
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from core.clock import Clock, to_us
 from core.errors import LeaseLost, StoreError
-from core.store.db import Store
+from core.store.db import Store, translated
 
 EXPIRES_S: Final = 300.0
 """How long an owner on another host may be silent."""
@@ -47,7 +47,26 @@ class Lease:
             "UPDATE leases SET renewed_at = ? WHERE name = ? AND owner = ?", (to_us(self.clock()), self.name, self.owner)
         )
         if renewed.rowcount == 0:
-            raise LeaseLost(f"{self.name}: another process took over while this one was not looking; nothing more is sent")
+            raise self.lost()
+
+    def lost(self) -> LeaseLost:
+        """Return the error of whoever finds that it is gone."""
+        return LeaseLost(f"{self.name}: another process took over while this one was not looking; nothing more is sent")
+
+
+def ask(store_path: Path, lease: Lease) -> None:
+    """
+    See in a look of its own that *lease* is still held, for a thread that has no store; LeaseLost where it is not.
+
+    A reader waits for nobody, so this can be asked before each request.
+    """
+    try:
+        with closing(sqlite3.connect(f"{store_path.absolute().as_uri()}?mode=ro", uri=True)) as conn:
+            row = conn.execute("SELECT 1 FROM leases WHERE name = ? AND owner = ?", (lease.name, lease.owner)).fetchone()
+    except sqlite3.Error as error:
+        raise translated(error, store_path) from error
+    if row is None:
+        raise lease.lost()
 
 
 def process_started(pid: int) -> str | None:

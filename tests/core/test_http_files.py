@@ -8,7 +8,8 @@ import stat
 import pytest
 from support import acme
 
-from core.errors import ConfigError, NotFoundError, StoreError
+from core.errors import ConfigError, LeaseLost, NotFoundError, StoreError
+from core.http.permit import permitting
 
 
 @pytest.fixture
@@ -106,3 +107,15 @@ def test_the_database_is_not_a_destination(api, path):
     """Nor what is kept beside it."""
     with pytest.raises(ConfigError), api.replace(path) as file:
         file.write(b"")
+
+
+def test_a_file_is_not_replaced_by_who_may_write_no_more(api, tmp_path):
+    """The process slept while the rows came, and another has written the file since."""
+
+    def lost():
+        raise LeaseLost("taken over")
+
+    with pytest.raises(LeaseLost), permitting(lost), api.replace("data/a.csv") as file:
+        file.write(b"older")
+    assert b"id\n1\n" == (tmp_path / "config" / "data" / "a.csv").read_bytes()
+    assert ["a.csv", "b.csv"] == sorted(path.name for path in (tmp_path / "config" / "data").iterdir())

@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.place import place
 from support.story import Story, ids, skips
+from support.world import load_everything
 
-from core.contract import Category
+from core.contract import Category, Fault
 from core.pulling.fill import Event, pull
 from core.run import SyncReport, sync
-from core.store import refusals
+from core.store import Store, refusals
 from core.store.runs import Status
 
 
@@ -128,3 +130,24 @@ def test_a_renamed_sync_waits_for_the_run_under_the_old_name(tmp_path: Path) -> 
     assert Status.DONE == report.status
     assert ("takes over what vips put there",) == report.syncs[0].plans[0].notes
     assert ids(*range(1, 6)) == story.there()
+
+
+def test_who_wakes_up_to_find_the_lease_taken_sends_not_even_the_batch_in_hand_again(tmp_path: Path) -> None:
+    """A lid that was closed for an hour in the middle of a request: what is tried again would undo what was done since."""
+    with place(tmp_path / "world", "hubspot", kind="list", people=6) as there:
+        there.want(row["email"] for row in load_everything.rows("people", people=6) if row.get("email"))
+        tries: list[str] = []
+
+        def taken_over(method: str, path: str, _number: int) -> Fault | None:
+            if method != "PUT" or "memberships" not in path:
+                return None
+            tries.append(path)
+            with Store(there.folder / "tagalong.db") as store, store.atomic() as conn:
+                conn.execute("UPDATE leases SET owner = 'another', host = 'elsewhere' WHERE name = 'sync.chosen_to_there'")
+            return Fault(503, {}, b"")
+
+        there.served.faults = taken_over
+        (run,) = there.sync().syncs
+
+    assert Status.STOPPED == run.status
+    assert 1 == len(tries)
