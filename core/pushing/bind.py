@@ -240,11 +240,12 @@ def _making(target: Target, account: str) -> str:
 # --- the members who were there before us --------------------------------------------------------------------------
 
 
-def read_foreign(store: Store, target: Target, bound: Bound, *, api: Callable[[], Api], at: datetime) -> Bound:
+def read_foreign(store: Store, target: Target, bound: Bound, *, api: Callable[[], Api], at: datetime, leased: bool) -> Bound:
     """
     Read who is in an audience that we did not make, as long as nothing was ever sent to it; they are foreign, and stay so.
 
-    Where the vendor cannot tell, the audience is add-only for us from now on.
+    Where the vendor cannot tell, the audience is add-only for us from now on. What an earlier reading has left is dropped by
+    who is *leased* alone: a plan beside a sync would drop what that one is just reading.
     """
     row = bound.row
     if row is None or row.made_by_us or target.audience.whole or intents.any_written(store.conn, row.id):
@@ -254,9 +255,10 @@ def read_foreign(store: Store, target: Target, bound: Bound, *, api: Callable[[]
         note = "its members cannot be read and we did not make it: people are added and never removed"
         held = bound.held or _unreadable(target)
         return Bound(row, account=bound.account, add_only=True, held=held, notes=(*bound.notes, note))
-    with store.atomic() as conn:
-        known = [entry.member_key for entry in ledger.rows(conn, row.id) if entry.state is State.FOREIGN]
-        _store_foreign(conn, row, ledger.drop(conn, row.id, known))
+    if leased:
+        with store.atomic() as conn:
+            known = [entry.member_key for entry in ledger.rows(conn, row.id) if entry.state is State.FOREIGN]
+            _store_foreign(conn, row, ledger.drop(conn, row.id, known))
     for page in pages:
         with store.atomic() as conn:
             if intents.any_written(conn, row.id):  # another process began to send: what we read may be its work

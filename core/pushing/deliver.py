@@ -248,7 +248,7 @@ def _case(delivery: Delivery, target: Target, lease: Lease | None, run_id: int |
                 recover(_recorder(delivery, target, bound, lease, run_id, first_run), target.audience, api=api)
                 with store.atomic() as conn:
                     forget_dropped(conn, bound.row.id, wanted)
-            bound = bind.read_foreign(store, target, bound, api=api, at=delivery.as_of)
+            bound = bind.read_foreign(store, target, bound, api=api, at=delivery.as_of, leased=lease is not None)
     return Case(
         target,
         bound,

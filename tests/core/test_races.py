@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from support.audiences import Tag
 from support.place import place
 from support.story import Story, ids, skips
 from support.world import load_everything
 
-from core.contract import Category, Fault
+from core.contract import Category, Fault, Ref
 from core.pulling.fill import Event, pull
-from core.run import SyncReport, sync
-from core.store import Store, refusals
+from core.run import SyncReport, plan, sync
+from core.store import Store, audiences, refusals
 from core.store.runs import Status
 
 
@@ -151,3 +154,32 @@ def test_who_wakes_up_to_find_the_lease_taken_sends_not_even_the_batch_in_hand_a
 
     assert Status.STOPPED == run.status
     assert 1 == len(tries)
+
+
+def test_a_plan_beside_the_first_run_forgets_nobody_who_was_there(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each reads who was there before us; the one that comes second must not throw away what the first has read."""
+    story.vendor.make("Vips", map(str, range(1, 9)))
+    story.people(*range(1, 9), stage="lead")
+    story.people(9)
+    pull(story.hub())
+    read = Tag.members
+    begun, sent = threading.Event(), threading.Event()
+    beside = threading.Thread(target=lambda: plan(story.hub()))
+
+    def members(self: Tag, api: Any, audience_id: str) -> Iterator[Sequence[Ref]]:
+        for number, page in enumerate(read(self, api, audience_id)):
+            if threading.current_thread() is beside:
+                begun.set()
+                sent.wait(10)
+            elif number == 2:
+                beside.start()
+                begun.wait(10)
+            yield page
+
+    monkeypatch.setattr(Tag, "members", members)
+    story.sync()
+    sent.set()
+    beside.join()
+    assert ids(*range(1, 10)) == story.there()
+    with story.store() as store:
+        assert 8 == len(audiences.standing(store.conn, 1).theirs)
