@@ -28,17 +28,20 @@ def write_rows(
     *,
     replaced: Sequence[str],
     kinds: Sequence[Kind],
+    columns: Mapping[Kind, tuple[str, ...]],
     now: int,
 ) -> None:
     """
     Upsert *rows* by kind, and remove what the records of *replaced* no longer say.
+
+    *columns* are those that the rows of a kind have, where not all: what is left out is empty in each of them.
 
     `changed_at` moves only where a value did: it decides which of two sources of one rank is the latest.
     """
     watched = [row[0] for row in rows.get(Kind.SUBSCRIPTION, ())]
     before = subscription_values(conn, stream_id, watched) if watched else {}
     for kind, found in rows.items():
-        statement, conflict = _upsert(kind)
+        statement, conflict = _upsert(kind, columns.get(kind, tuple(CANONICAL[kind])))
         insert(conn, statement, found, conflict, same=(stream_id, now))
     if replaced:
         for kind in kinds:
@@ -49,13 +52,14 @@ def write_rows(
 
 
 @cache
-def _upsert(kind: Kind) -> tuple[str, str]:
+def _upsert(kind: Kind, given: tuple[str, ...]) -> tuple[str, str]:
     columns = [f'"{column}"' for column in CANONICAL[kind]]
+    named = "".join(f', "{column}"' for column in given)
     old = ", ".join(f"{TABLES[kind]}.{column}" for column in [*columns, "deleted_at"])
     new = ", ".join([*(_kept(kind, column) for column in columns), "NULL"])
     updates = ", ".join(f"{column} = {_kept(kind, column)}" for column in columns)
     return (
-        f"INSERT INTO {TABLES[kind]} (stream_id, changed_at, record_key, subject_id, key, {', '.join(columns)}) VALUES",
+        f"INSERT INTO {TABLES[kind]} (stream_id, changed_at, record_key, subject_id, key{named}) VALUES",
         f"ON CONFLICT (stream_id, record_key, key) DO UPDATE SET {updates}, subject_id = excluded.subject_id, "
         f"deleted_at = NULL, changed_at = CASE WHEN ({old}) IS ({new}) THEN changed_at ELSE excluded.changed_at END",
     )

@@ -18,12 +18,13 @@ from core.store.catalogue import Catalogue
 from core.store.field_types import flatten
 from core.store.forgotten import Forgotten
 from core.store.identity import (
+    Fresh,
     IdentifierReader,
     Seen,
     Subject,
+    add_fresh,
     attach,
     event_ref,
-    fresh,
     known_subjects,
     numbered,
     plain,
@@ -141,7 +142,9 @@ class EventStore:
         subjects = known_subjects(conn, self._source.id, list(of_ref))
         new = numbered(conn, [ref for ref in of_ref if ref not in subjects], {})
         if new:
-            identifiers = [row for ref, id_ in new.items() for row in fresh(id_, of_ref[ref])]
+            identifiers: Fresh = {}
+            for ref, id_ in new.items():
+                add_fresh(identifiers, id_, of_ref[ref])
             attach(conn, self._source.id, self._source.trust, new, {}, identifiers, now)
             subjects |= {ref: Subject(id_, None, None) for ref, id_ in new.items()}
         rows = []

@@ -38,8 +38,8 @@ class Seen(NamedTuple):
     companies: tuple[Identifier, ...]
 
 
-FreshIdentifier = tuple[int, int, str, str, bool]
-"""Subject, position, kind, value, and whether it names a company."""
+Fresh = dict[tuple[int, str, bool], list[tuple[int, str]]]
+"""By position, kind, and whether it names a company: subject and value."""
 
 
 class IdentifierColumn(NamedTuple):
@@ -149,10 +149,10 @@ class IdentifierReader:
         return tuple(dict.fromkeys(found)) if is_company else tuple(found[:1])
 
 
-def fresh(subject_id: int, seen: Seen) -> list[FreshIdentifier]:
-    """Return the identifiers of one subject for `attach`."""
-    found = [(subject_id, at, kind, value, False) for at, (kind, value) in enumerate(seen.people)]
-    return found + [(subject_id, at, kind, value, True) for at, (kind, value) in enumerate(seen.companies, len(found))]
+def add_fresh(to: Fresh, subject_id: int, seen: Seen) -> None:
+    """Add the identifiers of one subject to those for `attach`."""
+    for at, (kind, value) in enumerate((*seen.people, *seen.companies)):
+        to.setdefault((at, kind, at >= len(seen.people)), []).append((subject_id, value))
 
 
 def plain(where: Pick) -> str | None:
@@ -189,7 +189,7 @@ def attach(
     trust: str,
     ids: Mapping[str, int],
     known: Mapping[str, Subject],
-    identifiers: Sequence[FreshIdentifier],
+    identifiers: Fresh,
     now: int,
 ) -> None:
     """
@@ -207,11 +207,12 @@ def attach(
             "UPDATE subjects SET live = 1, dirty = 1, trust = ?, changed_at = ? WHERE id IN (SELECT value FROM json_each(?))",
             (trust, now, array),
         )
-        bare = set(old).difference(row[0] for row in identifiers)
+        bare = set(old).difference(subject_id for rows in identifiers.values() for subject_id, _ in rows)
         conn.execute(
             "DELETE FROM subject_identifiers WHERE subject_id IN (SELECT value FROM json_each(?))", (json.dumps(list(bare)),)
         )
-    insert(conn, "INSERT INTO fresh_identifiers (subject_id, position, kind, value, is_company) VALUES", identifiers)
+    for same, rows in identifiers.items():
+        insert(conn, "INSERT INTO fresh_identifiers (position, kind, is_company, subject_id, value) VALUES", rows, same=same)
 
 
 def settle(conn: sqlite3.Connection) -> None:

@@ -14,7 +14,7 @@ from core.contract import BadRecord, Kind, Record, Stream
 from core.store.canonical import RowReader
 from core.store.canonical_tables import StoredRow
 from core.store.columns import Columns
-from core.store.identity import FreshIdentifier, Identifier, IdentifierColumn, IdentifierReader, Seen, fresh
+from core.store.identity import Fresh, Identifier, IdentifierColumn, IdentifierReader, Seen, add_fresh
 from core.store.landing import Landing, LandingRow
 from core.store.reading import Item, reason
 from core.store.sources import Source
@@ -25,8 +25,10 @@ class Said(NamedTuple):
 
     landing: list[LandingRow]
     rows: dict[Kind, list[StoredRow]]
-    identifiers: list[FreshIdentifier]
+    identifiers: Fresh
     bad: list[BadRecord]
+    columns: dict[Kind, tuple[str, ...]]
+    """Those that the rows of a kind have, where not all; the others are empty in each."""
 
 
 class MeaningReader:
@@ -71,9 +73,10 @@ class MeaningReader:
         digests = [digest for digest, _ in items.values()]
         return Said(
             list(zip(items, ids.values(), digests, *landing, strict=True)),
-            {self._rows.kind: list(zip(items, ids.values(), items, *columns, strict=True))},
+            {self._rows.kind: list(zip(items, ids.values(), items, *columns.values(), strict=True))},
             _fresh_columns(identifiers, ids),
             [],
+            {self._rows.kind: tuple(columns)},
         )
 
     def _one_by_one(
@@ -85,18 +88,18 @@ class MeaningReader:
         now: int,
     ) -> Said:
         """As `read`; *landing* are the landing rows, turned, where those could be read by column."""
-        said = Said([], {}, [], [])
+        said = Said([], {}, {}, [], {})
         values = None if landing is None else list(zip(*landing, strict=True))
         read: dict[str, Sequence[Any]] = {}
         before = len(self._landing.changes)
         for at, (key, (_, record)) in enumerate(items.items()):
             try:
-                rows, identifiers = self._meaning(key, record, ids[key])
+                rows, seen = self._meaning(key, record, ids[key])
                 read[key] = self._landing.read(conn, record, now) if values is None else values[at]
             except Exception as error:  # the mapping is the connector's; one record must not stop the rest
                 said.bad.append(BadRecord(key, reason(error)))
                 continue
-            said.identifiers.extend(identifiers)
+            add_fresh(said.identifiers, ids[key], seen)
             for kind, row in rows:
                 said.rows.setdefault(kind, []).append(row)
         if len(self._landing.changes) != before:  # rows of this page read before a column was widened have the old type
@@ -104,17 +107,17 @@ class MeaningReader:
         said.landing.extend((key, ids[key], items[key][0], *row) for key, row in read.items())
         return said
 
-    def _meaning(self, key: str, record: Record, subject_id: int) -> tuple[list[tuple[Kind, StoredRow]], list[FreshIdentifier]]:
+    def _meaning(self, key: str, record: Record, subject_id: int) -> tuple[list[tuple[Kind, StoredRow]], Seen]:
         people = self._identifiers.people(record)
         email = next((value for kind, value in people if kind == "email"), None)
         rows, described = self._rows.read(record, key, email)
         companies = self._identifiers.companies(record, described, is_company=self._kind is Kind.COMPANY)
         stored = [(row.kind, (key, subject_id, row.key, *row.values)) for row in rows]
-        return stored, fresh(subject_id, Seen(key, people, companies))
+        return stored, Seen(key, people, companies)
 
 
-def _fresh_columns(columns: Sequence[IdentifierColumn], ids: Mapping[str, int]) -> list[FreshIdentifier]:
-    found: list[FreshIdentifier] = []
-    for at, (kind, texts, is_company) in enumerate(columns):
-        found += [(id_, at, kind, text, is_company) for id_, text in zip(ids.values(), texts, strict=True) if text is not None]
-    return found
+def _fresh_columns(columns: Sequence[IdentifierColumn], ids: Mapping[str, int]) -> Fresh:
+    return {
+        (at, kind, is_company): [(id_, text) for id_, text in zip(ids.values(), texts, strict=True) if text is not None]
+        for at, (kind, texts, is_company) in enumerate(columns)
+    }

@@ -147,7 +147,7 @@ class RecordStore:
         events = said.rows.pop(Kind.EVENT, [])
         if events or (old and Kind.EVENT in self._meaning.kinds):
             self._write_events(conn, events, [ids[key] for key in old], slice_=slice_, run_id=run_id, now=now)
-        write_rows(conn, self._source.id, said.rows, replaced=old, kinds=self._meaning.kinds, now=now)
+        write_rows(conn, self._source.id, said.rows, replaced=old, kinds=self._meaning.kinds, columns=said.columns, now=now)
         if Kind.ANSWER in said.rows:
             answers = ((values[_SURVEY], values[_QUESTION]) for _, _, _, *values in said.rows[Kind.ANSWER])
             self._catalogue.note_answers(conn, answers, now)

@@ -148,7 +148,8 @@ def merge(conn: sqlite3.Connection, of: Source, stream: Stream, merges: Sequence
     own = _own_kind(of.connection, stream.key, stream)
     if own is not None:
         unseen = numbered(conn, [loser for loser in losers if loser not in known], {})
-        attach(conn, of.id, of.trust, unseen, {}, [(id_, 0, own, loser, False) for loser, id_ in unseen.items()], now)
+        fresh = {(0, own, False): [(id_, loser) for loser, id_ in unseen.items()]}
+        attach(conn, of.id, of.trust, unseen, {}, fresh, now)
     gone = remove(conn, of, losers, now)
     returned(conn, of, losers)
     bury(conn, of.id, losers)
