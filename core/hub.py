@@ -24,10 +24,13 @@ from core.contract import Api
 from core.errors import ConnectorError, Stopped
 from core.http import open_api
 from core.http.observe import Observer
+from core.http.vendor_time import ON_THE_WAY
+from core.log import log
 from core.registry import Connector, load_connector
 from core.segments.definitions import Definitions, define
 from core.segments.vocabulary import read_vocabulary
 from core.store import Store, sources
+from core.store.ahead import note_apart, set_right
 
 Opener = Callable[..., Any]
 """`core.http.open_api`, or a test's stand-in with the same keywords."""
@@ -173,6 +176,7 @@ class Session:
                 account = self.hub.connector(connection).account(api)
                 with self.hub.store() as store:
                     sources.bind_account(store, connection, account)
+                self.heed_clock(connection)
             except BaseException as error:
                 if isinstance(error, ConnectorError):
                     error.locate(connection=connection)
@@ -182,9 +186,16 @@ class Session:
         found: Api = self._apis[connection]
         return found
 
-    def clock_ahead(self, connection: str) -> timedelta | None:
-        """By how much our clock was ahead of that vendor's when it last spoke in this run; None: it said nothing of it."""
-        return getattr(self._apis.get(connection), "clock_ahead", None)
+    def heed_clock(self, connection: str) -> None:
+        """Where the vendor's clock bears ours out, have what ours wrote while it was ahead given a time that has come."""
+        ahead: timedelta | None = getattr(self._apis.get(connection), "clock_ahead", None)
+        if ahead is None:
+            return
+        with self.hub.store() as store:
+            note_apart(store, connection, ahead)
+            by = set_right(store, self.hub.clock()) if abs(ahead) <= ON_THE_WAY else None
+        if by is not None:
+            log.warning("clock_was_ahead", connection=connection, by_s=round(by.total_seconds()))
 
     def taken(self) -> dict[str, dict[str, int]]:
         """Return the requests since the last call: connection -> METHOD -> how many."""

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from core.clock import MICROSECOND, from_us, to_us
 from core.errors import ConfigError, HubError, LeaseLost, Problem, QuotaExhausted, Stopped, StoreError, told
-from core.http.vendor_time import ON_THE_WAY
 from core.hub import Hub, Session
 from core.log import log
 from core.pulling import freshness
@@ -22,7 +21,6 @@ from core.pulling.pull import pull_connection
 from core.pulling.pull_report import PageStored, PullReport
 from core.resolve import resolve
 from core.store import Store, leases, pauses, runs
-from core.store.ahead import note_apart, set_right
 from core.store.runs import Status
 
 RESOLVE_WAIT_S: Final = 120.0
@@ -176,7 +174,7 @@ def pull_one(
         _mark_failed(store, connection, caught, at=hub.clock())
         if not isinstance(caught, HubError):
             log.exception("pull_broke", connection=connection)
-    _heed_clock(store, hub, connection, session.clock_ahead(connection))
+    session.heed_clock(connection)
     requests = session.taken()
     summary = {} if report is None else {s.stream: {"records": s.records, "changed": s.changed} for s in report.streams}
     runs.finish_run(
@@ -185,18 +183,6 @@ def pull_one(
     log.info("pull_ended", connection=connection, status=str(status), requests=total(requests))
     tell(on_event, "pull_ended", connection, status=status, report=report)
     return PullRun(connection, status, run_id=run_id, report=report, error=error, resume_at=resume_at, requests=total(requests))
-
-
-def _heed_clock(store: Store, hub: Hub, connection: str, ahead: timedelta | None) -> None:
-    """Where the vendor's clock bears ours out, what ours wrote while it was ahead is given a time that has come."""
-    if ahead is None:
-        return
-    note_apart(store, connection, ahead)
-    if abs(ahead) > ON_THE_WAY:
-        return
-    by = set_right(store, hub.clock())
-    if by is not None:
-        log.warning("clock_was_ahead", connection=connection, by_s=round(by.total_seconds()))
 
 
 def _mark_failed(store: Store, connection: str, error: Exception, *, at: datetime) -> None:

@@ -4,8 +4,8 @@ What was written at a time that has not come: our clock was ahead, and has been 
 As long as it stands, plans are made as of that time, approvals are over before they begin and guards that look back a day see
 nothing. Only somebody else's clock can tell that ours is right now, and not the one that is wrong: the caller asks a vendor's.
 Such times become the last microseconds before now, all of them in one order, so that nothing changes places with anything:
-guards count what was sent, and nobody's day of grace is over sooner. How old a pull or a run is goes by the other end of what
-may be true, the last run before: it is due.
+guards count what was sent, and nobody's day of grace is over sooner. What is fresh, not yet due or on its way goes by the other
+end of what may be true, the last run before.
 """
 
 from __future__ import annotations
@@ -30,9 +30,8 @@ STAMPS: Final[dict[str, tuple[str, ...]]] = {
     "member_sets": ("as_of",),
     "membership_history": ("at",),
     "audiences": ("foreign_read_at", "planned_at"),
-    "ledger": ("at", "added_at"),
+    "ledger": ("added_at",),
     "leaving": ("since",),
-    "intents": ("written_at", "sent_at", "settled_at"),
     "churn": ("at",),
     "holds": ("since",),
     "approvals": ("at",),
@@ -44,8 +43,10 @@ STAMPS: Final[dict[str, tuple[str, ...]]] = {
 AGES: Final[dict[str, tuple[str, ...]]] = {
     "streams": ("completed_at", "full_completed_at"),
     "runs": ("started_at", "finished_at"),
+    "ledger": ("at",),
+    "intents": ("written_at", "sent_at", "settled_at"),
 }
-"""Stamps by which something is fresh, or not yet due again."""
+"""Stamps by which something is fresh, not yet due again, or still on its way."""
 ENDS: Final = {
     "approvals": ("expires_at", "at"),
     "dead_letters": ("next_try_at", "last_at"),

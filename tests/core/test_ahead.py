@@ -10,6 +10,8 @@ from support.story import NOON, Story, held, ids
 
 from core.clock import MICROSECOND, from_us, to_us
 from core.config.model import Every
+from core.live.drift import What
+from core.live.repair import drift
 from core.planning.approve import approve
 from core.store.ahead import AGES, ENDS, STAMPS, apart, set_right
 from core.store.db import Store
@@ -88,6 +90,16 @@ def test_what_was_pulled_by_a_clock_that_was_ahead_is_not_fresh_for_that(story: 
     story.sync()
 
     assert ids(*range(1, 15)) == story.there()
+
+
+def test_who_was_sent_by_a_clock_that_was_ahead_does_not_settle_for_ever(story: Story) -> None:
+    """The vendor lost them, and a reading would take them for on their way until that time came."""
+    story.vendor.clock = story.now = story.now + timedelta(hours=3)
+    next(iter(story.vendor.audiences.values())).pop("13")
+    with story.store() as store:
+        (found,) = drift(story.hub(), store)
+
+    assert 1 == found.count(What.MISSING)
 
 
 def test_nothing_changes_places(tmp_path: Path) -> None:
