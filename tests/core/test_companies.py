@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyroaring import BitMap
 from support.audiences import AUDIENCES, KilledProcess, _Base
 from support.story import Story, held, ids, skips
 
@@ -209,6 +210,18 @@ def test_a_record_that_goes_to_another_company_is_followed(listed: Firms, other:
     assert listed.in_step()
 
 
+def test_who_was_joined_and_parted_in_no_field_is_taken_out(listed: Firms) -> None:
+    """The company that the record was joined to has not changed at all: it is by the records that it is seen."""
+    listed.firm(1, 2, name="Same")
+    listed.sync()
+    listed.firm(2, domain="f1.example.com")
+    listed.sync()
+    listed.firm(2, domain="f2.example.com", employees=1)
+    listed.sync()
+    assert ids(1, 3) == listed.there(LIST)
+    assert listed.in_step()
+
+
 def test_who_was_parted_off_is_taken_out_and_the_other_put_in(listed: Firms) -> None:
     """What was put in is a record: the company that it is of decides about it."""
     listed.firm(5, domain="f2.example.com", employees=100)
@@ -262,33 +275,33 @@ def test_a_kill_leaves_nobody_behind(story: Firms) -> None:
     assert story.in_step()
 
 
-@pytest.mark.parametrize("verdict", [Verdict.NOT_FOUND, Verdict.REJECTED])
-def test_who_is_refused_waits_until_its_record_changes(story: Firms, verdict: Verdict) -> None:
-    """And no person of that number is asked whether anything changed."""
-    story.vendor.verdicts["2"] = verdict
+@pytest.mark.parametrize(("verdict", "number"), [(Verdict.NOT_FOUND, 2), (Verdict.REJECTED, 5)])
+def test_who_is_refused_waits_until_its_record_changes(story: Firms, verdict: Verdict, number: int) -> None:
+    """No person of that number is asked whether anything changed, if there is one."""
+    story.firm(5)
+    story.vendor.verdicts[str(number)] = verdict
     story.sync()
     story.sync()
     sizes = list(story.vendor.sizes)
     story.people(2, country="SE")
     story.sync()
     assert sizes == story.vendor.sizes
-    del story.vendor.verdicts["2"]
-    story.firm(2, name="Two")
+    del story.vendor.verdicts[str(number)]
+    story.firm(number, name="Other")
     if verdict is Verdict.REJECTED:
         story.pass_time(timedelta(days=1))
     story.sync()
-    assert ids(1, 2, 3) == story.there(LIST)
+    assert ids(1, 2, 3, 5) == story.there(LIST)
     assert story.in_step()
 
 
 def test_nobodys_no_keeps_a_company_off(story: Firms) -> None:
-    """Not a person's who has its number, and not one's who is being forgotten."""
-    story.people(1, 2, 3, consent="denied")
+    """Not even that of somebody who has its number, and who is being forgotten."""
     story.sync()
     with story.store() as store, store.atomic() as conn:
-        everybody = conn.execute("SELECT members FROM member_sets").fetchone()[0]
         values = "('x', x'', 'begun', 1, ?)"
-        conn.execute(f"INSERT INTO forgettings (name, subject, state, begun_at, profiles) VALUES {values}", (everybody,))
+        numbers = BitMap(range(9)).serialize()
+        conn.execute(f"INSERT INTO forgettings (name, subject, state, begun_at, profiles) VALUES {values}", (numbers,))
     story.firm(5)
     story.sync()
     assert ids(1, 2, 3, 5) == story.there(LIST)

@@ -85,9 +85,9 @@ class Firms:
 
 @pytest.fixture
 def crm(house: Callable[..., House]) -> Firms:
-    """Three big firms, a small one, and three customers, who have the same numbers everywhere."""
+    """Three big firms, a small one, and three customers, who have the same numbers everywhere and work at the first."""
     made = Firms(house("crm"))
-    made.house.people(1, 2, 3, mail=False)
+    made.house.people(1, 2, 3, mail=False, company_id="1001")
     made.firms(1, 2, 3)
     made.firms(4, employees=5)
     return made
@@ -145,3 +145,7 @@ def test_what_is_one_persons_has_no_company_in_it(crm: Firms) -> None:
     crm.firms(2, employees=1)
     crm.sync(code=None)
     assert ids(1, 3) == crm.there()
+    crm.box.state.list_named(LIST).members["1002"] = crm.house.clock()
+    crm.house.clock.advance(hours=1)
+    (found,) = crm.house.run("drift", "accounts", "--members", "--json", code=3).json["audiences"]
+    assert [("extra", "1002")] == [(one["what"], one["member"]) for one in found["members"]], "not somebody forgotten"
