@@ -17,6 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
+from datetime import datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -24,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from asked import segment_texts
 from world import AS_OF, make_definitions, make_store
 
+from core.clock import from_us
 from core.segments.evaluate import evaluate
 from core.segments.explain import explain
 from core.segments.indexes import ensure_indexes
@@ -54,8 +56,9 @@ def main() -> None:
             (busiest,) = store.conn.execute(
                 "SELECT profile_id FROM events GROUP BY 1 ORDER BY count(*) DESC LIMIT 1"
             ).fetchone()
+            (latest,) = store.conn.execute("SELECT max(time) FROM events").fetchone()  # of a store that something happened in
             (last,) = store.conn.execute("SELECT max(id) FROM profiles").fetchone()
-        chance = random.Random(1)
+        clock, chance = max(AS_OF, from_us(latest)), random.Random(1)
         people = [busiest, *(chance.randrange(1, last + 1) for _ in range(options.people - 1))]
         seconds: dict[int, list[float]] = {}
         work: list[float] = []
@@ -64,10 +67,10 @@ def main() -> None:
             for name in definitions.sets:
                 with Store(path, read_only=True) as store:
                     start, worked = time.perf_counter(), time.process_time()
-                    answers[name, who] = explain(store, definitions, name, who, as_of=AS_OF).member
+                    answers[name, who] = explain(store, definitions, name, who, as_of=clock).member
                     seconds.setdefault(who, []).append(time.perf_counter() - start)
                     work.append(time.process_time() - worked)
-        wrong = _wrong(path, definitions, answers) if options.check else None
+        wrong = _wrong(path, definitions, clock, answers) if options.check else None
     every = sorted(s for several in seconds.values() for s in several)
     figures = {
         "profiles": options.profiles, "events": options.events, "segments": options.segments, "cores": os.cpu_count(),
@@ -82,9 +85,9 @@ def main() -> None:
         raise SystemExit(1)
 
 
-def _wrong(path: Path, definitions: object, answers: dict[tuple[str, int], bool | None]) -> int:
+def _wrong(path: Path, definitions: object, clock: datetime, answers: dict[tuple[str, int], bool | None]) -> int:
     with Store(path) as store:
-        found = evaluate(store, definitions, as_of=AS_OF).sets  # type: ignore[arg-type]
+        found = evaluate(store, definitions, as_of=clock).sets  # type: ignore[arg-type]
     return sum((who in found[name]) != answer for (name, who), answer in answers.items())
 
 

@@ -11,9 +11,16 @@ if TYPE_CHECKING:
 
 
 def sets_of(name: str, config: Config) -> list[str]:
-    """Return the names of the sets that *name* speaks of: one, or those of all groups of a partition."""
+    """
+    Return the names of the sets that *name* speaks of: one, or those of all groups of a partition.
+
+    What tables of segments print (`segment.NAME`, `partition.NAME.GROUP`) is understood as well.
+    """
     from core.config.names import suggest
 
+    kind, _, rest = name.partition(".")
+    if kind in ("segment", "partition") and kind not in config.partitions and rest:
+        name = rest
     if name in config.segments:
         return [f"segment.{name}"]
     partition, _, group = name.partition(".")

@@ -31,7 +31,7 @@ from core.segments.tree import (
     SourceField,
     values_of,
 )  # fmt: skip
-from core.segments.tree_events import Edge, LastEvent
+from core.segments.tree_events import Edge, LastEvent, Sequence
 from core.segments.tree_traits import Arithmetic, Chosen, DaysSince, Member, Picked, Rounded, Sign, Trait, Truth
 
 Way = int | None
@@ -83,6 +83,8 @@ def way(node: Any, still: Still) -> Way:
         case LastEvent():
             moves = any(isinstance(part, Ago | Edge) for part in parts(node.test))
             return 0 if _of_set(node.events, still) == 0 and not moves else None
+        case Sequence():
+            return _of_sequence(node, still)
         case Compare():
             pairs = zip(node.terms, node.ops, node.terms[1:], strict=False)
             return _same(*(_pair(a, op, b, still) for a, op, b in pairs))
@@ -185,6 +187,13 @@ def _of_set(events: EventSet, still: Still) -> Way:
         return None
     leaves = window.after is not None or isinstance(window.since, Edge)
     return -1 if leaves else 0
+
+
+def _of_sequence(leaf: Sequence, still: Still) -> Way:
+    """What followed, followed; a first event grows old enough to tell that something did not."""
+    ways = [_of_set(step.events, still) for step in leaf.steps]
+    tells_later = leaf.steps[-1].absent and leaf.within_us is not None
+    return _same(*ways, 1 if tells_later else 0)
 
 
 def _several(value: Any) -> bool:

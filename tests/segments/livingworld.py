@@ -178,7 +178,7 @@ class LivingWorld:
         if chance.random() < 0.4:
             days = chance.choice((1, 2, 7, 14, 30, 60))
             return self.hub.at - timedelta(days=days) + timedelta(hours=chance.choice((-1, 0, 0, 1, 5, 30)))
-        ahead = chance.random() < 0.1  # else nothing would ever be within the next days
+        ahead = chance.random() < 0.2  # else nothing would ever be within the next days
         return self.hub.at + timedelta(hours=chance.randrange(40) if ahead else chance.randrange(-70 * 24, 1))
 
     def _maybe(self, value: object) -> Any:
@@ -232,7 +232,7 @@ class LivingWorld:
 
     def _response(self, id_: str) -> dict[str, Any]:
         chance = self.chance
-        survey, question = chance.choice(QUESTIONS)
+        survey, question = chance.choice((*QUESTIONS, QUESTIONS[-1]))  # of that one only scores count
         often = ("score",) * 4 if question not in ("role", "size") else ()  # as surveys have it; another kind is nobody's score
         kind = chance.choice(("score", "choice", "text", "boolean", *often))
         number = chance.randrange(11) if kind == "score" else chance.randrange(2) if kind == "boolean" else None

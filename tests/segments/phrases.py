@@ -61,7 +61,7 @@ PHRASES: Final[dict[str, tuple[str, ...]]] = {
     "first_time": ('more_than_ago(first_time("Signed Up"), "30d")',),
     "last_time": ('more_than_ago(last_time("Page Viewed"), "7d")',),
     "last_event": ('last_event("Order", where=exists(path))',),
-    "regularly": ('regularly("Page Viewed", 2, of=4, every="14d")',),
+    "regularly": ('regularly("Page Viewed", 2, of=4, every="14d")', 'regularly("Order", 1, of=4, every="7d")'),
     "stopped": ('stopped("Page Viewed", "14d")', 'stopped("Order", "30d")', 'stopped("Signed Up", "20d")'),
     "restarted": ('restarted("Page Viewed", "7d")', 'restarted("Order", "14d")', 'restarted("Signed Up", "10d")'),
     "sequence": ('sequence("Page Viewed", "Order")', 'sequence("Signed Up", did("Page Viewed"), within="30d")'),
