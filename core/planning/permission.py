@@ -49,8 +49,16 @@ def _channel(category: Category) -> str | None:
 
 
 def refused_meanwhile(conn: sqlite3.Connection, profiles: BitMap, *, category: Category, require_consent: bool) -> BitMap:
-    """Return who of *profiles*, whom a plan lets through, is being forgotten or was suppressed since it was made."""
-    found = being_forgotten(conn) & profiles
+    """
+    Return who of *profiles*, whom a plan lets through, was forgotten, suppressed or joined into another since it was made.
+
+    Of somebody who is in the store no more an address may be in hand all the same.
+    """
+    there = BitMap()
+    for chunk in chunks(profiles):
+        rows = conn.execute("SELECT p.id FROM json_each(?) j CROSS JOIN profiles p ON p.id = j.value", (chunk,))
+        there.update(BitMap([profile_id for (profile_id,) in rows]))
+    found = (profiles - there) | (being_forgotten(conn) & profiles)
     if category is Category.EMAIL or require_consent:
         found |= refused_since(conn, profiles - found, channel=_channel(category))
     return found

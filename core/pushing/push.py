@@ -241,10 +241,11 @@ class _Push:
         try:
             for planned in self.batches.batches():
                 self._check()
-                batch = self._permitted(planned)
-                if not batch:
-                    continue
-                intent_id = self.recorder.intend([item.member for item in batch])
+                with self.store.atomic():  # nobody is forgotten between the look and the intent
+                    batch = self._permitted(planned)
+                    if not batch:
+                        continue
+                    intent_id = self.recorder.intend([item.member for item in batch])
                 running[_start(sender, batch, self.permit, f"push {self.plan.label}")] = intent_id
                 while len(running) >= self.audience.concurrency:
                     self._settle_some(running, updates)

@@ -15,6 +15,7 @@ from support.story import Story, ids, skips
 from support.world import load_everything
 
 from core.contract import Category, Fault, Ref
+from core.forget.flow import Wish, forget
 from core.pulling.fill import Event, pull
 from core.run import SyncReport, plan, sync
 from core.store import Store, audiences, refusals
@@ -183,3 +184,23 @@ def test_a_plan_beside_the_first_run_forgets_nobody_who_was_there(story: Story, 
     assert ids(*range(1, 10)) == story.there()
     with story.store() as store:
         assert 8 == len(audiences.standing(store.conn, 1).theirs)
+
+
+def test_who_is_forgotten_while_others_are_sent_under_an_old_name_is_not_added(tmp_path: Path) -> None:
+    """A daemon that has taken another config over ends what it began: a sync that the command line knows nothing of."""
+    story = Story(tmp_path, kind="mail")
+    story.people(*range(1, 8))
+    forgot: list[Status] = []
+
+    def forget_five(where: str) -> None:
+        if where == "before apply" and not forgot:
+            story.syncs = {"regulars": replace(story.syncs["vips"], name="regulars", audience_name="Regulars")}
+            forgot.append(forget(story.hub(), Wish("p5@example.com")).status)
+
+    story.vendor.fault = forget_five
+    story.sync()
+
+    assert [Status.DONE] == forgot
+    assert {f"p{n}@example.com" for n in (1, 2, 3, 4, 6, 7)} == story.there()
+    with story.store() as store:
+        assert [] == store.conn.execute("SELECT * FROM intent_members WHERE member_key = 'p5@example.com'").fetchall()
