@@ -3,8 +3,9 @@ One run of a sync and one pull of a connection at a time, across processes.
 
 A lease names its owner's host, process and start of process. An owner that is gone from this host is replaced at once; one on
 another host when it has not renewed for `EXPIRES_S`, and so is one of this host that took it in another file: this one is a
-copy, made while that one was in use. It is renewed while held by a thread of its own, and checked inside every transaction that
-matters and before every request that writes, so a process that slept through its lease writes nothing more.
+copy, made while that one was in use. In another container it must be silent for `UNSEEN_S`. It is renewed while held by a
+thread of its own, and checked inside every transaction that matters and before every request that writes, so a process that
+slept through its lease writes nothing more.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ from core.store.db import Store, translated
 
 EXPIRES_S: Final = 300.0
 """How long an owner on another host may be silent."""
+UNSEEN_S: Final = 120.0
+"""How long one may be silent whose processes cannot be seen from here, on a host of this name: another container."""
 RENEW_S: Final = 30.0
+_FROM: Final = "|"
 _held_here: Final[set[str]] = set()
 """The owners that are threads of this process: a row of another of its owners was left when the store could not be written."""
 
@@ -92,14 +96,15 @@ class _Row:
     host: str
     pid: int
     started: str
+    """From where the process was seen, and what tells it from a later one; only the latter of an earlier version."""
     renewed_at: int
     file: str | None
     """In which it was taken; None of an earlier version."""
     here: str | None
     """The file that it was read from."""
 
-    def is_silent(self, now: int) -> bool:
-        return now - self.renewed_at > EXPIRES_S * 1_000_000
+    def is_silent(self, now: int, for_s: float = EXPIRES_S) -> bool:
+        return now - self.renewed_at > for_s * 1_000_000
 
     @property
     def is_copied(self) -> bool:
@@ -110,7 +115,10 @@ class _Row:
         """Whether whoever held it holds it no more."""
         if self.host != socket.gethostname():
             return self.is_silent(now)
-        if process_started(self.pid) != self.started:
+        seen_from, bar, began = self.started.rpartition(_FROM)
+        if bar and seen_from != _processes():
+            return self.is_silent(now, UNSEEN_S)
+        if process_started(self.pid) != began:
             return True
         return (self.is_copied and self.is_silent(now)) or (self.pid == os.getpid() and self.owner not in _held_here)
 
@@ -123,6 +131,14 @@ class _Row:
         if self.host != socket.gethostname():
             return f"{who}; wait for it to end, or until it has been silent for {minutes}"
         return f"{who}, and hangs or is stopped; end it" if self.is_silent(now) else f"{who}; wait for it to end"
+
+
+def _processes() -> str:
+    """Return which processes can be seen from here: containers may have one name, and each its own process 1."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
 
 
 def _file_of(conn: sqlite3.Connection) -> str | None:
@@ -172,10 +188,11 @@ def _take(conn: sqlite3.Connection, lease: Lease) -> None:
     if row is not None and not row.is_gone(now):
         raise LeaseLost(f"{lease.name}: {row.told(now)}")
     pid = os.getpid()
+    started = f"{_processes()}{_FROM}{process_started(pid) or ''}"
     conn.execute(
         "INSERT OR REPLACE INTO leases (name, owner, host, pid, process_started, acquired_at, renewed_at, file)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (lease.name, lease.owner, socket.gethostname(), pid, process_started(pid) or "", now, now, _file_of(conn)),
+        (lease.name, lease.owner, socket.gethostname(), pid, started, now, now, _file_of(conn)),
     )
 
 

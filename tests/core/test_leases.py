@@ -14,8 +14,8 @@ import pytest
 
 from core.clock import to_us
 from core.errors import LeaseLost, StoreError
-from core.store import Store
-from core.store.leases import EXPIRES_S, hold, is_held, process_started
+from core.store import Store, leases
+from core.store.leases import EXPIRES_S, UNSEEN_S, hold, is_held, process_started
 
 
 def _owner(store: Store, host: str, pid: int, started: str, at: int) -> None:
@@ -102,6 +102,20 @@ def test_an_owner_on_another_host_is_replaced_when_it_has_been_silent(store: Sto
     clock.advance(timedelta(seconds=1))
     with hold(store_path, "sync.a", clock):
         pass
+
+
+def test_an_owner_in_another_container_of_the_same_name_is_not_taken_for_gone(
+    store: Store, store_path: Path, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the network of the host, or in one pod, containers share its name; none sees the processes of the others."""
+    with hold(store_path, "sync.a", clock):
+        monkeypatch.setattr(leases, "_processes", lambda: "pid:[another]")
+        monkeypatch.setattr(leases, "process_started", lambda _pid: "some other process 1")
+        with pytest.raises(LeaseLost), hold(store_path, "sync.a", clock):
+            pytest.fail("two owners")
+        clock.advance(timedelta(seconds=UNSEEN_S + 1))
+        with hold(store_path, "sync.a", clock):
+            pass
 
 
 def test_a_lease_that_was_taken_over_stops_the_next_write(store: Store, store_path: Path, clock: Any) -> None:
