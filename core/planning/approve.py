@@ -18,7 +18,7 @@ from core.hub import Hub
 from core.planning.guards import HeldKind
 from core.pulling.fill import OnEvent, resolve_now
 from core.run import SyncReport, plan, sync
-from core.store import Store, holds
+from core.store import Store, holds, leases
 from core.store.holds import Hold
 from core.store.vanish import approve_stream
 
@@ -60,6 +60,7 @@ def approve(hub: Hub, target: str, *, send: bool = True, on_event: OnEvent | Non
 
     Raises:
         ConfigError: there is no such thing, or nothing of it is held that can be approved.
+        LeaseLost: the connection of that stream is just being pulled.
     """
     with hub.store() as store:
         hub.register(store)
@@ -138,8 +139,10 @@ def _approve_stream(hub: Hub, store: Store, target: str) -> Approval:
     if row[0] is None:
         raise ConfigError(Problem(f"{target} has never been pulled to its end", remedy=f"tagalong pull {connection}"))
     at = hub.clock()
-    with store.atomic() as conn:
-        holds.approve_source(conn, target, at=to_us(at))
-    deleted = approve_stream(store, connection, stream, at)
+    # what a pull under way has collected so far nobody was shown, and it may yet bring some of it again
+    with leases.hold(hub.path, f"connection.{connection}", hub.clock):
+        with store.atomic() as conn:
+            holds.approve_source(conn, target, at=to_us(at))
+        deleted = approve_stream(store, connection, stream, at)
     resolve_now(hub, store)
     return Approval(target, deleted=deleted)

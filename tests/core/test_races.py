@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from support.audiences import Tag
 from support.place import place
-from support.story import Story, ids, skips
+from support.story import Story, held, ids, skips
 from support.world import load_everything
 
 from core.contract import Category, Fault, Ref
+from core.errors import LeaseLost
 from core.forget.flow import Wish, forget
+from core.planning.approve import approve
 from core.pulling.fill import Event, pull
 from core.run import SyncReport, plan, sync
 from core.store import Store, audiences, refusals
@@ -204,3 +206,25 @@ def test_who_is_forgotten_while_others_are_sent_under_an_old_name_is_not_added(t
     assert {f"p{n}@example.com" for n in (1, 2, 3, 4, 6, 7)} == story.there()
     with story.store() as store:
         assert [] == store.conn.execute("SELECT * FROM intent_members WHERE member_key = 'p5@example.com'").fetchall()
+
+
+def test_a_loss_is_not_approved_while_a_pull_finds_out_whether_it_is_one(story: Story) -> None:
+    """The rows that are held may be on its next page; what it has collected by then is more than anybody was shown."""
+    story.people(*range(1, 51))
+    story.sync()
+    gone = {str(n): story.vendor.people.pop(str(n)) for n in range(1, 31)}
+    assert {"vips": ["vanished"]} == held(story.sync())
+    story.vendor.people |= gone
+    refused: list[LeaseLost] = []
+
+    def approved(page: int) -> None:
+        if page == 1:
+            with pytest.raises(LeaseLost) as caught:
+                approve(story.hub(), "crm.contacts")
+            refused.append(caught.value)
+
+    story.vendor.pull_fault = approved
+    assert Status.DONE == story.sync().status
+    assert 1 == len(refused)
+    assert ids(*range(1, 51)) == story.there()
+    assert [] == story.vendor.moved("remove")
