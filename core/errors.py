@@ -37,10 +37,14 @@ class Problem:
     column: int | None = None
     """0-based column in *source* for the caret."""
 
-    def __str__(self) -> str:
+    @property
+    def placed(self) -> str:
+        """The message after its file, line and key."""
         where = ":".join(str(part) for part in (self.file, self.line) if part is not None)
-        head = ": ".join(part for part in (where, self.key, self.message) if part)
-        lines = [head]
+        return ": ".join(part for part in (where, self.key, self.message) if part)
+
+    def __str__(self) -> str:
+        lines = [self.placed]
         if self.source is not None and self.column is not None:
             before = self.source[: self.column]
             row = before.count("\n")

@@ -135,13 +135,13 @@ class Moment(click.ParamType[Any]):
 as_of_option = click.option("--as-of", type=Moment(), help="Answer as things were then.")
 
 
-def moment(as_of: datetime | None, config: Config, clock: Clock) -> datetime:
-    """Return *as_of* (or now) as aware UTC; a time without a zone is the workspace's."""
+def moment(as_of: datetime | None, config: Config, clock: Clock, option: str = "--as-of") -> datetime:
+    """Return *as_of* (or now) as aware UTC; a time without a zone is the workspace's. *option* is what it was given with."""
     if as_of is None:
         return clock()
     local = as_of if as_of.tzinfo else as_of.replace(tzinfo=config.workspace.timezone)
     if local > clock():
-        raise click.UsageError("--as-of lies ahead; it answers only from the past")
+        raise click.UsageError(f"{option} lies ahead; what was is told, and nothing foretold")
     return local.astimezone(UTC)
 
 
@@ -157,6 +157,21 @@ class DurationText(click.ParamType[Any]):
             return value if not isinstance(value, str) else parse_duration(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+TO_PUT_IN = {
+    "connections": "`tagalong connectors` lists the vendors, `tagalong connectors NAME` the lines to put in",
+    "segments": "`tagalong recipes` has some that fit most, and docs/language.md every word",
+    "syncs": "each says which segment goes where, as in what `tagalong init` writes",
+}
+
+
+def say_if_none(app: App, table: str, there: Mapping[str, object]) -> None:
+    """Say on stderr that a command has nothing to do for want of a table of the config, and what to put in."""
+    if not there:
+        app.say(f"There is no [{table}] in {app.path}: {TO_PUT_IN[table]}.")
+    elif not any(getattr(one, "enabled", True) for one in there.values()):
+        app.say(f"Every one of [{table}] in {app.path} has enabled = false.")
 
 
 def known_names(given: tuple[str, ...], known: Mapping[str, object], what: str) -> None:

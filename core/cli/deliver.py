@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.cli.app import FAILED, HELD, NEWS, App, DurationText, as_of_option, known_names, moment, verb
+from core.cli.app import FAILED, HELD, NEWS, App, DurationText, as_of_option, known_names, moment, say_if_none, verb
 
 PLAN_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
@@ -59,6 +59,7 @@ def plan_command(
         if app.as_json:
             data = {"as_of": at or (plans[0].as_of if plans else hub.clock()), "plans": described, "sources": sources}
             return app.answer(data if at else as_document(hub, store, plans, data), code)
+    say_if_none(app, "syncs", hub.config.syncs)
     _show_plan(described, sources, members=members)
     return code
 
@@ -160,6 +161,8 @@ def sync_command(
     described = describe_report(report)
     if app.as_json:
         return app.answer(described, code)
+    if not sync:
+        say_if_none(app, "syncs", hub.config.syncs)
     show_report(described)
     return code
 
@@ -197,6 +200,7 @@ def run_command(app: App) -> int:
 
     files = ConfigWatch(app.path)
     with app.hub(level="info", attended=False) as hub, stopping(hub.stop), hanging_up() as hangup:
+        say_if_none(app, "connections", hub.config.connections)
         ended = run_daemon(hub, files=files, hangup=hangup)
     code = app.answer({"clean": ended}) if app.as_json else 0
     if not ended:  # a vendor that hangs keeps its thread; what it was handed is an open intent, settled at the next start

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from core.cli.app import FAILED, NEWS, App, known_names, verb
+from core.cli.app import FAILED, NEWS, App, known_names, say_if_none, verb
 
 if TYPE_CHECKING:
     from core.live.drift import Drift
@@ -54,6 +54,7 @@ def drift_command(app: App, sync: tuple[str, ...], members: bool, repair: bool, 
         if app.as_json:
             _print_json(store, found, code, members)
         else:
+            say_if_none(app, "syncs", hub.config.syncs)
             _show(found)
             if members:
                 _show_members(store, found)

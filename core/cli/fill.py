@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.cli.app import FAILED, HELD, NEWS, App, as_of_option, known_names, moment, verb
+from core.cli.app import FAILED, HELD, NEWS, App, as_of_option, known_names, moment, say_if_none, verb
 from core.cli.traits import put_traits, show_traits, trait_words
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ def pull_command(app: App, connection: tuple[str, ...], full: bool, probe: bool)
     described = [describe_pull(run) for run in pulls]
     if app.as_json:
         return app.answer({"pulls": described}, code)
+    if not connection:
+        say_if_none(app, "connections", hub.config.connections)
     show_pulls(described)
     return code
 

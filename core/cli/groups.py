@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from core.cli.app import FAILED, App, DurationText, Moment, as_of_option, moment, verb
+from core.cli.app import FAILED, App, DurationText, Moment, as_of_option, moment, say_if_none, verb
 from core.cli.group_names import sets_of
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def segments_command(
         if moves and name is not None:
             from core.cli.group_moves import show_moves
 
-            begin = moment(since, config, app.clock) if since is not None else None
+            begin = moment(since, config, app.clock, "--since") if since is not None else None
             return show_moves(app, store, config, name, since=begin, until=at, members=members)
         return _show(app, store, chosen, at, members=members, today=as_of is None)
 
@@ -93,6 +93,7 @@ def _show(app: App, store: Store, chosen: Sequence[str] | None, at: datetime, *,
     if app.as_json:
         told = {"detail": detail} if chosen else {}
         return app.answer({**found, **told, "failed": evaluation.failed, "warnings": evaluation.warnings}, code)
+    say_if_none(app, "segments", definitions.sets)
     show_sizes(found, changes, evaluation)
     for one in detail:
         show_detail(one)

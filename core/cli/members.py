@@ -34,6 +34,8 @@ def show_members(app: App, store: Store, of: SetDefinition, evaluation: Evaluati
     members = evaluation.sets[name]
     if not app.as_json:
         tell_doubts(evaluation)
+        if not members:
+            app.say(f"nobody is in {name}")
         for profile_id, identifiers in identified(store, members, key):
             click.echo(
                 f"{profile_id}\t" + "\t".join(cell(f"{kind}:{v}") for kind, values in identifiers.items() for v in values)

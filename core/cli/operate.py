@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.cli.app import FAILED, App, verb
+from core.cli.app import FAILED, App, say_if_none, verb
 
 if TYPE_CHECKING:
     from core.config.model import Config
@@ -45,6 +45,7 @@ def status_command(app: App, check: bool, daemon: bool) -> int:
     if app.as_json:
         return app.answer(standing)
     show_standing(standing)
+    say_if_none(app, "connections", hub.config.connections)
     return 0
 
 

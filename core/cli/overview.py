@@ -24,7 +24,8 @@ def show_standing(found: Mapping[str, Any]) -> None:
         click.echo("Everything is paused; `tagalong resume --all` lets it go on.")
     click.echo()
     rows = [_connection_row(one, now) for one in found["connections"]]
-    table(("connection", "last pull", "status", "records", "next", "note"), rows)
+    if rows:
+        table(("connection", "last pull", "status", "records", "next", "note"), rows)
     if found["syncs"]:
         click.echo()
         rows = [_sync_row(one, now) for one in found["syncs"]]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.cli.app import FAILED, App, verb
+from core.cli.app import FAILED, App, say_if_none, verb
 
 if TYPE_CHECKING:
     from core.config.model import AlertConfig, Config, ConnectionConfig
@@ -77,6 +77,7 @@ def check_command(app: App, connection: tuple[str, ...]) -> int:
     if app.as_json:
         return app.answer({"connections": tested, "alerts": alerts, "warnings": warnings, "unchecked": unchecked}, code)
     _show(config, tested, warnings, unchecked)
+    say_if_none(app, "connections", config.connections)
     for alert in alerts:
         click.echo(f"\nalert {alert['name']}")
         show_steps(alert["steps"])
@@ -108,7 +109,7 @@ def _alert_step(app: App, config: Config, alert: AlertConfig) -> CheckStep:
         endpoint(alert, config.folder, app.environ)
     except ConfigError as error:
         (problem, *_) = error.problems
-        return CheckStep("settings", Result.FAILED, detail=problem.message, remedy=problem.remedy or "")
+        return CheckStep("settings", Result.FAILED, detail=problem.placed, remedy=problem.remedy or "")
     return CheckStep("settings", Result.PASSED, detail=f"`tagalong alerts test {alert.name}` sends a message")
 
 
@@ -166,7 +167,7 @@ def steps_of(app: App, config: Config, connection: ConnectionConfig) -> Iterator
         )  # fmt: skip
     except ConfigError as error:
         for problem in error.problems:
-            yield CheckStep("settings", Result.FAILED, detail=problem.message, remedy=problem.remedy or "")
+            yield CheckStep("settings", Result.FAILED, detail=problem.placed, remedy=problem.remedy or "")
         return
     yield CheckStep("settings", Result.PASSED)
     with api:

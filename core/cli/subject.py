@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from core.cli.app import App, verb
+from core.errors import HubError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +61,11 @@ def _opened(output: Path | None) -> Iterator[_Terminal | IO[str]]:
         return
     part = output.with_name(f".{output.name}.{os.getpid()}.part")
     try:
-        with os.fdopen(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+        handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except OSError as error:
+        raise HubError(f"{output}: cannot be written ({error.strerror}); check the folder and its permissions") from error
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
             yield file
         part.replace(output)
     finally:

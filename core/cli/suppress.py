@@ -148,9 +148,9 @@ def _list(app: App, store: Any, identifiers: list[tuple[str, str]] | None) -> in
     if app.as_json:
         return app.answer({"refusals": found})
     if not found:
-        click.echo("Nobody said no.")
+        click.echo("Nobody said no." if identifiers is None else "No no of theirs is known.")
         return 0
-    columns = ("kind", "value", "channel", "source", "since", "reason", "standing")
+    columns = ("value", "kind", "channel", "source", "since", "reason", "standing")
     table(columns, [[one[column] for column in columns] for one in found])
     return 0
 

@@ -171,7 +171,7 @@ def _pull_row(pull: Described, stream: Described | None, status: str, error: str
     counts = {name: stream[name] if stream else None for name in ("records", "changed", "deleted", "bad")}
     known = {"bad before": stream["known_bad"] if stream else None}
     named = {"connection": pull["connection"], "stream": stream and stream["name"], "status": status}
-    return {**named, **counts, **known, "error": error}
+    return {**named, **counts, **known, "error": error and error.replace("\n  ", "; ")}
 
 
 def _vanished(pulls: Iterable[Described]) -> Iterable[Waiting]:

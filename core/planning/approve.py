@@ -15,8 +15,9 @@ from core.clock import to_us
 from core.config.names import suggest
 from core.errors import ConfigError, Problem
 from core.hub import Hub
-from core.planning.guards import HeldKind
+from core.planning.guards import HeldKind, sources_held
 from core.pulling.fill import OnEvent, resolve_now
+from core.pulling.freshness import source_states
 from core.run import SyncReport, plan, sync
 from core.store import Store, holds, leases
 from core.store.holds import Hold
@@ -141,6 +142,9 @@ def _approve_stream(hub: Hub, store: Store, target: str) -> Approval:
     at = hub.clock()
     # what a pull under way has collected so far nobody was shown, and it may yet bring some of it again
     with leases.hold(hub.path, f"connection.{connection}", hub.clock):
+        (state,) = source_states(store.conn, [target], config=hub.config, now=at)
+        if not (sources_held([state], at) or state.vanished or state.vanished_held):
+            raise _nothing(target, [])  # said beforehand, it would let a failure of tomorrow through
         with store.atomic() as conn:
             holds.approve_source(conn, target, at=to_us(at))
         deleted = approve_stream(store, connection, stream, at)

@@ -155,5 +155,21 @@ def test_a_missing_secret_names_the_variable(type_: Type, tmp_path: Path, monkey
     steps = {one["name"]: one["steps"] for one in said.json["connections"]}
     assert 1 == said.code
     assert ["failed"] == [step["result"] for step in steps["crm"]]
-    assert "HUBSPOT_TOKEN is not set" in steps["crm"][0]["detail"]
+    assert "connections.crm.token: the environment variable HUBSPOT_TOKEN is not set" in steps["crm"][0]["detail"]
     assert "failed" not in [step["result"] for step in steps["exports"]]
+
+
+@pytest.mark.parametrize(
+    ("command", "table"),
+    [("segments", "segments"), ("plan", "syncs"), ("sync", "syncs"), ("drift", "syncs"), ("pull", "connections"),
+     ("status", "connections"), ("check", "connections")],
+)  # fmt: skip
+def test_a_config_that_init_wrote_is_not_answered_by_silence(type_: Type, tmp_path: Path, command: str, table: str) -> None:
+    """A blank line and exit 0 leave open whether it worked; with --json there is the object and nothing else."""
+    (tmp_path / "tagalong.toml").unlink()
+    assert 0 == type_("init").code
+
+    said = type_(command)
+
+    assert (0, True) == (said.code, f"There is no [{table}] in tagalong.toml" in said.err)
+    assert "There is no" not in type_(command, "--json").err

@@ -202,14 +202,25 @@ def test_an_approved_source_is_believed_for_seven_days_at_most(make: Callable[..
 
         story.vendor.pull_fault = away
         pull(story.hub(), names=["crm"])
-    else:
-        story.pass_time(timedelta(hours=3))
+    story.pass_time(timedelta(hours=3))
     assert {"vips": ["source"]} == held(story.sync(pull=False))
     approve(story.hub(), "crm.contacts")
     approve(story.hub(), "crm.consents")
     story.pass_time(timedelta(days=6, hours=23))
     assert {} == held(story.sync(pull=False))
     story.pass_time(timedelta(hours=1))
+    assert {"vips": ["source"]} == held(story.sync(pull=False))
+
+
+def test_a_source_that_is_sound_cannot_be_approved_in_advance(make: Callable[..., Story]) -> None:
+    """Else the failure of the day after would be let through, unseen, for a week."""
+    story = make(schedule=Every(timedelta(hours=1)))
+    story.people(1, 2, 3)
+    story.sync()
+    with pytest.raises(ConfigError, match=r"nothing of crm\.contacts is held"):
+        approve(story.hub(), "crm.contacts")
+
+    story.pass_time(timedelta(hours=3))
     assert {"vips": ["source"]} == held(story.sync(pull=False))
 
 
