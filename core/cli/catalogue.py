@@ -63,6 +63,8 @@ def _one(app: App, name: str) -> int:
 
 
 def _told(one: dict[str, Any]) -> list[str]:
+    from core.cli.drawing import prose
+
     pulls, pushes = row_of(one)[3:5]
     lines = [
         f"{one['title']} ({one['category']}, {one['tier']}), API {one['api_version']}, facts checked on {one['checked_on']}"
@@ -71,11 +73,12 @@ def _told(one: dict[str, Any]) -> list[str]:
     width = max(len(setting["name"]) for setting in one["settings"])
     for setting in one["settings"]:
         need = "required" if setting["required"] else "optional"
-        lines.append(f"  {setting['name'].ljust(width)}  {need}  {' '.join(setting['description'].split())}".rstrip())
+        told = f"  {setting['name'].ljust(width)}  {need}  {' '.join(setting['description'].split())}".rstrip()
+        lines.append(prose(told, width + 2 + 2 + len(need) + 2))
     if one["scopes"]:
         width = max(map(len, one["scopes"]))
         lines += ["", "What the credentials must be allowed"]
-        lines += [f"  {scope.ljust(width)}  {what_for}" for scope, what_for in one["scopes"].items()]
+        lines += [prose(f"  {scope.ljust(width)}  {what_for}", width + 4) for scope, what_for in one["scopes"].items()]
     if one["limits"]:
         lines += ["", "Limits that are kept", *(f"  {limit}" for limit in one["limits"])]
     if one["start"]:

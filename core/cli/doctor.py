@@ -41,11 +41,12 @@ def doctor_command(app: App, deep: bool) -> int:
 
 
 def _show(found: list[Finding]) -> None:
+    from core.cli.drawing import prose
     from core.cli.output import clean
     from core.doctor.finding import Grade
 
     marks = {Grade.PASSED: "ok", Grade.SKIPPED: "-", Grade.NOTED: "note", Grade.WARNED: "look", Grade.FAILED: "FAILED"}
     for one in found:
-        click.echo(clean(f"{marks[one.grade]:8}{one.check:18}{one.told}".rstrip()))
+        click.echo(prose(clean(f"{marks[one.grade]:8}{one.check:18}{one.told}".rstrip()), 26))
         if one.remedy:
-            click.echo(clean(f"{'':26}{one.remedy}"))
+            click.echo(prose(clean(f"{'':26}{one.remedy}"), 26))

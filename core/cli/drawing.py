@@ -1,12 +1,15 @@
 """
-A table on a terminal of any width.
+Tables and sentences on a terminal of any width.
 
-Where it is too narrow, prose is folded; where folding would leave columns of a few letters, prose stands underneath its line,
-and at last figures do too. What a line is about always begins it.
+Where a table is too narrow, its prose is folded; where folding would leave columns of a few letters, prose stands underneath
+its line, and at last figures do too. What a line is about always begins it.
 """
 
 from __future__ import annotations
 
+import shutil
+import sys
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -39,6 +42,24 @@ def beneath(widths: Sequence[int], figures: Sequence[bool], room: int) -> frozen
     return frozenset(below)
 
 
+def prose(line: str, hang: int) -> str:
+    """
+    Return a line folded between words to the terminal's width, what follows *hang* characters in; as it is where there is no terminal.
+
+    A word that is wider than that (an address, a command's argument) stays whole.
+    """
+    if not sys.stdout.isatty():
+        return line
+    width = shutil.get_terminal_size().columns
+    if len(line) <= width:
+        return line
+    indent = " " * (hang if hang <= width // 2 else 2 * GAP)
+    kept = textwrap.wrap(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, replace_whitespace=False
+    )
+    return "\n".join(kept)
+
+
 def draw(columns: Sequence[str], cells: Sequence[Sequence[str]], figures: Sequence[bool], title: str) -> None:
     """Print a table as wide as the terminal allows."""
     from rich.cells import cell_len
@@ -47,6 +68,11 @@ def draw(columns: Sequence[str], cells: Sequence[Sequence[str]], figures: Sequen
     console = Console(highlight=False)
     widths = [max(map(cell_len, column)) for column in zip(columns, *cells, strict=True)]
     below = beneath(widths, figures, console.width)
+    filled = [place for place in range(len(columns)) if not place or any(row[place] for row in cells)]
+    if below and len(filled) < len(columns):  # a column of nothing takes room from the others
+        kept = [[row[place] for place in filled] for row in (columns, *cells)]
+        draw(kept[0], kept[1:], [figures[place] for place in filled], title)
+        return
     if below:
         _stacked(console, columns, cells, figures, title, below)
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,6 +11,7 @@ from datetime import datetime
 
 import click
 
+from core.cli.drawing import prose
 from core.cli.output import age, clean
 
 WIDTH = 100
@@ -43,16 +46,17 @@ def _show(reasons: tuple[str, ...], several: Sequence[Waiting], now: datetime | 
     since = "" if first is None or now is None else f" since {first:%Y-%m-%d %H:%M}Z ({age((now - first).total_seconds())})"
     labels = list(dict.fromkeys(one.label for one in several))
     alone = f"{labels[0]}: " if len(labels) == 1 else ""
-    click.echo(clean(f"held{since}: {alone}{reasons[0]}"))
+    click.echo(prose(clean(f"held{since}: {alone}{reasons[0]}"), 6))
     for reason in reasons[1:]:
-        click.echo(clean(f"      {reason}"))
+        click.echo(prose(clean(f"      {reason}"), 6))
     if not alone:
         click.echo(_indented(f"{len(labels)} audiences: {', '.join(_folded(labels))}"))
     click.echo(_indented(_way_on(several)))
 
 
 def _indented(text: str) -> str:
-    return textwrap.indent(textwrap.fill(clean(text), WIDTH, break_on_hyphens=False, break_long_words=False), "      ")
+    width = min(WIDTH, shutil.get_terminal_size().columns - 6) if sys.stdout.isatty() else WIDTH
+    return textwrap.indent(textwrap.fill(clean(text), width, break_on_hyphens=False, break_long_words=False), "      ")
 
 
 def _way_on(several: Sequence[Waiting]) -> str:

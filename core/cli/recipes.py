@@ -128,6 +128,7 @@ def _adds(tables: Any) -> list[str]:
 
 
 def _show(app: App, recipe: Recipe, tables: Tables) -> int:
+    from core.cli.drawing import prose
     from core.cli.output import clean
     from core.recipes.needs import needs_of
 
@@ -143,13 +144,20 @@ def _show(app: App, recipe: Recipe, tables: Tables) -> int:
             "streams": needs.streams, "takes": takes, "text": text, **tables,
         }  # fmt: skip
         return app.answer({"recipe": told})
-    lines = [recipe.title, "", recipe.why, "", f"words    {', '.join(needs.words)}", f"streams  {', '.join(needs.streams)}"]
+    lines = [
+        recipe.title,
+        "",
+        prose(recipe.why, 0),
+        "",
+        f"words    {', '.join(needs.words)}",
+        f"streams  {', '.join(needs.streams)}",
+    ]
     if recipe.parameters:
         lines += ["", "Takes"]
         width = max(map(len, recipe.parameters))
         for one in recipe.parameters.values():
             default = ", ".join(map(str, one.default))
-            lines.append(f"  {one.name.ljust(width)}  {one.kind}: {one.means} ({default})")
+            lines.append(prose(f"  {one.name.ljust(width)}  {one.kind}: {one.means} ({default})", width + 4))
     lines += ["", f"`tagalong recipes add {recipe.name}` writes", "", *(f"  {line}".rstrip() for line in text.splitlines())]
     click.echo(clean("\n".join(lines)))
     return 0

@@ -115,13 +115,14 @@ def _alert_step(app: App, config: Config, alert: AlertConfig) -> CheckStep:
 
 def show_steps(steps: Iterable[CheckStep]) -> None:
     """Print what came of testing a connection, with what to do about a failure."""
+    from core.cli.drawing import prose
     from core.cli.output import clean
 
     for step in steps:
         detail = f"  {step.detail}" if step.detail else ""
-        click.echo(clean(f"  {MARKS[step.result]:8}{step.name}{detail}".rstrip()))
+        click.echo(prose(clean(f"  {MARKS[step.result]:8}{step.name}{detail}".rstrip()), 10))
         if step.remedy and step.result != "passed":
-            click.echo(clean(f"          {step.remedy}"))
+            click.echo(prose(clean(f"          {step.remedy}"), 10))
 
 
 def _warnings(config: Config) -> tuple[list[str], list[str]]:

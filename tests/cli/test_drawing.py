@@ -7,7 +7,7 @@ import sys
 import click
 import pytest
 
-from core.cli.drawing import beneath
+from core.cli.drawing import beneath, prose
 from core.cli.output import table
 
 PLAN = ("sync", "audience", "wanted", "ours", "requests", "skipped")
@@ -48,3 +48,27 @@ def test_no_column_is_a_few_letters_wide(
     assert len(lines) <= 20
     assert any("pricing_regulars_to_mail" in line for line in lines)
     assert any("'Pricing regular'" in line for line in lines)
+
+
+def test_a_column_of_nothing_takes_no_room(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where all fits without it, nothing else has to go underneath."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+
+    table(("address", "by", "why not and by whom"), [("ann@example.com", "the files of last year", "")])
+
+    told = click.unstyle(capsys.readouterr().out)
+    assert (False, True) == ("why not" in told, "ann@example.com  the files" in told)
+
+
+def test_a_sentence_is_folded_between_words_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal would break it in the middle of a word; a file is for programs, line by line."""
+    monkeypatch.setenv("COLUMNS", "30")
+    line = "  FAILED  settings  the environment variable HUBSPOT_TOKEN_OF_A_LONG_NAME is not set"
+    assert line == prose(line, 10)
+
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    folded = prose(line, 10).split("\n")
+    assert line.split() == " ".join(folded).split()
+    assert "  FAILED  settings  the" == folded[0]
+    assert all(row.startswith(" " * 10) for row in folded[1:])
