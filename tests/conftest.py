@@ -23,6 +23,8 @@ import structlog
 sys.path.insert(0, str(Path(__file__).parent))  # `support` is importable from every folder of tests
 os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"  # nobody's own, in subprocesses neither
 
+from support.new_stores import NewStores
+
 from core import log
 from core.contract import Limit, Sandbox, Settings
 from core.hidden import Hidden
@@ -30,6 +32,7 @@ from core.http import HttpApi, open_api
 from core.registry import Connector, load_connector
 from core.sandbox import Served, as_settings, serve
 from core.store import Store
+from core.store.upgrade import upgrade
 
 
 class SettableClock:
@@ -61,6 +64,20 @@ def _own_log(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = structlog.get_config()
     yield
     structlog.configure(**before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _new_stores() -> Iterator[None]:
+    """Migrate one new store for all of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("core.store.db.upgrade", NewStores(upgrade))
+        yield
+
+
+@pytest.fixture
+def migrated_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each new store goes through every migration, as in life."""
+    monkeypatch.setattr("core.store.db.upgrade", upgrade)
 
 
 @pytest.fixture

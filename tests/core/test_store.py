@@ -18,6 +18,8 @@ from core.errors import StoreError
 from core.store.db import Store
 from core.store.schema import known_migrations, migrations
 
+pytestmark = pytest.mark.usefixtures("migrated_anew")
+
 
 def test_the_file_is_for_its_owner_only(tmp_path: Path) -> None:
     """Whatever the umask, and so are the files that SQLite puts beside it."""

@@ -19,6 +19,7 @@ from core.store import backups, copies
 from core.store.db import Store
 from core.store.schema import known_migrations, migrations
 
+pytestmark = pytest.mark.usefixtures("migrated_anew")
 NOTHING_LEFT = {"a.db", "a.db-wal", "a.db-shm"}
 
 
