@@ -25,7 +25,7 @@ from core.segments.dialect import Param, Sql
 from core.segments.facts import Facts, LeafFailed
 from core.segments.few import among, choose, few, values_once
 from core.segments.incremental_reach import History, Passing, Reach, Rows, reach
-from core.segments.tree import Aggregate, Ago, Condition, Leaf, ProfileField, Value
+from core.segments.tree import Aggregate, Ago, Billing, Condition, Leaf, ProfileField, Value
 from core.segments.tree_events import Edge, personal
 from core.store import changes, leaves
 from core.store.changes import Changes
@@ -46,6 +46,14 @@ _WHEN: Final = {
     Rows.SUBSCRIPTIONS: ("subscriptions", ("started_at", "deleted_at")),
     Rows.PAYMENTS: ("payments", ("paid_at", "deleted_at")),
 }
+
+_BILLED: Final = {
+    "trial_ends_at": ("subscriptions", ("trial_ends_at",)),
+    "canceled_at": ("subscriptions", ("cancel_requested_at", "ended_at")),
+    "first_paid_at": ("payments", ("paid_at",)),
+    "last_paid_at": ("payments", ("paid_at",)),
+}
+"""The rows that a time of billing is one of: quicker looked through than everybody's principal subscription."""
 
 
 def fingerprint(facts: Facts) -> str:
@@ -203,6 +211,8 @@ class Kept:
         match subject:
             case Rows():
                 return self._owners(*_WHEN[subject], between)
+            case Billing() if subject.word in _BILLED:
+                return self._owners(*_BILLED[subject.word], between)
             case History():
                 return self._changed(subject, between)
             case str():

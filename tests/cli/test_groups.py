@@ -59,6 +59,12 @@ def test_a_group_loses_those_of_earlier_groups(pulled: Type) -> None:
     assert [{"text": "not in nordic", "alone": 1, "so_far": 1}] == found["funnel"]["steps"]
 
 
+def test_a_set_is_known_by_the_name_that_tables_print(pulled: Type) -> None:
+    """`partition.region.elsewhere` stands under `shares with`, and can be asked for as it stands there."""
+    assert detail(pulled, "region.elsewhere") == detail(pulled, "partition.region.elsewhere")
+    assert detail(pulled, "viewers") == detail(pulled, "segment.viewers")
+
+
 def test_a_sample_is_the_same_each_time(pulled: Type) -> None:
     """A few members with what they are known by."""
     found = detail(pulled, "nordic")

@@ -320,6 +320,18 @@ def test_days_that_are_counted_are_foreseen(shared: Store, text: str, days: int 
     assert holds == (one.next and one.next.holds)
 
 
+def test_what_did_not_follow_is_told_when_it_is_time(shared: Store) -> None:
+    """Of two thousand events each comes of age once: it is halved, not asked one after another."""
+    world = World()
+    ann = world.person()
+    for minutes in range(2_000):
+        world.event(ann, "Order", ago(minutes=minutes))
+    one = explained(shared, world, 'sequence("Order", without("Signed Up"), within="7d")', ann)
+
+    assert one.next is not None
+    assert (AS_OF + timedelta(days=7) - timedelta(minutes=1_999), True) == (one.next.at, one.next.holds)
+
+
 def test_an_event_of_this_month_will_be_one_of_the_previous(shared: Store) -> None:
     """It comes into the window, and leaves it a month later: halving alone would see no change."""
     world = World()
