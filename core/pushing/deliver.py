@@ -260,7 +260,9 @@ def _case(delivery: Delivery, target: Target, lease: Lease | None, run_id: int |
         consent=delivery.definitions.config.workspace.consent,
         turnover=targets.turnover(delivery.definitions, target.set_name),
         first_run=first_run,
-        changed_since=BitMap() if lease is None else changed_between(store.conn, delivery.as_of, session.hub.clock()),
+        changed_since=BitMap()
+        if lease is None
+        else changed_between(store.conn, delivery.as_of, session.hub.clock(), of=target.audience.of),
         held=(*held, *([bound.held] if bound.held else [])),
         memory=delivery.asked.setdefault(_asking(target), {}),
         definition=delivery.definitions.sets[target.set_name].definition,

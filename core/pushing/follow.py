@@ -37,7 +37,7 @@ def changed_since(conn: sqlite3.Connection, row: AudienceRow) -> BitMap:
     return BitMap([profile_id for (profile_id,) in changed])
 
 
-def changed_between(conn: sqlite3.Connection, looked_at: datetime, now: datetime) -> BitMap:
+def changed_between(conn: sqlite3.Connection, looked_at: datetime, now: datetime, *, of: str) -> BitMap:
     """
     Return whom a resolve has changed or joined since *looked_at*: who is wanted was found out without knowing that.
 
@@ -45,8 +45,10 @@ def changed_between(conn: sqlite3.Connection, looked_at: datetime, now: datetime
     dated later than *now* was written by a clock that was ahead, and long known.
     """
     span = (to_us(looked_at), to_us(now))
-    rows = conn.execute("SELECT id FROM profiles WHERE changed_at > ? AND changed_at <= ?", span).fetchall()
-    rows += conn.execute("SELECT new_id FROM profile_aliases WHERE at > ? AND at <= ?", span).fetchall()
+    table = "companies" if of == COMPANY else "profiles"
+    rows = conn.execute(f"SELECT id FROM {table} WHERE changed_at > ? AND changed_at <= ?", span).fetchall()
+    if of != COMPANY:
+        rows += conn.execute("SELECT new_id FROM profile_aliases WHERE at > ? AND at <= ?", span).fetchall()
     return BitMap([profile_id for (profile_id,) in rows])
 
 

@@ -35,7 +35,7 @@ from core.pushing.follow import forget_followed
 from core.pushing.record import Recorder
 from core.pushing.send import Item, Sender, Sent
 from core.store import Store, audiences, intents, leases, ledger, pauses
-from core.store.audiences import AudienceRow
+from core.store.audiences import COMPANY, AudienceRow
 from core.store.intents import Member
 from core.store.leases import Lease
 from core.store.ledger import Entry, State
@@ -263,6 +263,8 @@ class _Push:
         return [item for item in batch if item.member.op is not Op.ADD or (item.member.profile_id or 0) not in refused]
 
     def _refused(self, profiles: BitMap) -> BitMap:
+        if self.audience.of == COMPANY:
+            return BitMap()  # nobody asks a company; and its number may be that of somebody who said no
         sync, draft = self.target.sync, self.plan.draft
         found = refused_meanwhile(self.store.conn, profiles, category=draft.category, require_consent=sync.require_consent)
         if found:
