@@ -80,7 +80,8 @@ def _stay(story: Story) -> int:
     for words in ("status", "segments", f"person {someone.address}", "fields country", "runs", "plan --members"):
         note(f"{typed} {words}")
     stop = threading.Event()
-    command = [sys.executable, "-m", "core.cli", "--config", str(story.config), "run"]
+    # -P: where it is typed there may be a package of theirs that is called core
+    command = [sys.executable, "-P", "-m", "core.cli", "--config", str(story.config), "run"]
     hangup = getattr(signal, "SIGHUP", None)  # a closed terminal: the daemon takes it for "read the config", and would stay
     with stopping(stop, *([hangup] if hangup is not None else [])):
         daemon = subprocess.Popen(command)  # noqa: S603 - our own command

@@ -91,10 +91,13 @@ main(["demo", "--keep"])
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGHUP], ids=["ctrl_c", "terminal_closed"])
 def test_kept_it_stays_until_it_is_told_to_stop(tmp_path: Path, ending: signal.Signals) -> None:
-    """The daemon runs, the commands that it names work as they stand there, and one signal ends all of it cleanly."""
+    """The daemon runs, whatever lies in the folder; the commands that it names work, and one signal ends all of it cleanly."""
+    theirs = tmp_path / "project"
+    (theirs / "core").mkdir(parents=True)
+    (theirs / "core/__init__.py").write_text("raise SystemExit('a package of somebody else')\n")
     environ = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
     demo = subprocess.Popen(
-        [sys.executable, "-c", KEPT], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ
+        [sys.executable, "-P", "-c", KEPT], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ, cwd=theirs
     )
     try:
         assert demo.stdout is not None
