@@ -29,6 +29,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from setting import lines, pushing
+
 CHANGES = 100
 A_REQUEST = {
     ("activecampaign", "tag"): 1, ("activecampaign", "field"): 250,
@@ -179,21 +181,7 @@ def _write(path: Path, members: int, *, shift: int) -> None:
             writer.writerow([_user(number), _address(number), "yes" if shift <= number < members + shift else "no"])
 
 
-CONFIG = """\
-[connections.file]
-connector = "files"
-
-[connections.file.streams.people]
-path = "people.csv"
-kind = "profile"
-key = "id"
-identifiers = {{ user_id = "id", email = "email" }}
-types = {{ chosen = "text" }}
-
-[connections.there]
-connector = "{name}"
-{settings}
-
+SYNC = """
 [segments.all]
 title = "All"
 where = 'file.chosen == "yes"'
@@ -207,8 +195,7 @@ audience = {{ {kind} = "bench_all" }}
 
 
 def _config(name: str, kind: str, settings: Mapping[str, Any], params: Mapping[str, object]) -> str:
-    said = ["\n".join(f"{key} = {json.dumps(value)}" for key, value in some.items()) for some in (settings, params)]
-    return CONFIG.format(name=name, kind=kind, settings=said[0], params=said[1])
+    return pushing(name, settings, column="chosen") + SYNC.format(kind=kind, params=lines(params))
 
 
 if __name__ == "__main__":

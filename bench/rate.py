@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+from setting import pushing
 from support.rates import busiest, used
 
 WANTED = 0.95
@@ -145,21 +146,6 @@ def _write(path: Path, members: int, processes: int) -> None:
         writer.writerows([f"user-{number}", _address(number), f"part{number % processes}"] for number in range(members))
 
 
-CONFIG = """\
-[connections.file]
-connector = "files"
-
-[connections.file.streams.people]
-path = "people.csv"
-kind = "profile"
-key = "id"
-identifiers = {{ user_id = "id", email = "email" }}
-types = {{ part = "text" }}
-
-[connections.there]
-connector = "{name}"
-{settings}
-"""
 GROUP = """
 [segments.group_{number}]
 where = 'file.part == "part{number}"'
@@ -174,9 +160,8 @@ guard = {{ adds = 1000000 }}
 
 
 def _config(name: str, kind: str, settings: Mapping[str, Any], processes: int) -> str:
-    said = "\n".join(f"{key} = {json.dumps(value)}" for key, value in settings.items())
     groups = "".join(GROUP.format(number=number, kind=kind) for number in range(processes))
-    return CONFIG.format(name=name, settings=said) + groups
+    return pushing(name, settings, column="part") + groups
 
 
 if __name__ == "__main__":
