@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
 import pytest
 from support.openapi import validate_request
+from support.recorder import Recorder
 
 from connectors.activecampaign.sandbox import ActiveCampaignSandbox
 from core.contract import Audience, Stream
@@ -19,28 +19,8 @@ DOCUMENT = json.loads((Path(__file__).parent / "schemas/requests.json").read_tex
 CONNECTOR = load_connector("activecampaign")
 
 
-class Recorder:
-    """An ASGI application that writes down what is asked before passing it on."""
-
-    def __init__(self, app: Any) -> None:
-        self.app = app
-        self.seen: list[tuple[str, str, list[tuple[str, str]], Any]] = []
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        body = bytearray()
-
-        async def listen() -> Any:
-            message = await receive()
-            body.extend(message.get("body", b""))
-            return message
-
-        async def answer(message: Any) -> None:
-            if message["type"] == "http.response.start":  # before the client can go on
-                query = parse_qsl(scope["query_string"].decode(), keep_blank_values=True)
-                self.seen.append((scope["method"], scope["path"], query, json.loads(body) if body else None))
-            await send(message)
-
-        await self.app(scope, listen, answer)
+class Recorded(Recorder):
+    """What is asked of the sandbox."""
 
     def bodies(self, path: str) -> list[Any]:
         """Return the bodies sent to *path*, oldest first."""
@@ -50,11 +30,11 @@ class Recorder:
 @pytest.fixture
 def make_mail(sandbox_api: Callable[..., Any], clock: Callable[[], Any]) -> Iterator[Callable[..., Any]]:
     """`make_mail(**switches)`: an api against a sandbox; `.recorder` has the requests, all judged when the test ends."""
-    recorders: list[Recorder] = []
+    recorders: list[Recorded] = []
 
     def make(*, rate_factor: float = 1000, settings: Any = None, **switches: Any) -> Any:
         sandbox = ActiveCampaignSandbox(now=clock, rate_factor=rate_factor, **switches)
-        sandbox.app = recorder = Recorder(sandbox.app)
+        sandbox.app = recorder = Recorded(sandbox.app)
         recorders.append(recorder)
         api = sandbox_api("activecampaign", sandbox, **(settings or {}))
         api.recorder = recorder

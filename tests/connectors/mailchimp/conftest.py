@@ -2,44 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import parse_qsl
 
 import pytest
 from support.openapi import SPECS, load_document, validate_request
+from support.recorder import Recorder
 
 from connectors.mailchimp.sandbox import MailchimpSandbox
 from core.contract import Audience, Stream
 from core.registry import load_connector
 
 
-class Recorder:
-    """An ASGI application that writes down what is asked before passing it on."""
-
-    def __init__(self, app: Any) -> None:
-        self.app = app
-        self.seen: list[tuple[str, str, list[tuple[str, str]], Any]] = []
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        body = bytearray()
-
-        async def listen() -> Any:
-            message = await receive()
-            body.extend(message.get("body", b""))
-            return message
-
-        async def answer(message: Any) -> None:
-            if message["type"] == "http.response.start":  # before the client can go on
-                query = parse_qsl(scope["query_string"].decode(), keep_blank_values=True)
-                self.seen.append((scope["method"], scope["path"], query, json.loads(body) if body else None))
-            await send(message)
-
-        await self.app(scope, listen, answer)
+class Recorded(Recorder):
+    """What is asked of the sandbox."""
 
     def bodies(self, method: str = "POST") -> list[Any]:
         """Return the bodies sent with *method*, oldest first."""
@@ -49,11 +25,11 @@ class Recorder:
 @pytest.fixture
 def make_mail(sandbox_api: Callable[..., Any], clock: Callable[[], Any]) -> Iterator[Callable[..., Any]]:
     """`make_mail(**switches)`: an api against a sandbox; `.recorder` has the requests, all judged when the test ends."""
-    recorders: list[Recorder] = []
+    recorders: list[Recorded] = []
 
     def make(**switches: Any) -> Any:
         sandbox = MailchimpSandbox(now=clock, **switches)
-        sandbox.app = recorder = Recorder(sandbox.app)
+        sandbox.app = recorder = Recorded(sandbox.app)
         recorders.append(recorder)
         api = sandbox_api("mailchimp", sandbox)
         api.recorder = recorder

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import parse_qsl
 
 import pytest
 from jsonschema import Draft202012Validator
 from mixpanel_rows import FOLDER
+from support.recorder import Asked, Recorder
 
 from connectors.mixpanel.sandbox import MixpanelSandbox
 from core.contract import Audience, Page
@@ -18,35 +18,12 @@ from core.registry import load_connector
 REQUESTS = json.loads((FOLDER / "schemas" / "requests.json").read_text(encoding="utf-8"))["requests"]
 
 
-class Recorder:
-    """An ASGI application that writes down what is asked before passing it on."""
+class Recorded(Recorder):
+    """What is asked of the sandbox."""
 
-    def __init__(self, app: Any) -> None:
-        self.app = app
-        self.seen: list[tuple[str, dict[str, str], Any]] = []
+    def note(self, asked: Asked) -> tuple[str, dict[str, str], Any]:
         """What was asked (`GET /path`), its query, and its body: a form as a mapping of texts."""
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        body = bytearray()
-
-        async def listen() -> Any:
-            message = await receive()
-            body.extend(message.get("body", b""))
-            return message
-
-        async def answer(message: Any) -> None:
-            if message["type"] == "http.response.start":  # before the client can go on
-                kind = dict(scope["headers"]).get(b"content-type", b"").decode()
-                text = body.decode()
-                content = None if not text else dict(parse_qsl(text)) if "form" in kind else json.loads(text)
-                query = dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True))
-                self.seen.append((f"{scope['method']} {scope['path']}", query, content))
-            await send(message)
-
-        await self.app(scope, listen, answer)
+        return f"{asked.method} {asked.path}", dict(asked.query), asked.body
 
     def of(self, what: str) -> list[tuple[dict[str, str], Any]]:
         """Return query and body of each request of `METHOD /path`, oldest first."""
@@ -56,11 +33,11 @@ class Recorder:
 @pytest.fixture
 def make_project(sandbox_api: Callable[..., Any], clock: Any) -> Iterator[Callable[..., Any]]:
     """`make_project(settings={}, **switches)`: an api against a sandbox; `.recorder` has the requests, judged at the end."""
-    recorders: list[Recorder] = []
+    recorders: list[Recorded] = []
 
     def make(settings: dict[str, Any] | None = None, rate_factor: float = 1000, **switches: Any) -> Any:
         sandbox = MixpanelSandbox(now=clock, rate_factor=rate_factor, **switches)
-        sandbox.app = recorder = Recorder(sandbox.app)
+        sandbox.app = recorder = Recorded(sandbox.app)
         recorders.append(recorder)
         api = sandbox_api("mixpanel", sandbox, **(settings or {}))
         api.recorder = recorder

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 from jsonschema import Draft202012Validator
+from support.recorder import Asked, Recorder
 
 from connectors.salesforce.campaigns import Campaign, CampaignParams
 from connectors.salesforce.sandbox import SalesforceSandbox
@@ -22,32 +23,11 @@ HERE = Path(__file__).parent
 ENDPOINTS = json.loads((HERE / "schemas" / "requests.json").read_text(encoding="utf-8"))["requests"]
 
 
-class Recorder:
-    """An ASGI application that writes down what is asked before passing it on."""
+class Recorded(Recorder):
+    """What is asked of the sandbox."""
 
-    def __init__(self, app: Any) -> None:
-        self.app = app
-        self.seen: list[tuple[str, str, dict[str, str], Any]] = []
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        body = bytearray()
-
-        async def listen() -> Any:
-            message = await receive()
-            body.extend(message.get("body", b""))
-            return message
-
-        async def answer(message: Any) -> None:
-            if message["type"] == "http.response.start":  # before the client can go on
-                query = dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True))
-                kind = dict(scope["headers"]).get(b"content-type", b"").decode()
-                self.seen.append((scope["method"], scope["path"], query, _body(kind, bytes(body))))
-            await send(message)
-
-        await self.app(scope, listen, answer)
+    def note(self, asked: Asked) -> tuple[str, str, dict[str, str], Any]:
+        return asked.method, asked.path, dict(asked.query), _body(asked.kind, asked.content)
 
     def bodies(self, method: str, path: str) -> list[Any]:
         """Return the bodies sent to a path that ends so, oldest first."""
@@ -88,12 +68,12 @@ def _served() -> Iterator[Served]:
 @pytest.fixture
 def org(clock: Any, fake_api: Callable[..., Any], _served: Served) -> Iterator[Callable[..., Any]]:
     """`org(settings={}, **sandbox options)`: an api against a new org; `.sandbox`, `.served`, `.recorder`."""
-    recorders: list[Recorder] = []
+    recorders: list[Recorded] = []
 
     def make(settings: dict[str, Any] | None = None, **options: Any) -> Any:
         _served.sandbox = sandbox = SalesforceSandbox(**{"now": clock, **options})
         _served.faults = None
-        sandbox.app = recorder = Recorder(sandbox.app)
+        sandbox.app = recorder = Recorded(sandbox.app)
         recorders.append(recorder)
         api = fake_api("salesforce", {**as_settings(_served), **(settings or {})})
         api.served, api.sandbox, api.recorder = _served, sandbox, recorder

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import parse_qsl
 
 import pytest
 from jsonschema import Draft202012Validator
+from support.recorder import Asked, Recorder
 from zigpoll_rows import responses, schema
 
 from connectors.zigpoll.sandbox import ZigpollSandbox
@@ -15,17 +15,11 @@ from core.contract import Page
 from core.sandbox import Served, as_settings, serve
 
 
-class Recorder:
-    """An ASGI application that writes down what is asked before passing it on."""
+class Recorded(Recorder):
+    """What is asked of the sandbox."""
 
-    def __init__(self, app: Any) -> None:
-        self.app = app
-        self.seen: list[tuple[str, dict[str, str]]] = []
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http":
-            self.seen.append((scope["path"], dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True))))
-        await self.app(scope, receive, send)
+    def note(self, asked: Asked) -> tuple[str, dict[str, str]]:
+        return asked.path, dict(asked.query)
 
     def asked(self, path: str) -> list[dict[str, str]]:
         """Return the queries of the requests to *path*, oldest first."""
@@ -42,12 +36,12 @@ def _served() -> Iterator[Served]:
 @pytest.fixture
 def survey(clock: Any, fake_api: Callable[..., Any], _served: Served) -> Iterator[Callable[..., Any]]:
     """`survey(settings={}, **switches)`: an api against a new vendor; `.recorder` is judged at the end."""
-    recorders: list[Recorder] = []
+    recorders: list[Recorded] = []
 
     def make(settings: dict[str, Any] | None = None, **switches: Any) -> Any:
         _served.sandbox = sandbox = ZigpollSandbox(**{"now": clock, "rate_factor": 1000, **switches})
         _served.faults = None
-        sandbox.app = recorder = Recorder(sandbox.app)
+        sandbox.app = recorder = Recorded(sandbox.app)
         recorders.append(recorder)
         api = fake_api("zigpoll", {**as_settings(_served), **(settings or {})})
         api.served, api.sandbox, api.recorder = _served, sandbox, recorder
