@@ -94,14 +94,14 @@ def open_api(
     source: Tokens | None = None
     if isinstance(auth, OAuth2):
         exchange = Exchange(auth, connection=connection, check_host=hosts.check, now=waiter.now, client=options)
-        vault = Vault(token_path(store_path, connection), tokens)
-        source = HeldToken(exchange, token) if token else TokenKeeper(exchange, vault, check=waiter.check, now=waiter.now)
+        source = _tokens(exchange, Vault(token_path(store_path, connection), tokens), token, waiter)
         if auth.base_url_key is not None and settings.base_url is None:
             base_url = None
     with ExitStack() as stack:
         limits = manifest.limits if limits is None else limits
         budget = stack.enter_context(shared_budget(store_path, connection, limits))
         time_there = VendorTime(clock, not_before=manifest.checked_on)
+        outage = Outage(connection, budget.kept, clock, probe=probe)
         wire = Wire(
             connection=connection,
             base_url=base_url,
@@ -110,14 +110,7 @@ def open_api(
             classify=connector.classify,
             rest_until=_telling(connector.rest_until, settings),
             client=stack.enter_context(httpx.Client(headers=headers, limits=CONNECTIONS, **options)),
-            patience=Patience(
-                budget=budget,
-                waiter=waiter,
-                outage=Outage(connection, budget.kept, clock, probe=probe),
-                clock=clock,
-                time=time_there,
-                reserve=reserve,
-            ),
+            patience=Patience(budget=budget, waiter=waiter, outage=outage, clock=clock, time=time_there, reserve=reserve),
             quota=_telling(connector.quota, settings),
             time=time_there,
             observer=observer,
@@ -141,6 +134,13 @@ def open_exchange(connector: Connector, settings: Settings, *, connection: str) 
     hosts = _hosts(connector, auth, base_url, connection)
     options = _client_options(hosts, timeout=TIMEOUT, transport=None)
     return Exchange(auth, connection=connection, check_host=hosts.check, now=Waiter().now, client=options)
+
+
+def _tokens(exchange: Exchange, vault: Vault, tried: Token | None, waiter: Waiter) -> Tokens:
+    """Return where tokens come from: the one that is only *tried*, else those that are kept and renewed."""
+    if tried is not None:
+        return HeldToken(exchange, tried)
+    return TokenKeeper(exchange, vault, check=waiter.check, now=waiter.now)
 
 
 def token_path(store_path: Path, connection: str) -> Path:

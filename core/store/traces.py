@@ -79,54 +79,67 @@ def gather(conn: sqlite3.Connection, profiles: Collection[int], addresses: Itera
         own |= _own(conn, people)
     array = json.dumps(sorted(people))
     own -= cuts.shared(conn, people)
-    named = json.dumps([list(pair) for pair in sorted(own)])
-    subjects = {
-        row[0]
-        for row in conn.execute(
-            "SELECT id FROM subjects WHERE profile_id IN (SELECT value FROM json_each(?1)) "
-            "UNION SELECT l.subject_id FROM json_each(?2) j CROSS JOIN identifiers i ON i.kind = j.value ->> 0 "
-            "AND i.value = j.value ->> 1 AND i.is_company = 0 CROSS JOIN subject_identifiers l ON l.identifier_id = i.id "
-            "UNION SELECT f.subject_id FROM fresh_identifiers f WHERE f.is_company = 0 "
-            "AND (f.kind, f.value) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?2))",
-            (array, named),
-        )
-    }
+    subjects = _subjects(conn, array, own)
     # what came with a record of theirs since the last resolve is theirs as well
     ids = json.dumps(sorted(subjects))
-    own |= set(
-        conn.execute(
-            "SELECT f.kind, f.value FROM fresh_identifiers f CROSS JOIN subjects s ON s.id = f.subject_id AND s.trust = 'key' "
-            "WHERE f.is_company = 0 AND f.subject_id IN (SELECT value FROM json_each(?)) AND s.profile_id IN "
-            "(SELECT value FROM json_each(?))",
-            (ids, array),
-        )
-    )
-    records = tuple(
-        conn.execute(
-            "SELECT c.name, t.name, t.kind, s.ref FROM json_each(?) j CROSS JOIN subjects s ON s.id = j.value "
-            "JOIN streams t ON t.id = s.stream_id JOIN connections c ON c.id = t.connection_id "
-            "WHERE t.kind <> ? AND substr(s.ref, 1, 1) <> char(31) ORDER BY 1, 2, 4",  # one that was dropped has no key
-            (ids, Kind.EVENT.value),
-        ).fetchall()
-    )
+    own |= _fresh(conn, array, ids)
     remotes = _remotes(conn, array, json.dumps(sorted(value for kind, value in own if kind == "email")))
-    brought = conn.execute(
-        "SELECT DISTINCT c.name FROM json_each(?) j CROSS JOIN subjects s ON s.id = j.value "
-        "JOIN streams t ON t.id = s.stream_id JOIN connections c ON c.id = t.connection_id",
-        (ids,),
-    )
     return Traces(
         frozenset(people),
         identifiers=frozenset(own),
-        records=records,
+        records=_records(conn, ids),
         remotes=remotes,
-        connections=frozenset([name for (name,) in brought] + [connection for connection, _ in remotes]),
+        connections=_brought(conn, ids) | {connection for connection, _ in remotes},
         subjects=frozenset(subjects),
         companies=_companies(conn, array, ids),
         events=_count_events(conn, array, ids),
         slices=_slices(conn, ids),
         names=_names(conn, array),
     )
+
+
+def _subjects(conn: sqlite3.Connection, people: str, own: Collection[tuple[str, str]]) -> set[int]:
+    """Return the subjects of *people*, and those that name them by an identifier."""
+    rows = conn.execute(
+        "SELECT id FROM subjects WHERE profile_id IN (SELECT value FROM json_each(?1)) "
+        "UNION SELECT l.subject_id FROM json_each(?2) j CROSS JOIN identifiers i ON i.kind = j.value ->> 0 "
+        "AND i.value = j.value ->> 1 AND i.is_company = 0 CROSS JOIN subject_identifiers l ON l.identifier_id = i.id "
+        "UNION SELECT f.subject_id FROM fresh_identifiers f WHERE f.is_company = 0 "
+        "AND (f.kind, f.value) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?2))",
+        (people, json.dumps([list(pair) for pair in sorted(own)])),
+    )
+    return {row[0] for row in rows}
+
+
+def _fresh(conn: sqlite3.Connection, people: str, subjects: str) -> set[tuple[str, str]]:
+    """Return the identifiers of *people* that were read since the last resolve."""
+    rows = conn.execute(
+        "SELECT f.kind, f.value FROM fresh_identifiers f CROSS JOIN subjects s ON s.id = f.subject_id AND s.trust = 'key' "
+        "WHERE f.is_company = 0 AND f.subject_id IN (SELECT value FROM json_each(?)) AND s.profile_id IN "
+        "(SELECT value FROM json_each(?))",
+        (subjects, people),
+    )
+    return set(rows)
+
+
+def _records(conn: sqlite3.Connection, subjects: str) -> tuple[tuple[str, str, str, str], ...]:
+    rows = conn.execute(
+        "SELECT c.name, t.name, t.kind, s.ref FROM json_each(?) j CROSS JOIN subjects s ON s.id = j.value "
+        "JOIN streams t ON t.id = s.stream_id JOIN connections c ON c.id = t.connection_id "
+        "WHERE t.kind <> ? AND substr(s.ref, 1, 1) <> char(31) ORDER BY 1, 2, 4",  # one that was dropped has no key
+        (subjects, Kind.EVENT.value),
+    )
+    return tuple(rows.fetchall())
+
+
+def _brought(conn: sqlite3.Connection, subjects: str) -> frozenset[str]:
+    """Return the connections that subjects came from."""
+    rows = conn.execute(
+        "SELECT DISTINCT c.name FROM json_each(?) j CROSS JOIN subjects s ON s.id = j.value "
+        "JOIN streams t ON t.id = s.stream_id JOIN connections c ON c.id = t.connection_id",
+        (subjects,),
+    )
+    return frozenset([name for (name,) in rows])
 
 
 def _own(conn: sqlite3.Connection, people: Collection[int]) -> set[tuple[str, str]]:
