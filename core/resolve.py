@@ -15,8 +15,9 @@ from typing import Final
 
 from core.clock import to_us
 from core.config.model import Config
+from core.store.blocking import block
 from core.store.changes import note_resolved
-from core.store.components import COMPANIES, PEOPLE, block, regroup, script
+from core.store.components import COMPANIES, PEOPLE, regroup, script
 from core.store.cuts import sever, stir
 from core.store.db import Store
 from core.store.identity import settle
