@@ -10,12 +10,14 @@ import json
 import math
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
 import httpx
+import orjson
 
 from core.contract import Answer, Json, Quota, ResponseView
 from core.errors import (
@@ -40,6 +42,9 @@ NEAR_S: Final = 60.0
 """A reset no further away than this is waited for."""
 
 _JSON_TYPES = re.compile(r"[/+](?:json|javascript|x-json)\b", re.IGNORECASE)
+_DIGITS: Final = bytes(ord("0") if chr(byte).isdecimal() and byte < 128 else ord(" ") for byte in range(256))
+_MANY_DIGITS: Final = b"0" * 19
+"""The least that an integer beyond 64 bits has (-9,223,372,036,854,775,809), as `_DIGITS` shows digits."""
 _REQUEST_ID = re.compile(r"(?:request|correlation|trace)-?id$")
 _SAFE_ID = re.compile(r"[\w.:/=+-]{1,100}")
 
@@ -213,7 +218,7 @@ def parse_body(asked: Asked, received: Received, *, lenient: bool = False) -> Js
         what = "an HTML page" if "html" in kind else f"a body of another type ({_short(kind)})"
         raise ProtocolError(f"{asked.words} was answered with {what} where JSON was due", status=received.status)
     try:
-        return json.loads(content)
+        return parse_json(content)
     except (ValueError, RecursionError) as error:
         if lenient or (not declared and kind.startswith("text/")):
             return received.text
@@ -224,6 +229,19 @@ def parse_body(asked: Asked, received: Received, *, lenient: bool = False) -> Js
             status=received.status,
             request_id=request_id(received.headers),
         ) from None
+
+
+def parse_json(content: bytes) -> Json:
+    """
+    Return what `json.loads` does, in half of the time for most answers. ValueError or RecursionError for what is no JSON.
+
+    orjson makes floats of integers beyond 64 bits, so what has so many digits in a row is left to the standard library; so is
+    what only that takes (NaN, a lone surrogate, a number that is infinite).
+    """
+    if _MANY_DIGITS not in content.translate(_DIGITS):
+        with suppress(orjson.JSONDecodeError):
+            return orjson.loads(content)
+    return json.loads(content)
 
 
 def _short(text: str) -> str:

@@ -69,9 +69,9 @@ class RecordStore:
 
     def _digests(self, records: Sequence[Record]) -> list[bytes]:
         salted, digests = self._salt.copy, []
-        for record in records:
+        for text in map(encode, records):
             digest = salted()
-            digest.update(encode(record))
+            digest.update(text)
             digests.append(digest.digest())
         return digests
 
