@@ -186,11 +186,7 @@ class RowReader:
         return None if where is None else normalise.email(pick(record, where))
 
     def by_column(self, page: Columns, emails: Sequence[str | None] | None) -> dict[str, Sequence[Any]] | None:
-        """
-        Return the columns of a page's rows, one value a record, or None where that takes a look at each record.
-
-        Those of which no record says anything are left out, but for answers.
-        """
+        """Return the columns of a page's rows, one value a record, or None where that takes a look at each record."""
         if not self._simple:
             return None
         nothing = (None,) * len(page.records)
@@ -209,10 +205,7 @@ class RowReader:
             columns[at] = [own or email for own, email in zip(columns[at], emails or nothing, strict=True)]
             if not self._sets_email:
                 columns[at] = nothing
-        named = dict(zip(self._shape.position, columns, strict=True))
-        if self.kind is Kind.ANSWER:  # its rows are looked at by position
-            return named
-        return {name: values for name, values in named.items() if values is not nothing}
+        return dict(zip(self._shape.position, columns, strict=True))
 
     def _of_rows(self, record: Record, email: str | None) -> tuple[list[CanonicalRow], Mapping[str, object]]:
         rows: list[CanonicalRow] = []

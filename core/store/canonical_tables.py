@@ -28,21 +28,22 @@ def write_rows(
     *,
     replaced: Sequence[str],
     kinds: Sequence[Kind],
-    columns: Mapping[Kind, tuple[str, ...]],
+    same: Mapping[Kind, Mapping[str, Any]],
     now: int,
 ) -> None:
     """
     Upsert *rows* by kind, and remove what the records of *replaced* no longer say.
 
-    *columns* are those that the rows of a kind have, where not all: what is left out is empty in each of them.
+    *same* are the values of the columns that all rows of a kind share; the rows are without them.
 
     `changed_at` moves only where a value did: it decides which of two sources of one rank is the latest.
     """
     watched = [row[0] for row in rows.get(Kind.SUBSCRIPTION, ())]
     before = subscription_values(conn, stream_id, watched) if watched else {}
     for kind, found in rows.items():
-        statement, conflict = _upsert(kind, columns.get(kind, tuple(CANONICAL[kind])))
-        insert(conn, statement, found, conflict, same=(stream_id, now))
+        shared = same.get(kind, {})
+        statement, conflict = _upsert(kind, tuple(shared))
+        insert(conn, statement, found, conflict, same=(stream_id, now, *shared.values()))
     if replaced:
         for kind in kinds:
             if kind is not Kind.EVENT:
@@ -52,14 +53,15 @@ def write_rows(
 
 
 @cache
-def _upsert(kind: Kind, given: tuple[str, ...]) -> tuple[str, str]:
+def _upsert(kind: Kind, same: tuple[str, ...]) -> tuple[str, str]:
     columns = [f'"{column}"' for column in CANONICAL[kind]]
-    named = "".join(f', "{column}"' for column in given)
+    head = "".join(f', "{column}"' for column in same)
+    own = "".join(f', "{column}"' for column in CANONICAL[kind] if column not in same)
     old = ", ".join(f"{TABLES[kind]}.{column}" for column in [*columns, "deleted_at"])
     new = ", ".join([*(_kept(kind, column) for column in columns), "NULL"])
     updates = ", ".join(f"{column} = {_kept(kind, column)}" for column in columns)
     return (
-        f"INSERT INTO {TABLES[kind]} (stream_id, changed_at, record_key, subject_id, key{named}) VALUES",
+        f"INSERT INTO {TABLES[kind]} (stream_id, changed_at{head}, record_key, subject_id, key{own}) VALUES",
         f"ON CONFLICT (stream_id, record_key, key) DO UPDATE SET {updates}, subject_id = excluded.subject_id, "
         f"deleted_at = NULL, changed_at = CASE WHEN ({old}) IS ({new}) THEN changed_at ELSE excluded.changed_at END",
     )

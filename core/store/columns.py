@@ -8,12 +8,15 @@ What is not like that is read record by record; what is read is the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from types import NoneType
+from typing import Any, Final, NamedTuple, TypeVar
 
 from core.contract import Pick, Record, pick
 from core.store.field_types import MAX_DEPTH
 
+K = TypeVar("K")
 _OBJECT: Final = frozenset({dict})
+_EQUAL: Final = ({str}, {NoneType}, {int}, {bool})
 _LISTS: Final = frozenset({list, tuple})
 
 
@@ -76,6 +79,30 @@ class Columns:
             else:
                 found[name] = Column(values, types)
         return True
+
+
+class Sharing:
+    """
+    Parts the columns of a page into values that all its records share, which are written once, and the rest.
+
+    A column that had different values in a page of this pull stays with the rest: each other division is another statement.
+    """
+
+    def __init__(self) -> None:
+        self._varied: set[object] = set()
+
+    def part(self, columns: Mapping[K, Sequence[Any]]) -> tuple[dict[K, Any], dict[K, Sequence[Any]]]:
+        """Return what is the same, by column, and the columns of which that is not so."""
+        same: dict[K, Any] = {}
+        for name, values in columns.items():
+            if name in self._varied:
+                continue
+            # True is 1 and 0.0 is -0.0 in Python's eyes
+            if values.count(values[0]) == len(values) and {*map(type, values)} in _EQUAL:
+                same[name] = values[0]
+            else:
+                self._varied.add(name)
+        return same, {name: values for name, values in columns.items() if name not in same}
 
 
 def each(read: Callable[[object], str | None], values: Sequence[object]) -> list[str | None] | None:

@@ -34,7 +34,7 @@ _Plan = tuple[Callable[[Sequence[Any]], Sequence[Any]], tuple[int, ...]]
 _PYTHON: Final[dict[str, type]] = {"text": str, "integer": int, "number": float, "boolean": bool}
 
 LandingRow = tuple[Any, ...]
-"""Key, subject id, content hash, more, and the values in the order of the columns."""
+"""Key, subject id, content hash, more, and the values in the order of the columns; without those that all rows share."""
 
 
 class Landing:
@@ -191,18 +191,32 @@ class Landing:
             return None
         return [None if value is None else as_type(value, type_) for value in values]
 
-    def write(self, conn: sqlite3.Connection, rows: Sequence[LandingRow], *, slice_: str, run_id: int, now: int) -> None:
-        """Upsert rows that were seen just now; short ones are padded."""
-        head = ["slice", "seen_run", "changed_at", "key", "subject_id", "content_hash", "more"]
-        columns = [_quoted(column) for column in self._columns]
-        width = len(columns) + 4
-        updates = ", ".join(f"{name} = excluded.{name}" for name in [*head, *columns] if name != "key")
+    def write(
+        self,
+        conn: sqlite3.Connection,
+        rows: Sequence[LandingRow],
+        same: Mapping[int, Any],
+        *,
+        slice_: str,
+        run_id: int,
+        now: int,
+    ) -> None:
+        """
+        Upsert rows that were seen just now; short ones are padded.
+
+        *same* are values that all rows share, by their place in what `read` gives; the rows are without them.
+        """
+        columns = ["more", *map(_quoted, self._columns)]
+        head = ["slice", "seen_run", "changed_at", *(columns[at] for at in same)]
+        own = ["key", "subject_id", "content_hash", *(name for at, name in enumerate(columns) if at not in same)]
+        updates = ", ".join(f"{name} = excluded.{name}" for name in [*head, *own] if name != "key")
+        width = len(own)
         insert(
             conn,
-            f'INSERT INTO "{self.table}" ({", ".join(head + columns)}) VALUES',
+            f'INSERT INTO "{self.table}" ({", ".join(head + own)}) VALUES',
             [row if len(row) == width else (*row, *(None,) * (width - len(row))) for row in rows],
             f"ON CONFLICT (key) DO UPDATE SET {updates}, deleted_at = NULL",
-            same=(slice_, run_id, now),
+            same=(slice_, run_id, now, *same.values()),
         )
 
     def mark_missing(self, conn: sqlite3.Connection, now: int) -> list[str]:

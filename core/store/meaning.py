@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from core.contract import BadRecord, Kind, Record, Stream
 from core.store.canonical import RowReader
 from core.store.canonical_tables import StoredRow
-from core.store.columns import Columns
+from core.store.columns import Columns, Sharing
 from core.store.identity import Fresh, Identifier, IdentifierColumn, IdentifierReader, Seen, add_fresh
 from core.store.landing import Landing, LandingRow
 from core.store.reading import Item, reason
@@ -27,8 +27,10 @@ class Said(NamedTuple):
     rows: dict[Kind, list[StoredRow]]
     identifiers: Fresh
     bad: list[BadRecord]
-    columns: dict[Kind, tuple[str, ...]]
-    """Those that the rows of a kind have, where not all; the others are empty in each."""
+    same: dict[Kind, dict[str, Any]]
+    """What all rows of a kind share, by column; the rows are without it."""
+    landing_same: dict[int, Any]
+    """Likewise of the landing rows, by place."""
 
 
 class MeaningReader:
@@ -39,6 +41,7 @@ class MeaningReader:
         self._landing = landing
         self._rows = RowReader(stream, source.trust, source.currency)
         self._identifiers = IdentifierReader(source.connection, stream.identifiers)
+        self._sharing = Sharing(), Sharing()
         self.kinds = self._rows.kinds
 
     def named(self, record: Record) -> list[Identifier]:
@@ -71,12 +74,18 @@ class MeaningReader:
         if columns is None:
             return None
         digests = [digest for digest, _ in items.values()]
+        landing_same, fields = self._sharing[0].part(dict(enumerate(landing)))
+        kind = self._rows.kind
+        same: dict[str, Any] = {}
+        if kind is not Kind.ANSWER:  # its rows are looked at by position
+            same, columns = self._sharing[1].part(columns)
         return Said(
-            list(zip(items, ids.values(), digests, *landing, strict=True)),
-            {self._rows.kind: list(zip(items, ids.values(), items, *columns.values(), strict=True))},
+            list(zip(items, ids.values(), digests, *fields.values(), strict=True)),
+            {kind: list(zip(items, ids.values(), items, *columns.values(), strict=True))},
             _fresh_columns(identifiers, ids),
             [],
-            {self._rows.kind: tuple(columns)},
+            {kind: same},
+            landing_same,
         )
 
     def _one_by_one(
@@ -88,7 +97,7 @@ class MeaningReader:
         now: int,
     ) -> Said:
         """As `read`; *landing* are the landing rows, turned, where those could be read by column."""
-        said = Said([], {}, {}, [], {})
+        said = Said([], {}, {}, [], {}, {})
         values = None if landing is None else list(zip(*landing, strict=True))
         read: dict[str, Sequence[Any]] = {}
         before = len(self._landing.changes)

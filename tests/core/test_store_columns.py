@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support.pulled import World
 
 from core.contract import Category, Kind, Page, Stream
-from core.store.columns import Columns
+from core.store.columns import Columns, Sharing
 
 TABLES = (
     "SELECT * FROM crm__things ORDER BY key", "SELECT * FROM catalogue ORDER BY field",
@@ -109,3 +109,24 @@ def test_a_field_that_spells_another_one_within_is_not_flattened_by_column() -> 
     page = Columns.of([{"a.x": 1, "a": {"x": 2}}])
     assert page is not None
     assert page.flat() is None
+
+
+def test_what_all_records_share_is_parted_from_the_rest() -> None:
+    """As long as they do, page after page; 1 is not True, and the zeros of floats have signs."""
+    sharing = Sharing()
+    columns = {"a": ("x", "x"), "b": (None, None), "c": ("x", "y"), "d": (1, True), "e": (0.0, -0.0), "f": (7, 7)}
+    rest = {"c": ("x", "y"), "d": (1, True), "e": (0.0, -0.0)}
+    assert ({"a": "x", "b": None, "f": 7}, rest) == sharing.part(columns)
+    again = {"a": ("x", "z"), "b": (None, None), "c": ("y", "y")}
+    assert ({"b": None}, {"a": ("x", "z"), "c": ("y", "y")}) == sharing.part(again)
+    assert ({"b": None}, {"a": ("x", "x")}) == sharing.part({"a": ("x", "x"), "b": (None, None)})
+
+
+def test_pages_that_share_other_values_are_stored_whole(tmp_path: Path) -> None:
+    """What a page shared is another's own value, and nothing of an earlier one stays behind in a row that is stored again."""
+    page = [{"id": n, "name": "a", "v": 1, "mail": f"p{n}@example.com"} for n in (1, 2)]
+    later = [{"id": n, "name": "b" if n == 1 else None, "v": None, "mail": None} for n in (1, 2)]
+    by_column = _stored(tmp_path / "a.db", [page, later], Kind.PROFILE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Columns, "of", classmethod(lambda cls, records: None))
+        assert _stored(tmp_path / "b.db", [page, later], Kind.PROFILE) == by_column
