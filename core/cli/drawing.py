@@ -44,7 +44,7 @@ def beneath(widths: Sequence[int], figures: Sequence[bool], room: int) -> frozen
 
 def prose(line: str, hang: int) -> str:
     """
-    Return a line folded between words to the terminal's width, what follows *hang* characters in; as it is where there is no terminal.
+    Return a line folded between words to the terminal's width, what follows *hang* characters in; as it is off a terminal.
 
     A word that is wider than that (an address, a command's argument) stays whole.
     """
