@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from core.cli.app import App, verb
+from core.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +99,6 @@ def _told_here(app: App) -> Callable[[Recipe], str | None]:
     from contextlib import nullcontext
 
     from core.cli.definitions import vocabulary_of
-    from core.errors import ConfigError
     from core.recipes.fill import fill
     from core.recipes.needs import config_of
     from core.segments.definitions import define
@@ -163,6 +164,14 @@ def _show(app: App, recipe: Recipe, tables: Tables) -> int:
     return 0
 
 
+def _unwritten(problem: Problem, made: Edit) -> Problem:
+    """Return *problem* without the line at which the recipe would stand: the file has no such line."""
+    if problem.key is None or not problem.key.startswith(tuple(made.added)):
+        return problem
+    remedy = f"{problem.remedy}; nothing was written" if problem.remedy else "nothing was written"
+    return replace(problem, line=None, remedy=remedy)
+
+
 def _text(recipe: Recipe, tables: Tables) -> str:
     from core.recipes.write import block_of
 
@@ -178,7 +187,10 @@ def _add(app: App, recipe: Recipe, tables: Tables, dry_run: bool) -> int:
     config = app.config()
     _refuse_taken(config, tables)
     made = edit(app.path, tables, [recipe.why])
-    warnings = _warnings(load_config(app.path, app.environ, text=made.text), made)
+    try:
+        warnings = _warnings(load_config(app.path, app.environ, text=made.text), made)
+    except ConfigError as error:
+        raise ConfigError(*(_unwritten(problem, made) for problem in error.problems)) from error
     if not dry_run:
         write(made)
     if app.as_json:
@@ -195,7 +207,6 @@ def _add(app: App, recipe: Recipe, tables: Tables, dry_run: bool) -> int:
 
 def _refuse_taken(config: Config, tables: Tables) -> None:
     """Refuse names that are there already: a recipe never changes what is written."""
-    from core.errors import ConfigError, Problem
 
     problems = []
     for kind, named in tables.items():

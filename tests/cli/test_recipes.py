@@ -86,6 +86,8 @@ def test_what_the_config_cannot_feed_is_not_written_and_the_error_says_why(type_
 
     assert 2 == said.code
     assert "no configured stream brings subscriptions" in said.err
+    assert "nothing was written" in said.err
+    assert "tagalong.toml: partitions.lifecycle" in said.err, "no line: the file does not have it"
     assert "^" in said.err
     assert Path("tagalong.toml").read_text() == CONFIG
     assert not type_("recipes", "add", "lifecycle", "--json").json["ok"]
