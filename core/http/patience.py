@@ -70,8 +70,13 @@ class Patience:
         self.budget.hold_off(self.waiter.now() + wait_s)
 
     def departed(self, grant: Grant) -> Grant:
-        """Tell the budget that a request leaves now."""
-        return self.budget.departed(grant, self.waiter.now())
+        """Tell the budget that a request leaves now; wait where it comes so late that others have its place."""
+        grant = self.budget.departed(grant, self.waiter.now())
+        while grant.wait_s > 0:
+            self.waiter.sleep(grant.wait_s)
+            self.tally.waited(grant.wait_s)
+            grant = self.budget.departed(grant, self.waiter.now())
+        return grant
 
     def heed_pause(self) -> None:
         """Raise QuotaExhausted while the vendor is to be left alone, QuotaKept while what is left is for people."""

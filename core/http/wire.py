@@ -219,8 +219,8 @@ class Wire:
             call.asked.method, url, content=call.content, headers=call.headers, extensions={"trace": leaving}
         )
         self.signer.sign(request)
-        permit.ask(call.asked.method)
         leaving.now()
+        permit.ask(call.asked.method)
         self.patience.tally.count(call.asked.method)
         try:
             response = self.client.send(request, stream=True)

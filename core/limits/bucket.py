@@ -6,8 +6,9 @@ period hold more than the limit allows; so a burst after a quiet spell goes out 
 ever sees too many. 96% of the permitted rate is used: the rest is for requests that are longer on their way than others. One
 row a slot says how much of it was granted (`tokens`). Grants are taken in lumps, for the slot at hand and as long as what
 leaves still counts there (`LATE_SLOTS`), and what a lump had left over is given back with the next one: a pull pays one small
-write for several requests. A request that leaves later than it was granted is counted where it leaves. `concurrency` is kept by
-the threads of one process: between processes the leases already see to it.
+write for several requests. A request that leaves later than it was granted is counted where it leaves, and
+waits where that would be too many. `concurrency` is kept by the threads of one process: between processes the leases already
+see to it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import math
 import re
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import translate
 from typing import Final
@@ -29,6 +30,8 @@ MARGIN: Final = 1.035
 """How much longer than the vendor's period ours is, since requests do not take equally long to arrive."""
 LATE_SLOTS: Final = 3
 """How many slots after its own a request may leave and still count there: less than half of the margin."""
+LATE_WAIT_S: Final = 5.0
+"""How long a request that is late waits for another slot: its connection stands, and vendors let go of one that is idle."""
 LUMPS: Final = 10
 """The part of a limit that is taken at once at most."""
 QUOTA_LUMP: Final = 20
@@ -137,20 +140,35 @@ class Bucket:
         """Return the slot in which the last request was granted."""
         return self._slot
 
-    def move(self, slot: int, now: float, store: Callable[[], Store]) -> int:
-        """Count a request of *slot* that leaves only *now*, later than the margin allows, where it leaves; return that slot."""
+    def move(self, slot: int, now: float, store: Callable[[], Store]) -> tuple[int, float]:
+        """
+        Count a request of *slot* that leaves only *now*, later than the margin allows, where it leaves.
+
+        Returns:
+            That slot, and the seconds to wait for it: others may have been granted theirs because this one was thought gone.
+        """
         this = int(now / self._slot_s)
         if math.isinf(self._amount) or not LATE_SLOTS <= this - slot <= self._far:
-            return slot
+            return slot, 0.0
         with store().atomic() as conn:
             moved = conn.execute(
                 "UPDATE budgets SET tokens = tokens - ? WHERE connection = ? AND bucket = ? AND tokens >= ?",
                 (self._cost, self._connection, self._key(slot), self._cost),
             )
             if not moved.rowcount:
-                return slot
-            self._grant(conn.execute, this, this, self._cost)
-        return this
+                return slot, 0.0
+            granted = self._granted(conn, this)
+            to = this if self._fits(this, granted) else self._first_room(this, granted, self._amount)[0]
+            wait_s = max(0.0, to * self._slot_s - now)
+            if wait_s > LATE_WAIT_S:
+                to, wait_s = this, 0.0
+            self._grant(conn.execute, this, to, self._cost)
+        return to, wait_s
+
+    def _fits(self, slot: int, granted: Mapping[int, float]) -> bool:
+        """Tell whether no period that *slot* is in is full already, those of grants that lie ahead among them."""
+        ends = [slot, *(one for one in granted if slot < one <= slot + SLOTS)]
+        return all(self._amount - _within(granted, end) >= self._cost for end in ends)
 
     def _refill(self, now: float, store: Store, longest_wait_s: float, reserve: float) -> float:
         allowed = max(self._cost, self._amount * (1 - reserve))
@@ -158,12 +176,7 @@ class Bucket:
         with store.atomic() as conn:
             if self._left:
                 self._put_back(conn)
-            rows = conn.execute(
-                "SELECT bucket, tokens FROM budgets WHERE connection = ? AND bucket > ? AND bucket < ? AND tokens > 0",
-                (self._connection, self._key(this - SLOTS - 1), f"{self._name}@:"),
-            )
-            granted = {int(bucket.rpartition("@")[2]): tokens for bucket, tokens in rows}
-            slot, room = self._first_room(this, granted, allowed)
+            slot, room = self._first_room(this, self._granted(conn, this), allowed)
             wait_s = max(0.0, slot * self._slot_s - now)
             if wait_s > longest_wait_s:
                 return wait_s
@@ -184,11 +197,19 @@ class Bucket:
             (self._connection, f"{self._name}@", self._key(this - SLOTS)),
         )
 
-    def _first_room(self, this: int, granted: dict[int, float], allowed: float) -> tuple[int, float]:
+    def _granted(self, conn: sqlite3.Connection, this: int) -> dict[int, float]:
+        """Return what was granted in each slot, as far back as it counts."""
+        rows = conn.execute(
+            "SELECT bucket, tokens FROM budgets WHERE connection = ? AND bucket > ? AND bucket < ? AND tokens > 0",
+            (self._connection, self._key(this - SLOTS - 1), f"{self._name}@:"),
+        )
+        return {int(bucket.rpartition("@")[2]): tokens for bucket, tokens in rows}
+
+    def _first_room(self, this: int, granted: Mapping[int, float], allowed: float) -> tuple[int, float]:
         # nobody overtakes: never before the last slot that was granted in, unless a clock that was set back put it far ahead
         slot = max([this, *(one for one in granted if one <= this + self._far)])
         while True:
-            room = allowed - sum(tokens for one, tokens in granted.items() if slot - SLOTS <= one <= slot)
+            room = allowed - _within(granted, slot)
             if room >= self._cost:
                 return slot, room
             # there is more room only when the oldest of them is out of the period
@@ -196,3 +217,8 @@ class Bucket:
 
     def _key(self, slot: int) -> str:
         return f"{self._name}@{max(slot, 0):015d}"
+
+
+def _within(granted: Mapping[int, float], end: int) -> float:
+    """Return what was granted in the period that ends with slot *end*."""
+    return sum(tokens for one, tokens in granted.items() if end - SLOTS <= one <= end)

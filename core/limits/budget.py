@@ -117,10 +117,11 @@ class Budget:
         Note that a granted request leaves *now*: it woke up late, waited for another limit, or its connection had to be made.
 
         Else a window that begins when it really left would hold it and all that follow on the slot it was granted in. Returns
-        the grant as it counts by now.
+        the grant as it counts by now: where it is to wait, it has not left yet.
         """
         with self._lock:
-            return Grant(grant.wait_s, tuple((bucket, bucket.move(slot, now, self._store)) for bucket, slot in grant.slots))
+            moved = [(bucket, *bucket.move(slot, now, self._store)) for bucket, slot in grant.slots]
+        return Grant(max((wait_s for _, _, wait_s in moved), default=0.0), tuple((bucket, slot) for bucket, slot, _ in moved))
 
     def hold_off(self, until: float) -> None:
         """Let no process send before *until*: the vendor asked for patience."""

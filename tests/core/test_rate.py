@@ -146,3 +146,23 @@ def test_a_request_that_waits_for_one_limit_counts_later_in_the_others(store_pat
     budget.close()
 
     assert told == (busiest(left, general.per_s) <= general.amount)
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_requests_that_are_late_together_leave_room_for_who_was_granted_the_next_period(store_path, told):
+    """A disk that stood still: five threads wake up at once, just before one that was let go because they had left long ago."""
+    limit = Limit(5, per_s=1)
+    budget = Budget(store_path, "mail", [limit])
+    begin = 1_780_000_000.0
+    grants = [budget.grant("/x", begin, longest_wait_s=60) for _ in range(5)]
+    following = budget.grant("/x", begin + 0.1, longest_wait_s=60)
+    woken, left = begin + 0.9, [begin + 0.1 + following.wait_s]
+    for grant in grants:
+        left.append(woken)
+        while told and (late := budget.departed(grant, left[-1])).wait_s > 0:
+            grant = late
+            left[-1] += late.wait_s
+    budget.close()
+
+    assert told == (busiest(sorted(left), limit.per_s) <= limit.amount)
+    assert max(left) < begin + 3
