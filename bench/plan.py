@@ -28,7 +28,8 @@ from core.clock import to_us
 from core.config.model import Config, ConnectionConfig, Place, Segment, SyncConfig, Workspace
 from core.contract import Audience, AudienceSet, Kind, Settings, StreamSet
 from core.hub import Hub
-from core.pushing.deliver import Delivery, plans_of
+from core.pushing.deliver import plans_of
+from core.pushing.delivery import Delivery
 from core.pushing.targets import targets_of
 from core.registry import Connector
 from core.segments.evaluate import Evaluation

@@ -22,7 +22,8 @@ from core.planning.only import Answers, alone, refuse_companies, whom
 from core.planning.plan import Plan
 from core.planning.sizes import SIZE_GUARDS, SizeGuard
 from core.pulling.fill import OnEvent, PullRun, pull_stale, refuse_disabled, resolve_now, tell
-from core.pushing.deliver import Delivery, SyncRun, deliver, plans_of
+from core.pushing.deliver import deliver, plans_of
+from core.pushing.delivery import Delivery, SyncRun
 from core.segments.definitions import Definitions
 from core.segments.evaluate import Evaluation, evaluate
 from core.segments.indexes import ensure_indexes

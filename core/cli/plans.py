@@ -15,7 +15,7 @@ from core.planning.plan import Plan, Skip
 from core.pulling import freshness
 from core.pulling.fill import PullRun
 from core.pushing.company_members import described
-from core.pushing.deliver import SyncRun, told_delays
+from core.pushing.delivery import SyncRun, told_delays
 from core.run import SyncReport
 from core.store import Store, ledger
 from core.store.audiences import COMPANY

@@ -25,7 +25,8 @@ from core.planning.guards import SOURCE_GUARDS, SourceGuard
 from core.planning.plan import Plan
 from core.planning.sizes import SIZE_GUARDS, SizeGuard
 from core.pulling.fill import OnEvent, tell
-from core.pushing.deliver import Delivery, deliver, lease_of, plans_of
+from core.pushing.deliver import deliver, lease_of, plans_of
+from core.pushing.delivery import Delivery
 from core.run import SyncReport, chosen_syncs, record
 from core.store import Store, leases
 from core.store.seal import seal_of

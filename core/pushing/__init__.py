@@ -2,9 +2,11 @@
 From a plan to the vendors, and what came of it.
 
     deliver   one sync, from its sets to its audiences   targets       what a sync is aimed at
+    delivery  what syncs share, what a run comes to      prepare       what its drafts are made from
     bind      which list or tag that is                  trait_values  the fields that it writes
     reach     under which key somebody is known there    record        what came of each member
     follow    who was merged there                       recover       what a run that died left open
     push      intents, batches, outcomes                 answered      the vendor's words, fit to be shown
     send      one batch, sent                            batches       how members make batches
+    company_members  companies in place of people
 """

@@ -1,0 +1,113 @@
+"""What the syncs of one run share, and what a run of one of them comes to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass, field, replace
+from datetime import datetime
+
+from core.clock import iso
+from core.evaluated import Evaluated
+from core.hub import Session
+from core.log import log
+from core.planning import delay
+from core.planning.guards import SOURCE_GUARDS, SourceGuard
+from core.planning.plan import Plan, Skip
+from core.planning.sizes import SIZE_GUARDS, SizeGuard
+from core.pushing import reach
+from core.pushing.push import PushReport
+from core.segments.definitions import Definitions
+from core.segments.evaluate import Evaluation
+from core.store import Store, runs
+from core.store.runs import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What all syncs of one run share."""
+
+    session: Session
+    store: Store
+    definitions: Definitions
+    evaluation: Evaluation
+    _: KW_ONLY
+    attended: bool
+    trigger: str = "command"
+    limit: int | None = None
+    source_guards: Sequence[SourceGuard] = SOURCE_GUARDS
+    size_guards: Sequence[SizeGuard] = SIZE_GUARDS
+    on_batch: Callable[[str, int], None] | None = None
+    after_run: int = 0
+    """The last run that had begun before *evaluation* was made."""
+    anew: Callable[[], Evaluated] | None = None
+    """Evaluates once more. None: whoever evaluated held the leases already, so nobody can have come between."""
+    asked: dict[tuple[str, str, str], reach.Memory] = field(default_factory=dict)
+    """What each destination was asked for, by connection, kind of audience and its params."""
+
+    @property
+    def as_of(self) -> datetime:
+        return self.evaluation.as_of
+
+    def caught_up(self, sync: str, *, run_id: int) -> Delivery:
+        """
+        Return this, evaluated anew where another run of *sync* came between; to be called under its lease.
+
+        That one had looked later: whom it put in, this one would take out again.
+        """
+        if self.anew is None or not runs.began_after(self.store.conn, "sync", sync, after=self.after_run, but=run_id):
+            return self
+        found = self.anew()
+        log.info("sync_evaluated_anew", sync=sync)
+        return replace(self, definitions=found.definitions, evaluation=found.evaluation, after_run=found.after_run)
+
+
+@dataclass(frozen=True, slots=True)
+class SyncRun:
+    """One run of one sync."""
+
+    name: str
+    status: Status
+    _: KW_ONLY
+    run_id: int
+    plans: list[Plan] = field(default_factory=list)
+    reports: dict[str, PushReport] = field(default_factory=dict)
+    """By label."""
+    error: Exception | None = None
+    resume_at: datetime | None = None
+    requests: int = 0
+    refused: int = 0
+    """Members that became dead letters."""
+
+
+def told_delays(plan: Plan) -> dict[str, dict[str, object]]:
+    """Return how many stay for `grace` and for `min_stay`, and when the first and the last of them go."""
+    found: dict[str, dict[str, object]] = {}
+    for reason in delay.Delay:
+        ends = plan.draft.stays.ends(reason)
+        if ends is not None:
+            members = len(plan.skips.get(Skip(reason), ()))
+            found[str(reason)] = {"members": members, "first_at": iso(ends[0]), "last_at": iso(ends[1])}
+    return found
+
+
+def summary(run: SyncRun) -> dict[str, object]:
+    """Return what `runs` shows of a sync's run."""
+    found: dict[str, object] = {}
+    for plan in run.plans:
+        report = run.reports.get(plan.label)
+        verdicts = report.verdicts if report is not None else Counter[tuple[str, str]]()
+        found[plan.label] = {
+            "wanted": len(plan.draft.wanted),
+            "adds": len(plan.adds) + len(plan.creates),
+            "removes": len(plan.removes),
+            "moves": len(plan.moves),
+            "updates": len(plan.updates),
+            "held_adds": len(plan.held_adds),
+            "held_removes": len(plan.held_removes),
+            "skips": {str(skip): len(profiles) for skip, profiles in plan.skips.items()},
+            "delayed": told_delays(plan),
+            "held": [str(held.kind) for held in plan.held],
+            "verdicts": {f"{op}.{verdict}": n for (op, verdict), n in sorted(verdicts.items())},
+        }
+    return found
