@@ -10,16 +10,14 @@ tokens that expired. Who the records belong to is `core.resolve`'s business.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Final, Literal, TypeVar
+from typing import Final, TypeVar
 
-from core.clock import Clock, from_us, to_us
+from core.clock import Clock, from_us
 from core.config.model import ConnectionConfig
-from core.contract import Api, Deletions, Kind, Page, Range, Stream
+from core.contract import Api, Deletions, Stream
 from core.errors import (
     AuthError,
     ConnectorError,
@@ -31,18 +29,14 @@ from core.errors import (
     Stopped,
     StoreError,
 )
-from core.pulling.leave_out import leave_out
+from core.pulling.keep import Keeper
 from core.pulling.paging import Repeats
 from core.pulling.pull_report import PageStored, PullReport, StreamReport
 from core.registry import Connector
-from core.store import checkpoints, vanish
+from core.store import checkpoints
 from core.store.checkpoints import Start
 from core.store.db import Store
-from core.store.dead_letters import bury_record, unbury_records
-from core.store.events import EventStore
 from core.store.forgotten import Forgotten
-from core.store.pages import RecordStore
-from core.store.reading import Prepared
 from core.store.sources import Source, source
 
 T = TypeVar("T")
@@ -60,19 +54,6 @@ AHEAD: Final = timedelta(seconds=5)
 """How far what a pull took for now may be ahead of what the vendor then says (in whole seconds, before it answers)."""
 OVERTAKEN: Final = timedelta(hours=1)
 """Age from which a pull that went on is made anew where changes alone cannot be asked for."""
-
-
-@dataclass(slots=True)
-class _Tally:
-    records: int = 0
-    changed: int = 0
-    pages: int = 0
-    deleted: int = 0
-    held: int = 0
-    bad: int = 0
-    known_bad: int = 0
-    forgotten: int = 0
-    notes: list[str] = field(default_factory=list)
 
 
 def pull_connection(
@@ -105,7 +86,8 @@ def pull_connection(
     for name in chosen:
         if asked is None or name in asked:
             of = source(store, connection.name, name)
-            pull = _StreamPull(store, api, declared[name], of, run_id, clock, on_page, check, forgotten)
+            keeper = Keeper(store, declared[name], of, run_id, clock, on_page, check, forgotten)
+            pull = _StreamPull(store, api, declared[name], of, keeper, run_id, clock)
             report.streams.append(pull.run(full=full, full_every=connection.full_every))
     return report
 
@@ -113,49 +95,28 @@ def pull_connection(
 class _StreamPull:
     """One pull of one stream, all its slices."""
 
-    def __init__(
-        self,
-        store: Store,
-        api: Api,
-        stream: Stream,
-        of: Source,
-        run_id: int,
-        clock: Clock,
-        on_page: Callable[[PageStored], None] | None,
-        check: Callable[[sqlite3.Connection], None] | None,
-        forgotten: Forgotten,
-    ) -> None:
+    def __init__(self, store: Store, api: Api, stream: Stream, of: Source, keeper: Keeper, run_id: int, clock: Clock) -> None:
         self.store, self.api, self.stream, self.of = store, api, stream, of
-        self.run_id, self.clock, self.on_page, self.check = run_id, clock, on_page, check
-        self.forgotten = forgotten
-        self.tally = _Tally()
-        self.pages_stored = 0
-        self.replacing: Range | None = None
-        """The range whose replacement is under way."""
+        self.keeper, self.run_id, self.clock = keeper, run_id, clock
         self.overtaken: list[str] = []
         """Slices whose pull went on where an earlier run broke off."""
-        self.again: set[str] = set()
-        """Slices to be read again before the stream is done."""
-        self.records: RecordStore | EventStore
 
     def run(self, *, full: bool, full_every: timedelta | None) -> StreamReport:
         """Pull the stream, and leave in the store how it ended."""
         began = self.clock()
         error: HubError | None = None
         try:
-            with self._atomic() as conn:
-                conn.execute("UPDATE streams SET started_at = ? WHERE id = ?", (to_us(began), self.of.id))
-                self.records = (EventStore if self.of.kind is Kind.EVENT else RecordStore)(conn, self.of, self.stream)
+            self.keeper.begin(began)
             self._pull(full=full, full_every=full_every)
         except HubError as caught:
             error = caught
             if isinstance(error, ConnectorError):
                 error.locate(connection=self.of.connection, stream=self.of.stream)
             if not isinstance(error, StoreError | LeaseLost | QuotaExhausted | Stopped):  # a pause is no failure
-                self._note_end(str(error))
+                self.keeper.failed(str(error))
             if isinstance(error, ENDS_CONNECTION):
                 raise
-        tally = self.tally
+        tally = self.keeper.tally
         return StreamReport(
             self.of.stream, records=tally.records, changed=tally.changed, pages=tally.pages, deleted=tally.deleted,
             held=tally.held, bad=tally.bad, known_bad=tally.known_bad, forgotten=tally.forgotten, error=error,
@@ -170,20 +131,15 @@ class _StreamPull:
         slices = [""] if self.stream.slices is None else list(dict.fromkeys(self._asked(self._slices)))
         fulls: dict[str, bool] = {}
         for slice_ in slices:
-            self.again.discard(slice_)
+            self.keeper.again.discard(slice_)
             fulls[slice_] = self._pull_slice(slice_, full=full, every=every)
-        self._forget_gone(slices)
-        for slice_ in sorted(self.again & fulls.keys()):  # another lost a record, so its values are theirs now
+        self.keeper.forget_gone(slices)
+        for slice_ in sorted(self.keeper.again & fulls.keys()):  # another lost a record, so its values are theirs now
             self._pull_slice(slice_, full=False, every=every)
-        with self._atomic() as conn:
-            self._end(conn, whole=all(fulls.values()), began=began)
+        with self.keeper.atomic() as conn:
+            self.keeper.end(conn, whole=all(fulls.values()), began=began)
         if self.overtaken:
             self._catch_up(every)
-
-    def _forget_gone(self, slices: list[str]) -> None:
-        if self.stream.slices is not None and self.of.kind is not Kind.EVENT and self.stream.deletions is Deletions.ABSENCE:
-            with self._atomic() as conn:
-                self.again |= vanish.mark_gone_slices(conn, self.of, slices, to_us(self.clock()))
 
     def _slices(self) -> list[str]:
         assert self.stream.slices is not None
@@ -207,8 +163,8 @@ class _StreamPull:
         began = self.clock()
         for slice_ in self.overtaken:
             self._to_the_end(slice_, full=False, every=every)
-        with self._atomic() as conn:
-            self._end(conn, whole=False, began=began)
+        with self.keeper.atomic() as conn:
+            self.keeper.end(conn, whole=False, began=began)
 
     def _to_the_end(self, slice_: str, *, full: bool, every: timedelta | None) -> tuple[Start, bool]:
         """Return where the pull began in the end, and whether everything was asked for."""
@@ -223,15 +179,15 @@ class _StreamPull:
         try:
             self._pages(slice_, start, took_for)
         except RejectedError:
-            if start.resume is None or self.pages_stored:
+            if start.resume is None or self.keeper.pages_stored:
                 raise
             # the vendor no longer takes the token of a broken pull: start over with the cursor it began with
-            with self._atomic() as conn:
+            with self.keeper.atomic() as conn:
                 checkpoints.forget_resume(conn, self.of.id, slice_)
             start = self._begin(slice_, full=start.full, every=every)
             self._pages(slice_, start)
-        with self._atomic() as conn:
-            return start, self._end_slice(conn, slice_)
+        with self.keeper.atomic() as conn:
+            return start, self.keeper.end_slice(conn, slice_)
 
     def _now(self) -> datetime:
         """Return what no cursor may pass: now, by our clock and by the vendor's."""
@@ -239,17 +195,16 @@ class _StreamPull:
 
     def _begin(self, slice_: str, *, full: bool, every: timedelta | None) -> Start:
         now = self._now()
-        with self._atomic() as conn:
+        with self.keeper.atomic() as conn:
             due = full or (every is not None and checkpoints.full_due(conn, self.of.id, slice_, every, now))
             due = due or checkpoints.ended_ahead(conn, self.of.id, slice_, self.clock())
             return checkpoints.begin(conn, self.stream, self.of.id, slice_, full=due, run_id=self.run_id, now=now)
 
     def _pages(self, slice_: str, start: Start, took_for: datetime | None = None) -> None:
-        self.pages_stored = 0
         arguments = (self.api, start.cursor, start.resume, *(() if self.stream.slices is None else (slice_,)))
         pages = self._asked(lambda: iter(self.stream.pull(*arguments)))
         guard, meanwhile = Repeats(), getattr(self.api, "meanwhile", None)
-        self.replacing = start.replacing
+        self.keeper.begin_slice(start.replacing)
         try:
             while True:
                 asked_at = self._now()
@@ -258,13 +213,13 @@ class _StreamPull:
                 finally:
                     if meanwhile is not None:
                         meanwhile.settle()
-                if took_for is not None and not self.pages_stored and self._now() < took_for - AHEAD:
+                if took_for is not None and not self.keeper.pages_stored and self._now() < took_for - AHEAD:
                     raise _AheadError
                 if page is None:
                     return
-                prepared = self.records.prepare(page.records)
+                prepared = self.keeper.records.prepare(page.records)
                 guard.check(page, prepared.digest if prepared.items else None)
-                step = partial(self._page, page, prepared, slice_, start.began_run, asked_at)
+                step = partial(self.keeper.page, page, prepared, slice_, start.began_run, asked_at)
                 if meanwhile is not None and page.records:
                     meanwhile.put(step)  # while the vendor makes the next one
                 else:
@@ -273,105 +228,6 @@ class _StreamPull:
             close = getattr(pages, "close", None)
             if close is not None:
                 close()
-
-    def _page(self, page: Page, prepared: Prepared[Any], slice_: str, began_run: int, asked_at: datetime) -> None:
-        """Store a page and the checkpoint that follows it."""
-        with self._atomic() as conn:
-            if self.replacing is not None and page.replaces != self.replacing:
-                vanish.mark_replaced(conn, self.of, self.replacing, slice_, began_run, to_us(self.clock()))
-            self.replacing = page.replaces
-            changed = self._store(conn, page, prepared, slice_)
-            checkpoints.move(conn, self.stream, self.of.id, slice_, page, asked_at=asked_at)
-        self._count(page, slice_, changed, prepared.count)
-
-    def _store(self, conn: sqlite3.Connection, page: Page, prepared: Prepared[Any], slice_: str) -> int:
-        """Store what a page says; return how many records changed."""
-        now = to_us(self.clock())
-        self.forgotten.refresh(conn)
-        if self.forgotten:
-            page, prepared, theirs = leave_out(page, prepared, self.records, self.of, self.forgotten)
-            self.tally.forgotten += theirs
-        if prepared.items and self._any(conn, "vanished"):
-            vanish.returned(conn, self.of, list(prepared.items))
-        stored = self.records.store(conn, prepared, slice_=slice_, run_id=self.run_id, now=now)
-        bad = [*page.bad, *prepared.bad, *stored.bad]
-        where = {"connection": self.of.connection, "stream": self.of.stream}
-        if stored.changed and self._any(conn, "dead_letters"):
-            gone = {ref for ref, _ in bad}
-            unbury_records(conn, **where, keys=[key for key in prepared.items if key not in gone])
-        for ref, reason in bad:
-            news = bury_record(conn, **where, key=ref, reason=reason, run_id=self.run_id, at=now)
-            self.tally.known_bad += not news
-        self.tally.bad += len(bad)
-        if page.deleted:
-            vanish.mark_told(conn, self.of, page.deleted, now)
-        if page.merged:
-            self.tally.deleted += vanish.merge(conn, self.of, self.stream, page.merged, now)
-        return stored.changed
-
-    def _any(self, conn: sqlite3.Connection, table: Literal["vanished", "dead_letters"]) -> bool:
-        if table == "vanished":
-            return conn.execute("SELECT 1 FROM vanished WHERE stream_id = ? LIMIT 1", (self.of.id,)).fetchone() is not None
-        return (
-            conn.execute(
-                "SELECT 1 FROM dead_letters WHERE what = 'record' AND connection = ? AND stream = ? LIMIT 1",
-                (self.of.connection, self.of.stream),
-            ).fetchone()
-            is not None
-        )
-
-    def _count(self, page: Page, slice_: str, changed: int, count: int) -> None:
-        tally = self.tally
-        self.pages_stored += 1
-        tally.pages += 1
-        tally.records += count
-        tally.changed += changed
-        if self.on_page is not None:
-            facts = {"pages": tally.pages, "records": tally.records, "changed": tally.changed}
-            self.on_page(PageStored(self.of.connection, self.of.stream, slice=slice_, **facts))
-
-    def _end_slice(self, conn: sqlite3.Connection, slice_: str) -> bool:
-        """At a slice's clean end: what a full pull did not see has vanished."""
-        now = self.clock()
-        under_way = checkpoints.under_way(conn, self.of.id, slice_)
-        full = checkpoints.finish(conn, self.of.id, slice_, now=now)
-        if under_way.replacing is not None:
-            vanish.mark_replaced(conn, self.of, under_way.replacing, slice_, under_way.began_run, to_us(now))
-        if full and self.of.kind is not Kind.EVENT and self.stream.deletions is not Deletions.NONE:
-            self.again |= vanish.mark_unseen(conn, self.of, slice_, under_way.began_run, to_us(now))
-        return full
-
-    def _end(self, conn: sqlite3.Connection, *, whole: bool, began: datetime) -> None:
-        """At the stream's clean end: decide over what vanished."""
-        now = to_us(self.clock())
-        self._note_fields(conn, whole=whole, now=now)
-        deleted, self.tally.held = vanish.settle(conn, self.of, now)
-        self.tally.deleted += deleted
-        conn.execute(
-            "UPDATE streams SET finished_at = ?1, completed_at = ?1, error = NULL, took_s = ?2, full_completed_at = "
-            "CASE WHEN ?3 THEN ?1 ELSE (SELECT min(full_completed_at) FROM checkpoints WHERE stream_id = ?4) END WHERE id = ?4",
-            (now, (self.clock() - began).total_seconds(), whole, self.of.id),
-        )
-
-    def _note_fields(self, conn: sqlite3.Connection, *, whole: bool, now: int) -> None:
-        landing = self.records.landing
-        if landing is None:
-            return
-        self.tally.notes += [f"{field}: {old} became {new}" for field, old, new in landing.changes]
-        if whole:
-            self.tally.notes += [f"{field}: no longer sent" for field in landing.mark_missing(conn, now)]
-
-    def _note_end(self, error: str) -> None:
-        with self.store.atomic() as conn:
-            now = to_us(self.clock())
-            conn.execute("UPDATE streams SET finished_at = ?, error = ? WHERE id = ?", (now, error, self.of.id))
-
-    @contextmanager
-    def _atomic(self) -> Iterator[sqlite3.Connection]:
-        with self.store.atomic() as conn:
-            if self.check is not None:
-                self.check(conn)
-            yield conn
 
     def _asked(self, ask: Callable[[], T]) -> T:
         """Run the connector's code; what it did not foresee in an answer stops the stream."""

@@ -29,7 +29,7 @@ import httpx
 
 import core.cli
 import core.pulling.fill
-import core.pulling.pull
+import core.pulling.keep
 import core.pushing.deliver
 import core.pushing.push
 import core.pushing.record
@@ -154,7 +154,7 @@ def place(fate: Fate) -> None:
     within(core.run, "deliver", fate, "bind")
     within(core.pushing.push._Push, "_make", fate, "make")
     within(core.pushing.push._Push, "_send_all", fate, "push")
-    after(core.pulling.pull._StreamPull, "_count", lambda: fate.meet("pull.page_stored"))
+    after(core.pulling.keep.Keeper, "_count", lambda: fate.meet("pull.page_stored"))
     after(core.run, "resolve_now", lambda: fate.meet("resolved"))
     after(core.run, "record", lambda: fate.meet("memberships_recorded"))
     after(core.pushing.record.Recorder, "intend", lambda: fate.meet("push.intent_written"))

@@ -1,0 +1,187 @@
+"""
+What a pull leaves in the store: each page with the checkpoint that follows it, and at a clean end what has vanished.
+
+A page and its checkpoint are one transaction. Who the records belong to is `core.resolve`'s business.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from core.clock import Clock, to_us
+from core.contract import Deletions, Kind, Page, Range, Stream
+from core.pulling.leave_out import leave_out
+from core.pulling.pull_report import PageStored
+from core.store import checkpoints, vanish
+from core.store.db import Store
+from core.store.dead_letters import bury_record, unbury_records
+from core.store.events import EventStore
+from core.store.forgotten import Forgotten
+from core.store.pages import RecordStore
+from core.store.reading import Prepared
+from core.store.sources import Source
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came of a stream's pull, counted."""
+
+    records: int = 0
+    changed: int = 0
+    pages: int = 0
+    deleted: int = 0
+    held: int = 0
+    bad: int = 0
+    known_bad: int = 0
+    forgotten: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+class Keeper:
+    """Keeps what one pull of one stream brings."""
+
+    def __init__(
+        self,
+        store: Store,
+        stream: Stream,
+        of: Source,
+        run_id: int,
+        clock: Clock,
+        on_page: Callable[[PageStored], None] | None,
+        check: Callable[[sqlite3.Connection], None] | None,
+        forgotten: Forgotten,
+    ) -> None:
+        self._store, self._stream, self._of = store, stream, of
+        self._run_id, self._clock, self._on_page, self._check = run_id, clock, on_page, check
+        self._forgotten = forgotten
+        self.tally = Tally()
+        self.pages_stored = 0
+        """Since `begin_slice`."""
+        self.again: set[str] = set()
+        """Slices to be read again before the stream is done."""
+        self._replacing: Range | None = None
+        """The range whose replacement is under way."""
+        self.records: RecordStore | EventStore
+
+    def begin(self, at: datetime) -> None:
+        """Note that the pull begins."""
+        with self.atomic() as conn:
+            conn.execute("UPDATE streams SET started_at = ? WHERE id = ?", (to_us(at), self._of.id))
+            self.records = (EventStore if self._of.kind is Kind.EVENT else RecordStore)(conn, self._of, self._stream)
+
+    def begin_slice(self, replacing: Range | None) -> None:
+        """Take pages of a slice from now on; *replacing* is what an earlier pull of it was about to replace."""
+        self.pages_stored = 0
+        self._replacing = replacing
+
+    def page(self, page: Page, prepared: Prepared[Any], slice_: str, began_run: int, asked_at: datetime) -> None:
+        """Store a page and the checkpoint that follows it."""
+        with self.atomic() as conn:
+            if self._replacing is not None and page.replaces != self._replacing:
+                vanish.mark_replaced(conn, self._of, self._replacing, slice_, began_run, to_us(self._clock()))
+            self._replacing = page.replaces
+            changed = self._said(conn, page, prepared, slice_)
+            checkpoints.move(conn, self._stream, self._of.id, slice_, page, asked_at=asked_at)
+        self._count(page, slice_, changed, prepared.count)
+
+    def _said(self, conn: sqlite3.Connection, page: Page, prepared: Prepared[Any], slice_: str) -> int:
+        """Store what a page says; return how many records changed."""
+        now = to_us(self._clock())
+        self._forgotten.refresh(conn)
+        if self._forgotten:
+            page, prepared, theirs = leave_out(page, prepared, self.records, self._of, self._forgotten)
+            self.tally.forgotten += theirs
+        if prepared.items and self._any(conn, "vanished"):
+            vanish.returned(conn, self._of, list(prepared.items))
+        stored = self.records.store(conn, prepared, slice_=slice_, run_id=self._run_id, now=now)
+        bad = [*page.bad, *prepared.bad, *stored.bad]
+        where = {"connection": self._of.connection, "stream": self._of.stream}
+        if stored.changed and self._any(conn, "dead_letters"):
+            gone = {ref for ref, _ in bad}
+            unbury_records(conn, **where, keys=[key for key in prepared.items if key not in gone])
+        for ref, reason in bad:
+            news = bury_record(conn, **where, key=ref, reason=reason, run_id=self._run_id, at=now)
+            self.tally.known_bad += not news
+        self.tally.bad += len(bad)
+        if page.deleted:
+            vanish.mark_told(conn, self._of, page.deleted, now)
+        if page.merged:
+            self.tally.deleted += vanish.merge(conn, self._of, self._stream, page.merged, now)
+        return stored.changed
+
+    def _any(self, conn: sqlite3.Connection, table: Literal["vanished", "dead_letters"]) -> bool:
+        if table == "vanished":
+            return conn.execute("SELECT 1 FROM vanished WHERE stream_id = ? LIMIT 1", (self._of.id,)).fetchone() is not None
+        return (
+            conn.execute(
+                "SELECT 1 FROM dead_letters WHERE what = 'record' AND connection = ? AND stream = ? LIMIT 1",
+                (self._of.connection, self._of.stream),
+            ).fetchone()
+            is not None
+        )
+
+    def _count(self, page: Page, slice_: str, changed: int, count: int) -> None:
+        tally = self.tally
+        self.pages_stored += 1
+        tally.pages += 1
+        tally.records += count
+        tally.changed += changed
+        if self._on_page is not None:
+            facts = {"pages": tally.pages, "records": tally.records, "changed": tally.changed}
+            self._on_page(PageStored(self._of.connection, self._of.stream, slice=slice_, **facts))
+
+    def end_slice(self, conn: sqlite3.Connection, slice_: str) -> bool:
+        """At a slice's clean end: what a full pull did not see has vanished."""
+        now = self._clock()
+        under_way = checkpoints.under_way(conn, self._of.id, slice_)
+        full = checkpoints.finish(conn, self._of.id, slice_, now=now)
+        if under_way.replacing is not None:
+            vanish.mark_replaced(conn, self._of, under_way.replacing, slice_, under_way.began_run, to_us(now))
+        if full and self._of.kind is not Kind.EVENT and self._stream.deletions is not Deletions.NONE:
+            self.again |= vanish.mark_unseen(conn, self._of, slice_, under_way.began_run, to_us(now))
+        return full
+
+    def end(self, conn: sqlite3.Connection, *, whole: bool, began: datetime) -> None:
+        """At the stream's clean end: decide over what vanished."""
+        now = to_us(self._clock())
+        self._note_fields(conn, whole=whole, now=now)
+        deleted, self.tally.held = vanish.settle(conn, self._of, now)
+        self.tally.deleted += deleted
+        conn.execute(
+            "UPDATE streams SET finished_at = ?1, completed_at = ?1, error = NULL, took_s = ?2, full_completed_at = "
+            "CASE WHEN ?3 THEN ?1 ELSE (SELECT min(full_completed_at) FROM checkpoints WHERE stream_id = ?4) END WHERE id = ?4",
+            (now, (self._clock() - began).total_seconds(), whole, self._of.id),
+        )
+
+    def _note_fields(self, conn: sqlite3.Connection, *, whole: bool, now: int) -> None:
+        landing = self.records.landing
+        if landing is None:
+            return
+        self.tally.notes += [f"{field}: {old} became {new}" for field, old, new in landing.changes]
+        if whole:
+            self.tally.notes += [f"{field}: no longer sent" for field in landing.mark_missing(conn, now)]
+
+    def failed(self, error: str) -> None:
+        """Note that the pull ended with an *error*."""
+        with self._store.atomic() as conn:
+            now = to_us(self._clock())
+            conn.execute("UPDATE streams SET finished_at = ?, error = ? WHERE id = ?", (now, error, self._of.id))
+
+    def forget_gone(self, slices: list[str]) -> None:
+        """Let what slices hold that are no longer there vanish."""
+        if self._stream.slices is not None and self._of.kind is not Kind.EVENT and self._stream.deletions is Deletions.ABSENCE:
+            with self.atomic() as conn:
+                self.again |= vanish.mark_gone_slices(conn, self._of, slices, to_us(self._clock()))
+
+    @contextmanager
+    def atomic(self) -> Iterator[sqlite3.Connection]:
+        """One write transaction, under the lease."""
+        with self._store.atomic() as conn:
+            if self._check is not None:
+                self._check(conn)
+            yield conn
