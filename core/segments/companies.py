@@ -17,7 +17,9 @@ from pyroaring import BitMap
 
 from core.segments.compile import compile_leaf
 from core.segments.compile_sql import people
+from core.segments.dialect import Sql
 from core.segments.facts import Facts
+from core.segments.parallel import bits_of
 from core.segments.tree import And, Condition, InGroup, InSegment, Leaf, Not, Or
 from core.segments.tree_sets import CompanyIn, FromSql, Quantifier, Users
 
@@ -39,8 +41,7 @@ class Companies:
         """All companies that are there."""
         made = "AND (created_at IS NULL OR created_at <= ?)" if self.facts.past else ""
         params = (self.facts.as_of_us,) if self.facts.past else ()
-        rows = self.facts.conn.execute(f"SELECT id FROM companies WHERE live = 1 {made}", params)
-        return BitMap(array("I", [row[0] for row in rows]))
+        return bits_of(self.facts.conn, Sql(f"SELECT id FROM companies WHERE live = 1 {made}", params))
 
     @cached_property
     def _pairs(self) -> tuple[array[int], array[int]]:
@@ -119,6 +120,5 @@ class Companies:
         if isinstance(leaf, FromSql):
             return people(leaf, self.facts) & self.live
         query = compile_leaf(leaf, self.facts)
-        rows = self.facts.conn.execute(query.sql.text, query.sql.params)
-        bits = BitMap(array("I", [row[0] for row in rows]))
+        bits = bits_of(self.facts.conn, query.sql)
         return self.live - bits if query.complement else bits & self.live

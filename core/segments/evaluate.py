@@ -8,9 +8,8 @@ includes people without a value. How a leaf is asked is `compile`'s business.
 from __future__ import annotations
 
 import sqlite3
-from array import array
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
 from functools import reduce
@@ -21,13 +20,14 @@ from core.clock import to_us
 from core.errors import StoreError
 from core.segments import dialect
 from core.segments.companies import Companies
-from core.segments.compile import compile_leaf
+from core.segments.compile import Query, compile_leaf
 from core.segments.compile_billing import missing_rates
 from core.segments.compile_sql import people
 from core.segments.definitions import Definitions, SetDefinition
 from core.segments.facts import Facts, LeafFailed, Money, StreamFacts
 from core.segments.incremental import EVERYONE, KNOWN, named_leaves, open_kept, taken_now, universe_query
-from core.segments.rests import values_in
+from core.segments.parallel import Readers, ask, bits_of, snapshot
+from core.segments.rests import leaves_of_people, values_in
 from core.segments.tree import And, Billing, Condition, InGroup, InSegment, Leaf, Not, Or, walk
 from core.segments.tree_sets import CompanyIn, FromSql, Users
 from core.segments.vocabulary import read_catalogue
@@ -82,28 +82,15 @@ def evaluate(
     try:
         if keep:
             watch(store)
-        with _snapshot(store.conn):
+        with snapshot(store) as readers:
             run = _Run(store, definitions, as_of, wanted, reuse=reuse)
-            evaluation = run.evaluation(wanted)
+            evaluation = run.evaluation(wanted, readers)
             taken = taken_now(store.conn, run.facts)
         if keep and not run.facts.past:
             run.keep(store, taken)
     except sqlite3.Error as error:
         raise StoreError(f"{store.path}: segments cannot be evaluated: {error}") from error
     return evaluation
-
-
-@contextmanager
-def _snapshot(conn: sqlite3.Connection) -> Iterator[None]:
-    """Hold one state of the database for all reads; inside a transaction there is one already."""
-    if conn.in_transaction:
-        yield
-        return
-    conn.execute("BEGIN")
-    try:
-        yield
-    finally:
-        conn.execute("ROLLBACK")
 
 
 def read_facts(store: Store, definitions: Definitions, as_of_us: int) -> Facts:
@@ -143,16 +130,18 @@ class _Run:
         self.as_of = as_of
         self.facts = read_facts(store, definitions, to_us(as_of))
         self.facts.shared = {}
-        self.named = named_leaves(self._nodes(wanted), self.facts)
+        self.under = [definitions.sets[name] for name in self._under(wanted)]
+        self.named = named_leaves((node for one in self.under for node in walk(one.condition)), self.facts)
         self.kept = open_kept(self.conn, self.facts) if reuse else None
         found, self.same = self.kept.bring_up(self.named) if self.kept is not None else ({}, frozenset[str]())
         self.raw = {self.named[name][0]: bits for name, bits in found.items() if name in self.named}
         self.brought_up = len(self.raw)
         self.everyone, self.known = (
-            found[name] if name in found else self._bits(universe_query(self.facts, known=name == KNOWN))
+            found[name] if name in found else bits_of(self.conn, universe_query(self.facts, known=name == KNOWN))
             for name in (EVERYONE, KNOWN)
         )
         self.companies = Companies(self.facts, self.everyone, self.known)
+        self.compiled: dict[Leaf, tuple[Query, frozenset[str]]] = {}
         self.leaves: dict[Leaf, tuple[BitMap, frozenset[str]] | LeafFailed] = {}
         self.sets: dict[str, BitMap] = {}
         self.failed: dict[str, str] = {}
@@ -165,20 +154,18 @@ class _Run:
         with suppress(StoreError):
             leaves.keep(store, taken, found, base=self.kept.taken if self.kept is not None else None, same=self.same)
 
-    def _nodes(self, wanted: list[str]) -> Iterator[Condition]:
-        for name in self._under(wanted):
-            yield from walk(self.definitions.sets[name].condition)
-
     def _under(self, wanted: list[str]) -> list[str]:
         """Return *wanted* with all that they name and `exclude`, each after what it names."""
         exclude = self.definitions.exclude
         return self._needed([*wanted, *([exclude] if exclude else [])])
 
-    def evaluation(self, wanted: list[str]) -> Evaluation:
+    def evaluation(self, wanted: list[str], readers: Readers) -> Evaluation:
         """Evaluate *wanted* and all that they name, then keep out whom `exclude` keeps out."""
         exclude = self.definitions.exclude
-        for name in self._under(wanted):
-            self._evaluate(self.definitions.sets[name])
+        if readers:
+            self._ask_ahead(readers)
+        for one in self.under:
+            self._evaluate(one)
         out = self.sets.get(exclude, BitMap()) if exclude else BitMap()
         if exclude in self.failed:
             reason = f"{exclude} cannot be told: {self.failed[exclude]}"
@@ -267,17 +254,32 @@ class _Run:
         return bits
 
     def _asked(self, leaf: Leaf) -> tuple[BitMap, frozenset[str]]:
-        self.facts.approximate = set()
         if isinstance(leaf, FromSql):
+            self.facts.approximate = set()
             return people(leaf, self.facts) & self.everyone, frozenset(self.facts.approximate)
-        query = compile_leaf(leaf, self.facts)
+        query, approximate = self._compiled(leaf)
         if leaf not in self.raw:
-            self.raw[leaf] = self._bits(query.sql)
-        bits = self.raw[leaf]
-        return self.everyone - bits if query.complement else bits & self.everyone, frozenset(self.facts.approximate)
+            self.raw[leaf] = bits_of(self.conn, query.sql)
+        found = self.raw[leaf]
+        return self.everyone - found if query.complement else found & self.everyone, approximate
 
-    def _bits(self, query: dialect.Sql) -> BitMap:
-        return BitMap(array("I", [row[0] for row in self.conn.execute(query.text, query.params)]))
+    def _compiled(self, leaf: Leaf) -> tuple[Query, frozenset[str]]:
+        if leaf not in self.compiled:
+            self.facts.approximate = set()
+            query = compile_leaf(leaf, self.facts)
+            self.compiled[leaf] = query, frozenset(self.facts.approximate)
+        return self.compiled[leaf]
+
+    def _ask_ahead(self, readers: Readers) -> None:
+        """Ask by several threads what no earlier evaluation tells; a leaf that fails is left to fail where it is needed."""
+        queries: dict[Leaf, dialect.Sql] = {}
+        for leaf in dict.fromkeys(leaf for one in self.under for leaf in leaves_of_people(one.condition, one.of)):
+            if leaf not in self.raw and not isinstance(leaf, FromSql):  # that one runs under guard
+                with suppress(LeafFailed):
+                    queries[leaf] = self._compiled(leaf)[0].sql
+        own = {leaf: query for leaf, query in queries.items() if self.facts.is_own(query.text)}
+        others = {leaf: query for leaf, query in queries.items() if leaf not in own}
+        self.raw |= ask(self.conn, readers, others, own)
 
     def _note_universe(self, wanted: list[str]) -> None:
         for name in wanted:

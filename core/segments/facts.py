@@ -119,6 +119,10 @@ class Facts:
         if self.past:
             self.approximate.add(what)
 
+    def is_own(self, text: str) -> bool:
+        """Return whether a query reads what only this connection has."""
+        return any(table in text for table, _ in (self.shared or {}).values())
+
     def event_id(self, name: str) -> int | None:
         """Return the id of an event name, None if it was never seen."""
         if name not in self._events:

@@ -10,6 +10,7 @@ from core.contract import Kind
 from core.segments.tree import (
     CONSTANTS,
     Aggregate,
+    And,
     Answer,
     Answered,
     Billing,
@@ -19,6 +20,9 @@ from core.segments.tree import (
     EventSet,
     InGroup,
     InSegment,
+    Leaf,
+    Not,
+    Or,
     ProfileField,
     Score,
     SourceField,
@@ -28,7 +32,7 @@ from core.segments.tree import (
     walk,
 )  # fmt: skip
 from core.segments.tree_events import LastEvent, Sequence, personal
-from core.segments.tree_sets import CompanyIn, FromSql, InList, Percentile
+from core.segments.tree_sets import CompanyIn, FromSql, InList, Percentile, Users
 from core.segments.tree_traits import COMPUTED, Member, Trait, conditions_in, parts_of, terms_in
 from core.segments.vocabulary import Vocabulary
 from core.store.schema import TABLES
@@ -44,6 +48,18 @@ def names_in(condition: Condition) -> frozenset[str]:
             case InGroup():
                 found.add(f"partition.{node.partition}")
     return frozenset(found)
+
+
+def leaves_of_people(condition: Condition, of: str) -> Iterator[Leaf]:
+    """Yield what a set of people (*of* = "person"), or of companies, asks of people in one query each."""
+    if of == "company":
+        for node in walk(condition):
+            if isinstance(node, Users):
+                yield from leaves_of_people(node.item, "person")
+        return
+    yield from (
+        node for node in walk(condition) if not isinstance(node, And | Or | Not | InSegment | InGroup | Users | CompanyIn)
+    )
 
 
 def values_in(condition: Condition) -> Iterator[Value]:

@@ -18,6 +18,7 @@ from reference import Reference
 from smallworld import AS_OF, World, ago, definitions
 
 from core.config.model import Partition, Place, Segment, Trait
+from core.segments import parallel
 from core.segments.evaluate import evaluate
 from core.segments.indexes import ensure_indexes
 from core.store import Store
@@ -37,12 +38,14 @@ MAYBE_TIME = st.none() | TIMES
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """One store for all examples: each writes its world over the last."""
+    """One store for all examples, asked by two threads: each writes its world over the last."""
     path: Path = tmp_path_factory.mktemp("agree") / "tagalong.db"
     for name, text in FILES.items():
         (path.parent / name).write_text(text)
-    with Store(path) as store:
+    with Store(path) as store, pytest.MonkeyPatch.context() as patch:
         store.conn.execute("PRAGMA synchronous = OFF")
+        patch.setattr(parallel, "FROM_PEOPLE", 0)
+        patch.setattr(parallel, "cores", lambda: 2)
         yield store
 
 

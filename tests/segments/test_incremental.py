@@ -24,7 +24,7 @@ from core.contract import Money
 from core.evaluated import Evaluations
 from core.pulling.fill import pull
 from core.run import sync
-from core.segments import few, tree
+from core.segments import few, parallel, tree
 from core.segments.evaluate import evaluate
 from core.segments.incremental_reach import reach
 from core.store import changes, leaves
@@ -46,8 +46,11 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.reuse, Phase.generate))
 @given(seed=st.integers(0, 2**32), texts=st.lists(EXPRESSIONS | COMPUTED, min_size=4, max_size=8), traits=traits_of())
 def test_three_evaluators_give_one_answer(template: Path, seed: int, texts: list[str], traits: dict[str, str]) -> None:
-    """Over random data, segments, traits and edits (merges and splits among them), and a clock that moves."""
-    told = agree(template.with_name("case.db"), template, seed, texts, traits | BUILT_IN)
+    """Over random data, segments, traits and edits (merges and splits among them), and a moving clock; by one thread or two."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parallel, "FROM_PEOPLE", 0)
+        patch.setattr(parallel, "cores", lambda: 1 + seed % 2)
+        told = agree(template.with_name("case.db"), template, seed, texts, traits | BUILT_IN)
 
     assert told.cases >= 16
 
