@@ -42,6 +42,7 @@ def alone(conn: sqlite3.Connection, profile_id: int, conditions: Iterable[Any], 
     conn.execute("SAVEPOINT alone")
     try:
         _hide(conn, profile_id, asked, facts)
+        facts.forget_side_columns()  # the copy of the person's events has none
         yield
     finally:
         conn.execute("ROLLBACK TO alone")

@@ -407,6 +407,18 @@ def test_a_leaf_that_hangs_on_others(shared: Store) -> None:
     assert (0.0,) == second.seen[0].values
 
 
+def test_a_rank_by_a_property_stands_beside_a_filter_by_one(shared: Store) -> None:
+    """What everybody's events have for their properties, the copy of one person's has not."""
+    world = World()
+    for n in range(2):
+        world.event(world.person(), "Signed Up", ago(days=1), ms=n, path="/docs")
+    text = 'percentile(sum("Signed Up", "ms")) > 50 and did("Signed Up", path="/docs")'
+    world.write(shared)
+    ensure_indexes(shared, definitions({"x": text}))
+
+    assert [False, True] == [explained(shared, world, text, who).member for who in (1, 2)]
+
+
 def test_a_segment_of_companies_is_told_of_theirs(shared: Store) -> None:
     """Each condition of it, true or false of the person's company."""
     world = World()
