@@ -77,7 +77,17 @@ class SharedTime:
 
         @functools.wraps(original)
         def stamped(transport: httpx.HTTPTransport, request: httpx.Request) -> Any:
-            request.headers[SENT_AT] = repr(self.sent_at())
+            told = request.extensions.get("trace")
+
+            def stamping(step: str, facts: dict[str, Any]) -> None:
+                if told is not None:
+                    told(step, facts)
+                if step.endswith("send_request_headers.started"):  # what came before, a connection say, may have taken long
+                    headers = facts["request"].headers
+                    headers[:] = [one for one in headers if one[0].lower() != SENT_AT.encode()]
+                    headers.append((SENT_AT.encode(), repr(self.sent_at()).encode()))
+
+            request.extensions = {**request.extensions, "trace": stamping}
             return original(transport, request)
 
         httpx.HTTPTransport.handle_request = stamped  # type: ignore[method-assign]
