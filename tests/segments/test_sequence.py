@@ -15,6 +15,7 @@ from reference import Reference
 from smallworld import AS_OF, World, ago, definitions
 
 from core.clock import to_us
+from core.segments import facts
 from core.segments.compile_sequence import in_sequence
 from core.segments.evaluate import evaluate, read_facts
 from core.segments.indexes import ensure_indexes
@@ -324,3 +325,21 @@ def test_events_of_the_same_value_are_found_by_it(shared: Store) -> None:
     assert "=? AND profile_id=? AND time" in plan
     assert [1] == list(evaluate(shared, defined, as_of=AS_OF).sets["segment.s"])
     ensure_indexes(shared, definitions({"s": "exists(email)"}))
+
+
+@pytest.mark.parametrize("sample", [2_000, 20])
+def test_of_names_too_common_to_be_counted_the_rarer_is_known(
+    store: Store, monkeypatch: pytest.MonkeyPatch, sample: int
+) -> None:
+    """A walk that began with the commonest would go through eight events for each that it need look at."""
+    world = World()
+    who = world.person()
+    for n in range(90):
+        world.event(who, "Order" if n % 9 == 4 else "Page Viewed", ago(hours=n))
+    world.write(store)
+    monkeypatch.setattr(facts, "COUNTED", 3)
+    monkeypatch.setattr(facts, "SAMPLE", sample)
+    known = read_facts(store, definitions({}), to_us(AS_OF))
+
+    assert 3 <= known.about_as_many("Order") < known.about_as_many("Page Viewed")
+    assert 0 == known.about_as_many("Never Sent")
