@@ -2,13 +2,15 @@
 What a person does after a storm, before the one run that must put all right: look at what was given up and at what is there.
 
 A vendor that said yes and lost a batch is found by no run: only reading the destination shows it. `drift --repair` has those
-put in again who are missing. Whom a vendor kept though it said that they were taken out is shown as there by another's hand;
-nobody but a person can know better, so a person takes them out.
+put in again who are missing. Whom a vendor kept though it said that they were taken out is shown as there by another's hand,
+also where they were wanted again meanwhile and found to be there; nobody but a person can know better, so a person takes them
+out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from core.clock import to_us
 from core.contract import Ref, Sandbox
@@ -17,6 +19,8 @@ from core.hub import Hub
 from core.live.drift import What
 from core.live.repair import drift
 from core.store import letters, live
+
+_FOREIGN: Final = "SELECT remote_id FROM ledger WHERE audience_id = ? AND state = 'foreign' AND remote_id IS NOT NULL"
 
 
 def retry_dead_letters(hub: Hub) -> None:
@@ -32,12 +36,12 @@ def repair(hub: Hub, boxes: Mapping[str, Sandbox], by_hand: Mapping[Target, froz
         for one in drift(hub, store):
             if one.row is None:
                 continue
-            refs = [
-                Ref(found.remote_id)
-                for found, _, _ in live.differences(store.conn, one.row.id)
-                if found.what in (What.EXTRA, What.UNKNOWN)
-                and found.remote_id.lower() not in put.get((one.row.connection, one.row.name), ())
+            shown = [
+                *(f.remote_id for f, _, _ in live.differences(store.conn, one.row.id) if f.what in (What.EXTRA, What.UNKNOWN)),
+                *(ref for (ref,) in store.conn.execute(_FOREIGN, (one.row.id,))),
             ]
+            theirs = put.get((one.row.connection, one.row.name), frozenset())
+            refs = [Ref(remote_id) for remote_id in shown if remote_id.lower() not in theirs]
             box = boxes[one.row.connection]
             logged = len(box.change_log)
             if refs:
