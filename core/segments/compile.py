@@ -129,7 +129,7 @@ def _several(test: Test, values: tuple[Value, ...], facts: Facts) -> Query:
     own = own_times("u.id" if not facts.of_companies else None, facts)
     where = predicate(test, lambda at: own(at) if isinstance(at, Edge | OwnMoment) else columns[at], facts.as_of_us)
     params = tuple(p for r in found.values() for p in r.sql.params)
-    return Query(Sql(f"SELECT u.id FROM {facts.table} u {joins} WHERE {where.text}", (*params, *where.params)))
+    return Query(Sql(f"SELECT u.id FROM {facts.whoever('u')} {joins} WHERE {where.text}", (*params, *where.params)))
 
 
 # --- fields --------------------------------------------------------------------------------------------------------

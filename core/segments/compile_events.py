@@ -39,9 +39,12 @@ def happened(events: EventSet, facts: Facts) -> Sql:
 
 
 def last_passes(leaf: LastEvent, facts: Facts) -> Sql:
-    """Return whose latest event passes the test."""
-    latest, test = latest_of(leaf.events, facts), passing(leaf.test, facts)
-    return Sql(f"SELECT profile_id FROM events WHERE id IN ({latest.text}) AND {test.text}", (*latest.params, *test.params))
+    """Return whose latest event passes the test: one look into the index of each person who has any."""
+    found, own = rows(leaf.events, facts), rows(leaf.events, facts, of="w.profile_id", reads=True)
+    test = passing(leaf.test, facts)
+    people = f"SELECT DISTINCT profile_id FROM {found.text}"
+    latest = f"SELECT {test.text} FROM {own.text} ORDER BY time DESC, id DESC LIMIT 1"
+    return Sql(f"SELECT profile_id FROM ({people}) w WHERE ({latest})", (*found.params, *test.params, *own.params))
 
 
 def latest_of(events: EventSet, facts: Facts) -> Sql:
@@ -172,6 +175,8 @@ def rows(
     if wide and dialect.cover_index(name_id) in facts.side_indexes:
         index = dialect.cover_index(name_id)
     by = "events_person" if index is None or (small and index != dialect.cover_index(name_id)) else index
+    if same is not None and index is None and dialect.cover_index(name_id) in facts.side_indexes:
+        by = dialect.cover_index(name_id)
     index = "events_window" if small else of_same if of_same is not None and (of is not None or index is None) else index
     named = f"events {alias}".strip()
     table = dialect.led_by(named, index) if index is not None else named

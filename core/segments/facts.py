@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from core.clock import to_us
 from core.contract import minor_digits
+from core.segments import dialect
 from core.segments.vocabulary import Column
 
 if TYPE_CHECKING:
@@ -116,6 +117,12 @@ class Facts:
     def table(self) -> str:
         """The table of those who are asked for."""
         return "companies" if self.of_companies else "profiles"
+
+    def whoever(self, alias: str) -> str:
+        """Return that table under *alias*, or of the few alone where only they are asked for."""
+        named = f"{self.table} {alias}"
+        few = self.among and not self.of_companies
+        return f"{dialect.AMONG} CROSS JOIN {named} ON {alias}.id = {dialect.PERSON}" if few else named
 
     def today(self, what: str) -> None:
         """Note that *what* is answered from today's value, where that matters."""

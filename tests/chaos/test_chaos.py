@@ -109,8 +109,10 @@ def test_a_hub_without_guards_is_found_out(opened: Opened, monkeypatch: pytest.M
 
 
 def test_a_hub_that_asks_nobody_s_consent_is_found_out(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither when it plans nor when it sends."""
     scene = opened(seed=3)
     monkeypatch.setattr("core.planning.permission.denied", lambda *args, **options: BitMap())
+    monkeypatch.setattr("core.pushing.push.refused_meanwhile", lambda *args, **options: BitMap())
 
     assert any("who had said no" in each for each in calm(scene))
 
