@@ -92,6 +92,7 @@ class Facts:
         self.money = money
         self.billing_of = billing_of
         self.past = past
+        """Whether the store has learnt anything since the run's clock."""
         self.among = False
         """Whether only the people in `dialect.AMONG` are asked for (`core.segments.few`)."""
         self.values: dict[object, Relation] = {}
@@ -100,7 +101,6 @@ class Facts:
         """Traits computed once for all who ask (and whether of companies): table, and what is approximate; None: do not."""
         self.of_companies = False
         """Whether the ids asked for are companies', not people's."""
-        """Whether the store has learnt anything since the run's clock."""
         self.approximate: set[str] = set()
         """What the compiled leaf could only answer from today's value."""
         self._events: dict[str, int | None] = {}
