@@ -147,7 +147,7 @@ def _described(tally: Tally) -> dict[str, Any]:
         "requests": tally.requests,
         "members_moved": tally.moved,
         "violations": len(tally.violations),
-        "violated": [each[:1500] for each in tally.violations[:20]],
+        "violated": [each[:1500] for each in tally.violations[:200]],
     }
 
 

@@ -7,6 +7,7 @@ A quota that is used up, a share of it that is kept for people, a pace, a vendor
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ from core.limits.budget import Budget, Grant
 KEPT: Final = "what is left of the vendor's quota is kept for people (reserve); runs that nobody looks on go on by themselves"
 _WAITS: Final = ("receive_response_headers.started", "connect_tcp.started")
 """Steps of a request that are nothing but waiting."""
+HELD_S: Final = 5.0
+"""How long a request waits that has its connection: vendors let go of one that is idle."""
 ASK_AGAIN: Final = timedelta(hours=1)
 """How long little is believed to be left of a quota whose end the vendor does not tell."""
 
@@ -69,14 +72,11 @@ class Patience:
         """Let no process send before *wait_s* seconds are over."""
         self.budget.hold_off(self.waiter.now() + wait_s)
 
-    def departed(self, grant: Grant) -> Grant:
-        """Tell the budget that a request leaves now; wait where it comes so late that others have its place."""
-        grant = self.budget.departed(grant, self.waiter.now())
-        while grant.wait_s > 0:
-            self.waiter.sleep(grant.wait_s)
-            self.tally.waited(grant.wait_s)
-            grant = self.budget.departed(grant, self.waiter.now())
-        return grant
+    def wait(self, wait_s: float) -> None:
+        """Wait, and count it."""
+        if wait_s > 0:
+            self.waiter.sleep(wait_s)
+            self.tally.waited(wait_s)
 
     def heed_pause(self) -> None:
         """Raise QuotaExhausted while the vendor is to be left alone, QuotaKept while what is left is for people."""
@@ -99,9 +99,7 @@ class Patience:
                 "the vendor's limit is used up; the connection resumes by itself",
                 resume_at=self.time.about_now() + timedelta(seconds=wait_s),
             )
-        if wait_s > 0:
-            self.waiter.sleep(wait_s)
-            self.tally.waited(wait_s)
+        self.wait(wait_s)
         return grant
 
     @contextmanager
@@ -156,22 +154,40 @@ class Patience:
             ) from error
 
 
+class LateError(Exception):
+    """Others have a request's place, so that it is to wait for longer than its connection can be held."""
+
+
 @dataclass(slots=True)
 class Leaving:
     """
     Tells the budget when a request really leaves, and does what was left for the wait: httpx calls it with each of its steps.
 
-    The connection is made before the headers are sent.
+    A request that comes so late that others have its place waits for another one. The connection is made before the headers
+    are sent: what is to wait for long then, waits without it.
     """
 
     patience: Patience
     grant: Grant
 
-    def now(self) -> None:
-        self.grant = self.patience.departed(self.grant)
+    def now(self, longest_wait_s: float = math.inf) -> None:
+        """Wait for a place if need be; LateError where that takes longer than *longest_wait_s*."""
+        self._tell()
+        while (wait_s := self.grant.wait_s) > 0:
+            if wait_s > longest_wait_s:
+                raise LateError
+            self.patience.wait(wait_s)
+            self._tell()
+
+    def wait(self) -> None:
+        """Wait until the place comes that it has."""
+        self.patience.wait(self.grant.wait_s)
+
+    def _tell(self) -> None:
+        self.grant = self.patience.budget.departed(self.grant, self.patience.waiter.now())
 
     def __call__(self, step: str, _facts: object) -> None:
         if step.endswith("send_request_headers.started"):
-            self.now()
+            self.now(HELD_S)
         elif step.endswith(_WAITS):
             self.patience.waiter.meanwhile.waiting()

@@ -37,7 +37,7 @@ from core.http.answers import (
 from core.http.encode import encode_json, encode_pairs
 from core.http.hosts import Hosts
 from core.http.observe import READS, Observer, Seen
-from core.http.patience import Leaving, Patience
+from core.http.patience import LateError, Leaving, Patience
 from core.http.streams import save
 from core.http.vendor_time import VendorTime
 from core.log import log
@@ -219,13 +219,7 @@ class Wire:
             call.asked.method, url, content=call.content, headers=call.headers, extensions={"trace": leaving}
         )
         self.signer.sign(request)
-        leaving.now()
-        permit.ask(call.asked.method)
-        self.patience.tally.count(call.asked.method)
-        try:
-            response = self.client.send(request, stream=True)
-        except FAILURES as error:
-            raise transport_error(call.asked, error) from error
+        response = self._depart(call, request, leaving)
         self.time.heard(response.headers)
         wait_s = remaining_wait_s(response.headers, self.patience.waiter.now())
         if wait_s is not None:
@@ -233,6 +227,22 @@ class Wire:
         self.patience.keep(quota_told(response.headers, self.patience.waiter.now()))
         log.debug("request_sent", connection=self.connection, request=call.asked.words, status=response.status_code)
         return response
+
+    def _depart(self, call: Call, request: httpx.Request, leaving: Leaving) -> httpx.Response:
+        """Send *request* as soon as its place has come and it is still permitted."""
+        while True:
+            leaving.now()
+            permit.ask(call.asked.method)
+            try:
+                response = self.client.send(request, stream=True)
+            except LateError:  # nothing of it was sent
+                leaving.wait()
+            except FAILURES as error:
+                self.patience.tally.count(call.asked.method)
+                raise transport_error(call.asked, error) from error
+            else:
+                self.patience.tally.count(call.asked.method)
+                return response
 
 
 def _receive(asked: Asked, response: httpx.Response) -> Received:

@@ -30,8 +30,6 @@ MARGIN: Final = 1.035
 """How much longer than the vendor's period ours is, since requests do not take equally long to arrive."""
 LATE_SLOTS: Final = 3
 """How many slots after its own a request may leave and still count there: less than half of the margin."""
-LATE_WAIT_S: Final = 5.0
-"""How long a request that is late waits for another slot: its connection stands, and vendors let go of one that is idle."""
 LUMPS: Final = 10
 """The part of a limit that is taken at once at most."""
 QUOTA_LUMP: Final = 20
@@ -148,22 +146,17 @@ class Bucket:
             That slot, and the seconds to wait for it: others may have been granted theirs because this one was thought gone.
         """
         this = int(now / self._slot_s)
-        if math.isinf(self._amount) or not LATE_SLOTS <= this - slot <= self._far:
+        if math.isinf(self._amount) or this - slot < LATE_SLOTS:
             return slot, 0.0
         with store().atomic() as conn:
-            moved = conn.execute(
+            conn.execute(  # no row is left of a slot that no period holds any more
                 "UPDATE budgets SET tokens = tokens - ? WHERE connection = ? AND bucket = ? AND tokens >= ?",
                 (self._cost, self._connection, self._key(slot), self._cost),
             )
-            if not moved.rowcount:
-                return slot, 0.0
             granted = self._granted(conn, this)
             to = this if self._fits(this, granted) else self._first_room(this, granted, self._amount)[0]
-            wait_s = max(0.0, to * self._slot_s - now)
-            if wait_s > LATE_WAIT_S:
-                to, wait_s = this, 0.0
             self._grant(conn.execute, this, to, self._cost)
-        return to, wait_s
+        return to, max(0.0, to * self._slot_s - now)
 
     def _fits(self, slot: int, granted: Mapping[int, float]) -> bool:
         """Tell whether no period that *slot* is in is full already, those of grants that lie ahead among them."""

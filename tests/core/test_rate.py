@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import time
+from heapq import heappop, heappush
+from random import Random
 from types import SimpleNamespace
 
 import httpx
@@ -13,7 +15,7 @@ from support import acme
 from support.rates import busiest, used
 
 from core.contract import Limit
-from core.limits.budget import Budget
+from core.limits.budget import Budget, Grant
 from core.registry import Connector
 from core.store import Store
 
@@ -29,6 +31,20 @@ def test_the_client_says_when_a_request_leaves(sandbox_api, monkeypatch):
     api.get("/account")
 
     assert 2 == len(told)
+
+
+def test_who_is_late_with_a_connection_in_hand_waits_long_without_it(sandbox_api, monkeypatch):
+    """Vendors let go of an idle connection, and what is lost on one may have been carried out: nothing is sent before."""
+    api = sandbox_api(acme)
+    waits, slept = iter([0, 8, 0, 0]), []
+    patience = api._wire.patience
+    monkeypatch.setattr(patience.budget, "departed", lambda grant, now: Grant(next(waits)))
+    monkeypatch.setattr(patience.waiter, "sleep", slept.append)
+    api.get("/account")
+
+    assert slept == [8]
+    assert next(waits, None) is None
+    assert api.requests.total() == 1
 
 
 class Seconds:
@@ -166,3 +182,28 @@ def test_requests_that_are_late_together_leave_room_for_who_was_granted_the_next
 
     assert told == (busiest(sorted(left), limit.per_s) <= limit.amount)
     assert max(left) < begin + 3
+
+
+@pytest.mark.parametrize("limits", [[Limit(1)], [Limit(5)], [Limit(20, per_s=10)], [Limit(10), Limit(40, per_s=60)]], ids=str)
+@pytest.mark.parametrize("seed", range(4))
+def test_however_late_requests_leave_no_window_holds_too_many(store_path, limits, seed):
+    """Threads of two processes that are woken at once, late, or when the rows of their slots are gone long ago."""
+    random = Random(seed)
+    budgets = [Budget(store_path, "mail", limits) for _ in range(2)]
+    late_s = (0, 0, 0, 0.002, 0.05, 1.2, 3, 90)
+    due = [(1_780_000_000.0, thread, Grant(0)) for thread in range(8)]  # where nothing was granted yet, it is asked for
+    left, now = [], 0.0
+    while len(left) < 60:
+        at, thread, grant = heappop(due)
+        now = max(now, at)
+        budget = budgets[thread % 2]
+        if not grant.slots:
+            grant = budget.grant("/x", now, longest_wait_s=600)
+        elif (grant := budget.departed(grant, now)).wait_s == 0:
+            left.append(now)
+            grant = Grant(0)
+        heappush(due, (now + grant.wait_s + random.uniform(0, random.choice(late_s)), thread, grant))
+    for budget in budgets:
+        budget.close()
+
+    assert all(busiest(left, limit.per_s) <= limit.amount for limit in limits)
