@@ -7,41 +7,36 @@ A partition's group becomes a set of its own whose condition says that no earlie
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
-from graphlib import CycleError, TopologicalSorter
 from itertools import chain
 from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
-from core.config.names import nearest, suggest
+from core.config.names import suggest
 from core.errors import ConfigError, Problem
 from core.segments.calendar import WEEKDAYS
 from core.segments.kept_history import history_problems
 from core.segments.language import ExpressionError
+from core.segments.never_seen import never_seen
 from core.segments.reader import Scope, read
-from core.segments.rests import deep, digests_in, event_sets, names_in, rests_on, rests_on_zones, values_in
+from core.segments.rests import digests_in, rests_on, rests_on_zones
+from core.segments.texts import Text, Zone, in_order, texts_of, whole_of
 from core.segments.traits import Book, TraitDefinition, trait_problems
 from core.segments.traits_errors import BrokenTrait
 from core.segments.traits_syncs import sync_problems
 from core.segments.tree import (
     And,
-    Answer,
-    Answered,
     Condition,
     Exists,
     InGroup,
     InSegment,
     Not,
     Or,
-    Property,
-    SourceField,
     walk,
 )
 from core.segments.tree_sets import CompanyIn
-from core.segments.vocabulary import Seen, Vocabulary
-
-Zone = ZoneInfo | Literal["person"]
+from core.segments.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from core.config.model import Config, Partition, Place
@@ -85,26 +80,11 @@ class Definitions:
     traits: Mapping[str, TraitDefinition] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Text:
-    """One expression of the config, before it is read."""
-
-    set_name: str
-    text: str
-    key: str
-    place: Place
-    zone: Zone
-    of: str = "person"
-    anonymous: bool = False
-    calendar: str = ""
-    """What of the workspace's calendar the text may hang on, for its hash."""
-
-
 def define(config: Config, vocabulary: Vocabulary) -> Definitions:
     """Return the checked definitions of *config*; ConfigError with all problems, each with its caret."""
     problems: list[Problem] = []
     read_: dict[str, Condition] = {}
-    texts = {text.set_name: text for text in _texts(config)}
+    texts = {text.set_name: text for text in texts_of(config)}
     book = _scope(config, vocabulary, config.workspace.timezone).book
     assert book is not None
     problems += [*trait_problems(book, vocabulary), *sync_problems(config, book)]
@@ -115,27 +95,12 @@ def define(config: Config, vocabulary: Vocabulary) -> Definitions:
             continue  # told where the trait stands
         except ExpressionError as error:
             problems.append(error.problem(text.text, file=text.place.file, line=text.place.line, key=text.key))
-    exclude = config.workspace.exclude
-    if exclude is not None and exclude not in config.segments:
-        remedy = suggest(exclude, config.segments)
-        problems.append(Problem(f"there is no segment {exclude}", str(config.path), key="workspace.exclude", remedy=remedy))
-    elif exclude is not None and config.segments[exclude].of == "company":
-        remedy = "exclude a segment of people"
-        said = f"{exclude} is a segment of companies"
-        problems.append(Problem(said, str(config.path), key="workspace.exclude", remedy=remedy))
-    order = _order(texts, read_, problems)
+    problems += _exclude_problems(config)
+    order = in_order(texts, read_, problems)
     if problems:
         raise ConfigError(*problems)
-    sets: dict[str, SetDefinition] = {}
-    made = {s.name: s for s in (*_segments(config, read_), *_groups(config, read_))}
-    members: dict[str, list[str]] = {}
-    for name in made:
-        members.setdefault(_whole(name), []).append(name)
-    for name in (name for whole in order for name in members[whole]):
-        sets[name] = _completed(made[name], texts, sets, vocabulary)
-    if exclude is not None:
-        under = sets[f"segment.{exclude}"].rests_on
-        sets = {name: replace(s, rests_on=s.rests_on | under) for name, s in sets.items()}
+    exclude = f"segment.{config.workspace.exclude}" if config.workspace.exclude is not None else None
+    sets = _sets(config, vocabulary, texts, read_, order, exclude)
     traits = {name: _trait(book, name, vocabulary) for name in book}
     trees = ((one.name, one.condition, one.place) for one in sets.values())
     of_traits = ((one.name, one.value, one.place) for one in traits.values())
@@ -144,16 +109,48 @@ def define(config: Config, vocabulary: Vocabulary) -> Definitions:
     return Definitions(
         sets,
         order=tuple(sets),
-        exclude=f"segment.{exclude}" if exclude is not None else None,
+        exclude=exclude,
         config=config,
         vocabulary=vocabulary,
         traits=traits,
     )
 
 
+def _exclude_problems(config: Config) -> Iterator[Problem]:
+    exclude = config.workspace.exclude
+    if exclude is not None and exclude not in config.segments:
+        remedy = suggest(exclude, config.segments)
+        yield Problem(f"there is no segment {exclude}", str(config.path), key="workspace.exclude", remedy=remedy)
+    elif exclude is not None and config.segments[exclude].of == "company":
+        remedy = "exclude a segment of people"
+        yield Problem(f"{exclude} is a segment of companies", str(config.path), key="workspace.exclude", remedy=remedy)
+
+
+def _sets(
+    config: Config,
+    vocabulary: Vocabulary,
+    texts: Mapping[str, Text],
+    read_: Mapping[str, Condition],
+    order: Iterable[str],
+    exclude: str | None,
+) -> Mapping[str, SetDefinition]:
+    """Return every set, each after those that it names."""
+    made = {s.name: s for s in (*_segments(config, read_), *_groups(config, read_))}
+    members: dict[str, list[str]] = {}
+    for name in made:
+        members.setdefault(whole_of(name), []).append(name)
+    sets: dict[str, SetDefinition] = {}
+    for name in (name for whole in order for name in members[whole]):
+        sets[name] = _completed(made[name], texts, sets, vocabulary)
+    if exclude is None:
+        return sets
+    under = sets[exclude].rests_on
+    return {name: replace(s, rests_on=s.rests_on | under) for name, s in sets.items()}
+
+
 def _trait(book: Book, name: str, vocabulary: Vocabulary) -> TraitDefinition:
     value, config = book.read(name), book.config.traits[name]
-    unseen, warnings = _doubts(Exists(value), vocabulary)
+    unseen, warnings = never_seen(Exists(value), vocabulary)
     rests = rests_on(Exists(value), vocabulary) | vocabulary.always
     return TraitDefinition(
         name,
@@ -204,55 +201,6 @@ def _group_names(partition: Partition) -> tuple[str, ...]:
     return (*partition.groups, *rest)
 
 
-def _texts(config: Config) -> Iterator[_Text]:
-    workspace = config.workspace.timezone
-    for s in config.segments.values():
-        key, zone = f"{s.place.key}.where", s.timezone or workspace
-        yield _Text(f"segment.{s.name}", s.where, key, s.place, zone, s.of, s.anonymous, _calendar(config, zone))
-    for p in config.partitions.values():
-        for group, text in p.groups.items():
-            key, zone = f"{p.place.key}.groups.{group}", p.timezone or workspace
-            yield _Text(f"partition.{p.name}.{group}", text, key, p.place, zone, "person", p.anonymous, _calendar(config, zone))
-
-
-def _calendar(config: Config, zone: Zone) -> str:
-    """Return what the calendar words of a text hang on besides its zone, where that is not the usual."""
-    workspace = config.workspace
-    weeks = f" {workspace.week_start}" if workspace.week_start != "monday" else ""
-    return weeks if isinstance(zone, ZoneInfo) else f"{weeks} {workspace.timezone}"
-
-
-def _order(texts: Mapping[str, _Text], read_: Mapping[str, Condition], problems: list[Problem]) -> list[str]:
-    """Return `segment.NAME` and `partition.NAME`, each after what it names; a circle is a problem shown where it closes."""
-    sorter: TopologicalSorter[str] = TopologicalSorter()
-    for name, condition in read_.items():
-        whole = _whole(name)
-        sorter.add(whole, *names_in(condition))
-    try:
-        wholes = list(sorter.static_order())
-    except CycleError as error:
-        circle: list[str] = list(reversed(error.args[1]))
-        first = next(t for name, t in texts.items() if _whole(name) == circle[0] and circle[1] in names_in(read_[name]))
-        told = circle[1].split(".", 1)[1]
-        problems.append(
-            Problem(
-                f"goes round in a circle: {' -> '.join(circle)}",
-                first.place.file,
-                first.place.line,
-                first.key,
-                source=first.text,
-                column=max(0, first.text.find(f'"{told}"')),
-            )
-        )
-        return []
-    return wholes
-
-
-def _whole(name: str) -> str:
-    """Return what is ordered as one: a segment, or a partition with all of its groups."""
-    return ".".join(name.split(".")[:2])
-
-
 def _title(name: str, title: str) -> str:
     return title or name.replace("_", " ").capitalize()
 
@@ -278,20 +226,20 @@ def _groups(config: Config, read_: Mapping[str, Condition]) -> Iterator[SetDefin
 
 
 def _completed(
-    made: SetDefinition, texts: Mapping[str, _Text], done: Mapping[str, SetDefinition], vocabulary: Vocabulary
+    made: SetDefinition, texts: Mapping[str, Text], done: Mapping[str, SetDefinition], vocabulary: Vocabulary
 ) -> SetDefinition:
     """Return *made* with what follows from its condition and from the sets that it names."""
-    whole = _whole(made.name)
+    whole = whole_of(made.name)
     refers = frozenset(name for node in walk(made.condition) for name in _referred(node))
     under = [done[name] for name in sorted(refers)]
-    personal = any(t.zone == "person" for name, t in texts.items() if _whole(name) == whole)
+    personal = any(t.zone == "person" for name, t in texts.items() if whole_of(name) == whole)
     zones = rests_on_zones(made.condition, vocabulary) if personal else frozenset[str]()
-    own = sorted(f"{name}\x1f{t.text.strip()}\x1f{t.zone}{t.calendar}" for name, t in texts.items() if _whole(name) == whole)
-    order = [name for name in texts if _whole(name) == whole]  # the first group that matches wins
+    own = sorted(f"{name}\x1f{t.text.strip()}\x1f{t.zone}{t.calendar}" for name, t in texts.items() if whole_of(name) == whole)
+    order = [name for name in texts if whole_of(name) == whole]  # the first group that matches wins
     files = digests_in(made.condition)
     kind = [made.of] if made.of != "person" else []
     parts = [made.name, str(made.anonymous), *kind, *own, *files, *order, *(s.definition for s in under)]
-    unseen, warnings = _doubts(made.condition, vocabulary)
+    unseen, warnings = never_seen(made.condition, vocabulary)
     return SetDefinition(
         made.name,
         made.condition,
@@ -313,46 +261,3 @@ def _referred(node: Condition) -> Iterator[str]:
             yield f"segment.{node.name}"
         case InGroup():
             yield from (f"partition.{node.partition}.{group}" for group in node.groups)
-
-
-def _doubts(condition: Condition, vocabulary: Vocabulary) -> tuple[frozenset[str], list[str]]:
-    """Return what the condition names that was never seen, and what to tell about it."""
-    unseen: dict[str, None] = {}
-    warnings: list[str] = []
-
-    def doubt(what: str, name: str, seen: Seen | None, known: Mapping[str, object], source: str | None = None) -> None:
-        if seen is not None and any(_complete(s, vocabulary, source) for s in seen.streams):
-            return
-        unseen[f'{what} "{name}"'] = None
-        like = nearest(name, known) if seen is None else None
-        warnings.append(f'{what} "{name}" was never seen in a complete pull' + (f"; did you mean {like}?" if like else ""))
-
-    for events in event_sets(condition):
-        doubt("event", events.name, vocabulary.events.get(events.name), vocabulary.events, events.source)
-        known = vocabulary.properties.get(events.name)
-        for value in values_in(events.filter) if events.filter is not None else ():
-            if isinstance(value, Property) and known and value.name not in known:
-                like = nearest(value.name, known)
-                warnings.append(
-                    f'"{events.name}" was never seen with {value.name}' + (f"; did you mean {like}?" if like else "")
-                )
-    for node in deep(condition):
-        if isinstance(node, Answered):
-            doubt("survey", node.survey, vocabulary.surveys.get(node.survey), vocabulary.surveys)
-    for value in values_in(condition):
-        if isinstance(value, Answer):
-            questions = {f"{s}: {q}": None for s, q in vocabulary.questions}
-            seen = vocabulary.questions.get((value.survey, value.question))
-            doubt("question", f"{value.survey}: {value.question}", seen, questions)
-        if isinstance(value, SourceField):
-            stream = vocabulary.stream(value.connection, value.stream)
-            if stream is None or not stream.completed:
-                where = f"{value.connection}.{value.stream}" if value.stream else value.connection
-                warnings.append(f"{value.field} cannot be checked before the first complete pull of {where}")
-    return frozenset(unseen), warnings
-
-
-def _complete(text: str, vocabulary: Vocabulary, source: str | None) -> bool:
-    connection, _, name = text.partition(".")
-    stream = vocabulary.stream(connection, name)
-    return stream is not None and stream.completed and source in (None, connection)

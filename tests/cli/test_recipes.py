@@ -147,7 +147,7 @@ def test_a_value_is_never_read_as_an_expression(type_: Type, name: str) -> None:
     """It stays one text, whatever is in it."""
     from core.cli.definitions import definitions_of
     from core.config.load import load_config
-    from core.segments.definitions import event_sets
+    from core.segments.rests import event_sets
 
     assert 0 == type_("recipes", "add", "usage", "--event", name).code
 
