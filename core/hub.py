@@ -13,16 +13,14 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from core.clock import Clock, utc_now
 from core.config.model import Config
 from core.config.secrets import resolve_settings
-from core.contract import Api
 from core.errors import ConnectorError, Stopped
-from core.http import open_api
+from core.http import HttpApi, open_api
 from core.http.observe import Observer
 from core.http.vendor_time import ON_THE_WAY
 from core.log import log
@@ -119,7 +117,7 @@ class Hub:
             raise Stopped("told to stop")
 
     @contextmanager
-    def api(self, connection: str) -> Iterator[Api]:
+    def api(self, connection: str) -> Iterator[HttpApi]:
         """Open one connection, account checked."""
         with self.session() as session:
             yield session.api(connection)
@@ -161,7 +159,7 @@ class Session:
         self._apis: dict[str, Any] = {}
         self._counted: dict[str, Counter[str]] = {}
 
-    def api(self, connection: str) -> Api:
+    def api(self, connection: str) -> HttpApi:
         """
         Return the api of a connection, opened at the first call and checked for the account that the store knows.
 
@@ -183,12 +181,13 @@ class Session:
                 # what could not be checked is not kept; its requests still count
                 self._counted[f"{connection}\x1f"] = Counter(self._apis.pop(connection).requests)
                 raise
-        found: Api = self._apis[connection]
+        found: HttpApi = self._apis[connection]
         return found
 
     def heed_clock(self, connection: str) -> None:
         """Where the vendor's clock bears ours out, have what ours wrote while it was ahead given a time that has come."""
-        ahead: timedelta | None = getattr(self._apis.get(connection), "clock_ahead", None)
+        api: HttpApi | None = self._apis.get(connection)
+        ahead = None if api is None else api.clock_ahead
         if ahead is None:
             return
         with self.hub.store() as store:

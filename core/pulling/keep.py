@@ -9,14 +9,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
 
 from core.clock import Clock, to_us
 from core.contract import Deletions, Kind, Page, Range, Stream
 from core.pulling.leave_out import leave_out
-from core.pulling.pull_report import PageStored
+from core.pulling.pull_report import PageStored, StreamReport
 from core.store import checkpoints, vanish
 from core.store.db import Store
 from core.store.dead_letters import bury_record, unbury_records
@@ -25,21 +25,6 @@ from core.store.forgotten import Forgotten
 from core.store.pages import RecordStore
 from core.store.reading import Prepared
 from core.store.sources import Source
-
-
-@dataclass(slots=True)
-class Tally:
-    """What came of a stream's pull, counted."""
-
-    records: int = 0
-    changed: int = 0
-    pages: int = 0
-    deleted: int = 0
-    held: int = 0
-    bad: int = 0
-    known_bad: int = 0
-    forgotten: int = 0
-    notes: list[str] = field(default_factory=list)
 
 
 class Keeper:
@@ -59,7 +44,8 @@ class Keeper:
         self._store, self._stream, self._of = store, stream, of
         self._run_id, self._clock, self._on_page, self._check = run_id, clock, on_page, check
         self._forgotten = forgotten
-        self.tally = Tally()
+        self.report = StreamReport(of.stream)
+        """What came of it so far."""
         self.pages_stored = 0
         """Since `begin_slice`."""
         self.again: set[str] = set()
@@ -87,7 +73,9 @@ class Keeper:
             self._replacing = page.replaces
             changed = self._said(conn, page, prepared, slice_)
             checkpoints.move(conn, self._stream, self._of.id, slice_, page, asked_at=asked_at)
-        self._count(page, slice_, changed, prepared.count)
+        self.pages_stored += 1
+        self._count(pages=1, records=prepared.count, changed=changed)
+        self._tell(slice_)
 
     def _said(self, conn: sqlite3.Connection, page: Page, prepared: Prepared[Any], slice_: str) -> int:
         """Store what a page says; return how many records changed."""
@@ -95,7 +83,7 @@ class Keeper:
         self._forgotten.refresh(conn)
         if self._forgotten:
             page, prepared, theirs = leave_out(page, prepared, self.records, self._of, self._forgotten)
-            self.tally.forgotten += theirs
+            self._count(forgotten=theirs)
         if prepared.items and self._any(conn, "vanished"):
             vanish.returned(conn, self._of, list(prepared.items))
         stored = self.records.store(conn, prepared, slice_=slice_, run_id=self._run_id, now=now)
@@ -104,14 +92,12 @@ class Keeper:
         if stored.changed and self._any(conn, "dead_letters"):
             gone = {ref for ref, _ in bad}
             unbury_records(conn, **where, keys=[key for key in prepared.items if key not in gone])
-        for ref, reason in bad:
-            news = bury_record(conn, **where, key=ref, reason=reason, run_id=self._run_id, at=now)
-            self.tally.known_bad += not news
-        self.tally.bad += len(bad)
+        news = [bury_record(conn, **where, key=ref, reason=reason, run_id=self._run_id, at=now) for ref, reason in bad]
+        self._count(bad=len(bad), known_bad=news.count(False))
         if page.deleted:
             vanish.mark_told(conn, self._of, page.deleted, now)
         if page.merged:
-            self.tally.deleted += vanish.merge(conn, self._of, self._stream, page.merged, now)
+            self._count(deleted=vanish.merge(conn, self._of, self._stream, page.merged, now))
         return stored.changed
 
     def _any(self, conn: sqlite3.Connection, table: Literal["vanished", "dead_letters"]) -> bool:
@@ -125,14 +111,12 @@ class Keeper:
             is not None
         )
 
-    def _count(self, page: Page, slice_: str, changed: int, count: int) -> None:
-        tally = self.tally
-        self.pages_stored += 1
-        tally.pages += 1
-        tally.records += count
-        tally.changed += changed
+    def _count(self, **more: int) -> None:
+        self.report = replace(self.report, **{name: getattr(self.report, name) + number for name, number in more.items()})
+
+    def _tell(self, slice_: str) -> None:
         if self._on_page is not None:
-            facts = {"pages": tally.pages, "records": tally.records, "changed": tally.changed}
+            facts = {name: getattr(self.report, name) for name in ("pages", "records", "changed")}
             self._on_page(PageStored(self._of.connection, self._of.stream, slice=slice_, **facts))
 
     def end_slice(self, conn: sqlite3.Connection, slice_: str) -> bool:
@@ -150,8 +134,8 @@ class Keeper:
         """At the stream's clean end: decide over what vanished."""
         now = to_us(self._clock())
         self._note_fields(conn, whole=whole, now=now)
-        deleted, self.tally.held = vanish.settle(conn, self._of, now)
-        self.tally.deleted += deleted
+        deleted, held = vanish.settle(conn, self._of, now)
+        self.report = replace(self.report, deleted=self.report.deleted + deleted, held=held)
         conn.execute(
             "UPDATE streams SET finished_at = ?1, completed_at = ?1, error = NULL, took_s = ?2, full_completed_at = "
             "CASE WHEN ?3 THEN ?1 ELSE (SELECT min(full_completed_at) FROM checkpoints WHERE stream_id = ?4) END WHERE id = ?4",
@@ -162,9 +146,10 @@ class Keeper:
         landing = self.records.landing
         if landing is None:
             return
-        self.tally.notes += [f"{field}: {old} became {new}" for field, old, new in landing.changes]
+        news = [f"{field}: {old} became {new}" for field, old, new in landing.changes]
         if whole:
-            self.tally.notes += [f"{field}: no longer sent" for field in landing.mark_missing(conn, now)]
+            news += [f"{field}: no longer sent" for field in landing.mark_missing(conn, now)]
+        self.report = replace(self.report, notes=(*self.report.notes, *news))
 
     def failed(self, error: str) -> None:
         """Note that the pull ended with an *error*."""

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, TypeVar
 
 from core.clock import Clock, from_us
 from core.config.model import ConnectionConfig
-from core.contract import Api, Deletions, Stream
+from core.contract import Deletions, Stream
 from core.errors import (
     AuthError,
     ConnectorError,
@@ -29,6 +30,7 @@ from core.errors import (
     Stopped,
     StoreError,
 )
+from core.http import HttpApi
 from core.pulling.keep import Keeper
 from core.pulling.paging import Repeats
 from core.pulling.pull_report import PageStored, PullReport, StreamReport
@@ -58,7 +60,7 @@ OVERTAKEN: Final = timedelta(hours=1)
 
 def pull_connection(
     store: Store,
-    api: Api,
+    api: HttpApi,
     *,
     connection: ConnectionConfig,
     connector: Connector,
@@ -95,7 +97,9 @@ def pull_connection(
 class _StreamPull:
     """One pull of one stream, all its slices."""
 
-    def __init__(self, store: Store, api: Api, stream: Stream, of: Source, keeper: Keeper, run_id: int, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, api: HttpApi, stream: Stream, of: Source, keeper: Keeper, run_id: int, clock: Clock
+    ) -> None:
         self.store, self.api, self.stream, self.of = store, api, stream, of
         self.keeper, self.run_id, self.clock = keeper, run_id, clock
         self.overtaken: list[str] = []
@@ -116,12 +120,8 @@ class _StreamPull:
                 self.keeper.failed(str(error))
             if isinstance(error, ENDS_CONNECTION):
                 raise
-        tally = self.keeper.tally
-        return StreamReport(
-            self.of.stream, records=tally.records, changed=tally.changed, pages=tally.pages, deleted=tally.deleted,
-            held=tally.held, bad=tally.bad, known_bad=tally.known_bad, forgotten=tally.forgotten, error=error,
-            complete=error is None, took_s=(self.clock() - began).total_seconds(), notes=tuple(tally.notes),
-        )  # fmt: skip
+        took_s = (self.clock() - began).total_seconds()
+        return replace(self.keeper.report, error=error, complete=error is None, took_s=took_s)
 
     def _pull(self, *, full: bool, full_every: timedelta | None) -> None:
         every = full_every or self.stream.full_every
@@ -203,7 +203,7 @@ class _StreamPull:
     def _pages(self, slice_: str, start: Start, took_for: datetime | None = None) -> None:
         arguments = (self.api, start.cursor, start.resume, *(() if self.stream.slices is None else (slice_,)))
         pages = self._asked(lambda: iter(self.stream.pull(*arguments)))
-        guard, meanwhile = Repeats(), getattr(self.api, "meanwhile", None)
+        guard, meanwhile = Repeats(), self.api.meanwhile
         self.keeper.begin_slice(start.replacing)
         try:
             while True:
@@ -211,8 +211,7 @@ class _StreamPull:
                 try:
                     page = self._asked(lambda: next(pages, None))
                 finally:
-                    if meanwhile is not None:
-                        meanwhile.settle()
+                    meanwhile.settle()
                 if took_for is not None and not self.keeper.pages_stored and self._now() < took_for - AHEAD:
                     raise _AheadError
                 if page is None:
@@ -220,7 +219,7 @@ class _StreamPull:
                 prepared = self.keeper.records.prepare(page.records)
                 guard.check(page, prepared.digest if prepared.items else None)
                 step = partial(self.keeper.page, page, prepared, slice_, start.began_run, asked_at)
-                if meanwhile is not None and page.records:
+                if page.records:
                     meanwhile.put(step)  # while the vendor makes the next one
                 else:
                     step()  # a job's id, before anything else is asked

@@ -38,6 +38,7 @@ from core.contract import (
     Verdict,
 )
 from core.errors import NotFoundError, RejectedError
+from core.http.meanwhile import Meanwhile
 from core.registry import Connector
 
 
@@ -126,6 +127,7 @@ class VendorApi:
         self._now = now
         self.settings = Settings()
         self.requests: Counter[str] = Counter()
+        self.meanwhile = Meanwhile()
 
     @property
     def now(self) -> datetime:

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from core.clock import Clock
 from core.config.model import Config, ConnectionConfig, Place, Workspace
 from core.contract import Category, Kind, Manifest, Page, Settings, Stream
+from core.http.meanwhile import Meanwhile
 from core.pulling.pull import pull_connection
 from core.pulling.pull_report import PullReport
 from core.registry import Connector
@@ -34,6 +35,7 @@ class FakeApi:
         self.clock = clock
         self.said: datetime | None = None
         """What the vendor said that time is, where it was heard: as `core.http.vendor_time` has it."""
+        self.meanwhile = Meanwhile()
 
     @property
     def now(self) -> datetime:
