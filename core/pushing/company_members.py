@@ -8,9 +8,8 @@ the store behind a word (`company:7`), so that no key can be taken for anybody's
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -56,19 +55,6 @@ def known_refs(conn: sqlite3.Connection, stream_id: int, companies: Iterable[int
         )
         for company_id, ref in rows:
             found.setdefault(company_id, []).append(ref)
-    return found
-
-
-def of_refs(conn: sqlite3.Connection, stream_id: int, refs: Iterable[str]) -> dict[str, int]:
-    """Return whose live record each remote id is."""
-    found: dict[str, int] = {}
-    for chunk in _text_chunks(refs):
-        rows = conn.execute(
-            "SELECT s.ref, s.company_id FROM json_each(?) j CROSS JOIN subjects s ON s.stream_id = ? AND s.ref = j.value"
-            " WHERE s.live = 1 AND s.company_id IS NOT NULL",
-            (chunk, stream_id),
-        )
-        found.update(rows)
     return found
 
 
@@ -124,9 +110,3 @@ def names_of(config: Config, conn: sqlite3.Connection) -> frozenset[str]:
     rows = audiences.audiences(conn)
     left = {row.label for row in rows if row.of == COMPANY and row.label is not None and row.label not in config.syncs}
     return frozenset({f"segment.{name}" for name in segments} | syncs | left)
-
-
-def _text_chunks(texts: Iterable[str], size: int = 5_000) -> Iterator[str]:
-    every = list(texts)
-    for start in range(0, len(every), size):
-        yield json.dumps(every[start : start + size])

@@ -19,7 +19,7 @@ from pyroaring import BitMap
 from core.clock import from_us
 from core.contract import Api, Audience, Kind, Ref, fields_of
 from core.pushing import company_members, trait_values
-from core.store.audiences import COMPANY, chunks
+from core.store.audiences import COMPANY, chunks, text_chunks
 from core.store.ledger import Entry
 from core.store.schema import CANONICAL
 
@@ -68,7 +68,7 @@ def holders_of(conn: sqlite3.Connection, keys: Iterable[str], kind: str) -> dict
     if kind == COMPANY:
         return company_members.holders_of(conn, keys)
     found: dict[str, int] = {}
-    for chunk in _text_chunks(keys):
+    for chunk in text_chunks(keys):
         rows = conn.execute(
             "SELECT i.value, p.id FROM json_each(?) j CROSS JOIN identifiers i ON i.kind = ? AND i.value = j.value"
             " JOIN profiles p ON p.id = i.profile_id WHERE p.live = 1",
@@ -83,7 +83,7 @@ def shared_keys(conn: sqlite3.Connection, keys: Mapping[int, str], kind: str) ->
     found: dict[str, BitMap] = {}
     if kind not in {"email", "user_id"}:
         return found
-    for chunk in _text_chunks(keys.values()):
+    for chunk in text_chunks(keys.values()):
         rows = conn.execute(
             f"SELECT p.{kind}, p.id FROM json_each(?) j CROSS JOIN profiles p ON p.{kind} = j.value WHERE p.live = 1", (chunk,)
         )
@@ -110,7 +110,7 @@ def known_refs(conn: sqlite3.Connection, stream_id: int, keys: Iterable[str], ki
     if kind == COMPANY:
         known = company_members.known_refs(conn, stream_id, company_members.ids_of(keys))
         return {company_members.key_of(company_id): refs for company_id, refs in known.items()}
-    for chunk in _text_chunks(keys):
+    for chunk in text_chunks(keys):
         rows = conn.execute(
             "SELECT j.value, s.ref FROM json_each(?) j CROSS JOIN identifiers i ON i.kind = ? AND i.value = j.value"
             " CROSS JOIN subject_identifiers si ON si.identifier_id = i.id CROSS JOIN subjects s ON s.id = si.subject_id"
@@ -124,16 +124,14 @@ def known_refs(conn: sqlite3.Connection, stream_id: int, keys: Iterable[str], ki
 
 def profiles_of_refs(conn: sqlite3.Connection, stream_id: int | None, refs: Iterable[str], kind: str) -> dict[str, int]:
     """Return whose record each remote id is; where no stream tells, whose key it is."""
-    wanted = list(refs)
     if stream_id is None:
-        return holders_of(conn, wanted, kind)
-    if kind == COMPANY:
-        return company_members.of_refs(conn, stream_id, wanted)
+        return holders_of(conn, refs, kind)
+    whose = "company_id" if kind == COMPANY else "profile_id"
     found: dict[str, int] = {}
-    for chunk in _text_chunks(wanted):
+    for chunk in text_chunks(refs):
         rows = conn.execute(
-            "SELECT s.ref, s.profile_id FROM json_each(?) j CROSS JOIN subjects s ON s.stream_id = ? AND s.ref = j.value"
-            " WHERE s.live = 1 AND s.profile_id IS NOT NULL",
+            f"SELECT s.ref, s.{whose} FROM json_each(?) j CROSS JOIN subjects s ON s.stream_id = ? AND s.ref = j.value"
+            f" WHERE s.live = 1 AND s.{whose} IS NOT NULL",
             (chunk, stream_id),
         )
         found.update(rows)
@@ -300,9 +298,3 @@ def value_hash(values: Mapping[str, object]) -> str | None:
 def hash_of(audience: Audience, values: Mapping[str, object]) -> str | None:
     """Return what tells what an audience carries of these values, under its names for them, from anything else."""
     return value_hash({name: values.get(source) for name, source in fields_of(audience).items()} if values else {})
-
-
-def _text_chunks(texts: Iterable[str], size: int = 5_000) -> Iterable[str]:
-    every = list(texts)
-    for start in range(0, len(every), size):
-        yield json.dumps(every[start : start + size])

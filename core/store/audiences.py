@@ -8,6 +8,7 @@ member, here and there, is a company's: what is called a profile is one then.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
@@ -216,6 +217,13 @@ def chunks(profiles: Iterable[int], size: int = 10_000) -> Iterable[str]:
             part = []
     if part:
         yield f"[{','.join(part)}]"
+
+
+def text_chunks(texts: Iterable[str], size: int = 5_000) -> Iterable[str]:
+    """Return texts in JSON arrays, as `chunks` does ids."""
+    every = list(texts)
+    for start in range(0, len(every), size):
+        yield json.dumps(every[start : start + size])
 
 
 def count_churn(
