@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -10,26 +11,34 @@ from core.cli.app import App, verb
 
 if TYPE_CHECKING:
     from core.config.model import Config
+    from core.planning.approve import Shown
 
 
-@verb("approve", "tagalong approve regulars")
+@verb("approve", "tagalong approve regulars --at-most 60")
 @click.argument("target")
+@click.option("--at-most", type=click.IntRange(min=0), metavar="N", help="Only if no more members (or rows) than this wait.")
 @click.option("--no-send", is_flag=True, help="Let the next runs send it, instead of sending it now.")
+@click.option("--yes", is_flag=True, help="Do not ask, as is done on a terminal.")
 @click.pass_obj
-def approve_command(app: App, target: str, no_send: bool) -> int:
+def approve_command(app: App, target: str, at_most: int | None, no_send: bool, yes: bool) -> int:
     """
     Let through what is held of a sync or of a source.
 
-    TARGET is a sync or CONNECTION.STREAM, as `tagalong status` shows it.
+    TARGET is a sync or CONNECTION.STREAM, as `tagalong status` shows it. Whoever came to be held since it was shown is not let
+    through with the others.
     """
     from core.cli.deliver import report_code, stopping, watching
     from core.cli.output import counted
     from core.cli.plans import describe_report
     from core.cli.tables import show_report
-    from core.planning.approve import approve
+    from core.planning.approve import approve, look
 
-    with app.hub() as hub, stopping(hub.stop), watching("Approving") as on_event:
-        approval = approve(hub, target, send=not no_send, on_event=on_event)
+    with app.hub() as hub, stopping(hub.stop):
+        shown = look(hub, target)
+        if not yes and at_most is None and _somebody_looks_on():
+            _ask(shown)
+        with watching("Approving") as on_event:
+            approval = approve(hub, target, shown=shown, at_most=at_most, send=not no_send, on_event=on_event)
     code = report_code(approval.report) if approval.report else 0
     told = {"target": target, "adds": approval.adds, "removes": approval.removes, "deleted": approval.deleted}
     report = describe_report(approval.report) if approval.report else None
@@ -43,6 +52,28 @@ def approve_command(app: App, target: str, no_send: bool) -> int:
     if report:
         show_report(report)
     return code
+
+
+def _somebody_looks_on() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def _ask(shown: Shown) -> None:
+    """Show what would be let through as it stands now, which may be more than `status` said a while ago, and ask."""
+    from core.cli.drawing import prose
+    from core.cli.output import clean, counted
+
+    for reason in shown.reasons:
+        click.echo(prose(clean(reason), 2), err=True)
+    if shown.adds or shown.removes:
+        question = f"Let {counted(shown.adds, 'add')} and {counted(shown.removes, 'removal')} through?"
+    elif shown.rows:
+        question = f"Delete {counted(shown.rows, 'row')} of {shown.target}?"
+    elif shown.holds:
+        question = f"Let {shown.target} go on, as the guards for size allow?"
+    else:
+        question = f"Go by what is stored of {shown.target}?"
+    click.confirm(question, abort=True, err=True)
 
 
 @verb("pause", "tagalong pause mail")

@@ -229,7 +229,7 @@ def _judge(draft: Draft, attended: bool, size_guards: Sequence[SizeGuard]) -> tu
         attended=attended,
         limits=draft.target.sync.guard,
     )
-    held = [replace(one, approve=draft.target.sync.name) for one in sizes_held(sizes, guards=size_guards)]
+    held = [_asked(one, draft) for one in sizes_held(sizes, guards=size_guards)]
     holds_adds = any(one.holds in (Holds.ADDS, Holds.BOTH) for one in held)
     holds_removes = any(one.holds in (Holds.REMOVES, Holds.BOTH) for one in held)
     held_removes = removes if holds_removes else BitMap()
@@ -237,6 +237,14 @@ def _judge(draft: Draft, attended: bool, size_guards: Sequence[SizeGuard]) -> tu
         held.append(waiting)
         held_removes = held_removes | draft.baseline.waiting
     return tuple(held), adds if holds_adds else BitMap(), held_removes
+
+
+def _asked(held: Held, draft: Draft) -> Held:
+    """Return *held* as a person is asked about it: what they let through before is not meant, and goes."""
+    let = {Holds.REMOVES: draft.leaving & draft.approved.removes, Holds.ADDS: draft.entering & draft.approved.adds}
+    through = len(let.get(held.holds, ()))
+    beyond = f"; {through} more were let through, and these came since" if through else ""
+    return replace(held, reason=held.reason + beyond, approve=draft.target.sync.name)
 
 
 def _link(drafts: Sequence[Draft], held_adds: list[BitMap], held_removes: list[BitMap]) -> list[BitMap]:
