@@ -49,8 +49,16 @@ def _channel(category: Category) -> str | None:
 
 
 def refused_meanwhile(conn: sqlite3.Connection, profiles: BitMap, *, category: Category, require_consent: bool) -> BitMap:
+    """Return who of *profiles*, whom a plan lets through, was forgotten, suppressed or joined into another since."""
+    found = gone_meanwhile(conn, profiles)
+    if category is Category.EMAIL or require_consent:
+        found |= refused_since(conn, profiles - found, channel=_channel(category))
+    return found
+
+
+def gone_meanwhile(conn: sqlite3.Connection, profiles: BitMap) -> BitMap:
     """
-    Return who of *profiles*, whom a plan lets through, was forgotten, suppressed or joined into another since it was made.
+    Return who of *profiles*, of whom a plan was made, is in the store no more or is being forgotten.
 
     Of somebody who is in the store no more an address may be in hand all the same.
     """
@@ -58,10 +66,7 @@ def refused_meanwhile(conn: sqlite3.Connection, profiles: BitMap, *, category: C
     for chunk in chunks(profiles):
         rows = conn.execute("SELECT p.id FROM json_each(?) j CROSS JOIN profiles p ON p.id = j.value", (chunk,))
         there.update(BitMap([profile_id for (profile_id,) in rows]))
-    found = (profiles - there) | (being_forgotten(conn) & profiles)
-    if category is Category.EMAIL or require_consent:
-        found |= refused_since(conn, profiles - found, channel=_channel(category))
-    return found
+    return (profiles - there) | (being_forgotten(conn) & profiles)
 
 
 def _without_yes(conn: sqlite3.Connection, profiles: BitMap, rules: ConsentRules) -> dict[str, BitMap]:

@@ -109,10 +109,10 @@ class Batches:
                 return
             yield batch
 
-    def everybody(self, row: AudienceRow) -> Iterator[Change]:
-        """Yield who is ours when the plan is done, for an audience that is written whole."""
+    def everybody(self, row: AudienceRow, out: BitMap) -> Iterator[Change]:
+        """Yield who is ours when the plan is done, without those in *out*, for an audience that is written whole."""
         moved = {move.profile_id: move for move in self.plan.moves}
-        for part in _parts(after(self.plan)):
+        for part in _parts(after(self.plan) - out):
             rows = ledger.of_profiles(self.store.conn, row.id, part)
             keys = reach.keys_of(self.store.conn, part, self.kind)
             values = reach.values_of(self.store.conn, part, self.audience.wanted_fields())

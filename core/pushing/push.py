@@ -21,7 +21,7 @@ from typing import Final
 from pyroaring import BitMap
 
 from core.clock import Clock, to_us
-from core.contract import Api, Op, Outcome, Person, Ref, Unsupported, Verdict
+from core.contract import Api, Op, Person, Ref, Unsupported, Verdict
 from core.errors import NotFoundError, Stopped, TransientError
 from core.http.permit import Permit, permitting
 from core.live import baseline
@@ -34,6 +34,7 @@ from core.pushing.batches import Batches
 from core.pushing.follow import forget_followed
 from core.pushing.record import Recorder
 from core.pushing.send import Item, Sender, Sent
+from core.pushing.whole import Whole, written
 from core.store import Store, audiences, intents, leases, ledger, pauses
 from core.store.audiences import COMPANY, AudienceRow
 from core.store.intents import Member
@@ -308,19 +309,22 @@ class _Push:
     def _replace(self, row: AudienceRow) -> None:
         """Write a `whole` audience: who is ours after this plan, given as an iterator."""
         intended = [*self._intend_all(self.batches.removes()), *self._intend_all(self.batches.adds())]
-        self.audience.replace(self.s.api(), row.remote_id, self.batches.everybody(row))
+        whole = Whole(self.store, self.plan, self.batches, refused=self._refused, check=self._check)
+        out = whole.write(self.s.api(), row)
         updates = self.plan.updates | self.plan.draft.movers
         # the removals first, as in a batch: one member's old key may be another's new one
         for intent_id in intended:
             members = intents.open_members(self.store.conn, intent_id)
-            results = [(member, Outcome(member.ref, Verdict.DONE)) for member in members]
+            results = [(member, written(member, out)) for member in members]
             self._settle(intent_id, Sent([], [], results=results), updates)
 
     def _intend_all(self, items: Iterator[Item]) -> list[int]:
         """Write intents for all of *items*, some at a time: nobody has them all in memory."""
         written = []
-        while part := [item.member for item in islice(items, INTENT_SIZE)]:
-            written.append(self.recorder.intend(part))
+        while planned := list(islice(items, INTENT_SIZE)):
+            with self.store.atomic():  # nobody is forgotten between the look and the intent
+                if part := self._permitted(planned):
+                    written.append(self.recorder.intend([item.member for item in part]))
         return written
 
     def _check(self) -> None:

@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.audiences import Tag
+from support.audiences import Tag, WholeFile
 from support.place import place
 from support.story import Story, held, ids, skips
 from support.world import load_everything
 
-from core.contract import Category, Fault, Ref
+from core.contract import Category, Change, Fault, Ref
 from core.errors import LeaseLost
 from core.forget.flow import Wish, forget
 from core.planning.approve import approve
 from core.pulling.fill import Event, pull
+from core.pushing.whole import Whole
 from core.run import SyncReport, plan, sync
 from core.store import Store, audiences, refusals
 from core.store.runs import Status
@@ -113,6 +114,56 @@ def test_who_says_no_while_others_are_sent_is_not_added(tmp_path: Path) -> None:
 
     assert {f"p{n}@example.com" for n in (1, 2, 3, 4, 7)} == story.there()
     assert {"consent": 2} == skips(story.sync())
+
+
+def test_who_says_no_or_is_forgotten_while_a_file_is_written_is_not_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of a million people takes its time; nothing may take the old one's place that has somebody in it who said no."""
+    stories = []
+    for folder, looks in (("without", False), ("with", True)):
+        (tmp_path / folder).mkdir()
+        stories.append(_while_a_file_is_written(Story(tmp_path / folder, kind="file"), monkeypatch, looks=looks))
+    harmed, story = stories
+    assert 5 == len(harmed.there()), "nobody looked again: one who said no and one who was forgotten are in it"
+    assert 3 == len(story.there())
+    with story.store() as store:
+        assert [] == store.conn.execute("SELECT 1 FROM intents WHERE settled_at IS NULL").fetchall()
+        (owned,) = (len(audiences.standing(store.conn, row.id).owned) for row in audiences.bound_to(store.conn, "vips"))
+    assert 3 == owned
+    assert {"consent": 1} == skips(story.sync())
+    assert 3 == len(story.there())
+
+
+def _while_a_file_is_written(story: Story, monkeypatch: pytest.MonkeyPatch, *, looks: bool) -> Story:
+    story.add_sync("vips", require_consent=True)
+    story.people(1, 2, 3)
+    story.sync()
+    story.people(4, 5)
+    left = [True]
+    as_ever = WholeFile.replace
+
+    def meanwhile(of: WholeFile, api: Any, audience_id: str, members: Iterator[Change]) -> None:
+        def slowly() -> Iterator[Change]:
+            for change in members:
+                if left and left.pop():
+                    with story.store() as store, store.atomic() as conn:
+                        refusals.enter(conn, "email", "p5@example.com", channel="email", reason="asked", at=1)
+                    # somebody forgets them who knows nothing of this sync, and does not wait for its lease
+                    story.syncs = {"others": replace(story.syncs["vips"], name="others", audience_name="Others")}
+                    assert Status.DONE == forget(story.hub(), Wish("p1@example.com", by_hand=frozenset({"crm"}))).status
+                yield change
+
+        as_ever(of, api, audience_id, slowly())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(WholeFile, "replace", meanwhile)
+        if not looks:
+            patch.setattr(Whole, "_members", lambda self, row, out: self.batches.everybody(row, out))
+        story.sync()
+    story.add_sync("vips", require_consent=True)
+    del story.syncs["others"]
+    return story
 
 
 def test_a_renamed_sync_waits_for_the_run_under_the_old_name(tmp_path: Path) -> None:
