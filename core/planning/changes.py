@@ -95,12 +95,25 @@ class Changes:
         self.d.settle_keys(new)
         refs = {p: ref for p, ref in refs.items() if p in new}
         self.d.settle_refs(new, refs)
-        for profile_id, (_, entries) in gone.items():
+        for profile_id, (current, entries) in gone.items():
+            if current is None and profile_id in self.d.several:
+                self._stay(entries, keys[profile_id], self.d.several[profile_id], held)
+                continue
             old = tuple(e for e in entries if e.member_key not in held) if not add_only else ()
             if profile_id in refs:
                 self.d.moves.append(Move(profile_id, old, (new[profile_id], refs[profile_id])))
             elif old:
                 self.d.moves.append(Move(profile_id, old, None))
+
+    def _stay(self, entries: list[Entry], key: str, several: frozenset[str], held: frozenset[str]) -> None:
+        """
+        Leave a wanted member whose new *key* is several objects there: a look-up that cannot tell takes nobody out.
+
+        Where what is listed is one of these objects, it goes by the new key from now on.
+        """
+        theirs = next((e for e in entries if e.remote_id in several and e.member_key not in held), None)
+        if theirs is not None and not ledger.of_keys(self.d.conn, self.d.id, [key]):
+            self.d.rekeys.append(Rekey(theirs.member_key, replace(theirs, member_key=key)))
 
     def _settle_same_object(
         self,

@@ -104,6 +104,8 @@ class Drafting:
         self.creates = BitMap()
         self.found: dict[int, Ref] = {}
         self.unknown: dict[int, str] = {}
+        self.several: dict[int, frozenset[str]] = {}
+        """Profiles whose key is several objects at the destination, which ones."""
         self.rekeys: list[Rekey] = []
         self.moves: list[Move] = []
         self.claimed: dict[str, int] = {}
@@ -314,7 +316,8 @@ class Drafting:
             api=self.api,
             memory=self.case.memory,
         )
-        self.skips[Skip.DUPLICATE] |= reached.duplicates
+        self.skips[Skip.DUPLICATE] |= BitMap(reached.several)
+        self.several |= reached.several
         self.skips[Skip.NO_IDENTIFIER] |= reached.nameless
         missing = BitMap(reached.not_found)
         creates = missing - self._deleted_there(reached.not_found) if self.case.target.sync.create_missing else BitMap()

@@ -171,7 +171,8 @@ class Reached:
     """Those of them that the vendor was asked for."""
     not_found: dict[int, str] = field(default_factory=dict)
     """Profile to the key that was asked for."""
-    duplicates: BitMap = field(default_factory=BitMap)
+    several: dict[int, frozenset[str]] = field(default_factory=dict)
+    """Profiles whose key is several objects there, which ones."""
     nameless: BitMap = field(default_factory=BitMap)
     """Companies without a record of their own there: nobody can be asked for them."""
 
@@ -205,8 +206,8 @@ def reach(
                 ask[profile_id] = key
             case [ref]:
                 reached.refs[profile_id] = Ref(ref)
-            case _:
-                reached.duplicates.add(profile_id)
+            case refs:
+                reached.several[profile_id] = frozenset(refs)
     news = [key for key in dict.fromkeys(ask.values()) if key not in memory]
     memory.update({key: tuple(refs) for key, refs in _find(audience, api, news).items()} if news else {})
     memory.update({key: () for key in news if key not in memory})
@@ -216,8 +217,8 @@ def reach(
                 reached.not_found[profile_id] = key
             case [found]:
                 reached.refs[profile_id] = reached.found[profile_id] = found
-            case _:
-                reached.duplicates.add(profile_id)
+            case those:
+                reached.several[profile_id] = frozenset(one.remote_id for one in those)
     return reached
 
 
@@ -228,7 +229,7 @@ def _companies(conn: sqlite3.Connection, companies: Iterable[int], stream_id: in
         if len(refs) == 1:
             reached.refs[company_id] = Ref(refs[0])
         else:
-            reached.duplicates.add(company_id)
+            reached.several[company_id] = frozenset(refs)
     return reached
 
 

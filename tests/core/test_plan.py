@@ -293,6 +293,27 @@ def test_two_contacts_under_one_address_are_a_duplicate(story: Story) -> None:
     assert set() == story.there()
 
 
+@pytest.mark.parametrize("listed_is_one_of_them", [True, False])
+def test_a_member_whose_new_address_is_several_contacts_stays(story: Story, listed_is_one_of_them: bool) -> None:
+    """Nobody can tell which of them is meant, and that is no reason to take a wanted member out."""
+    story.people(1, 7)
+    story.sync()
+    if listed_is_one_of_them:
+        story.people(1, email="new@example.com")
+    for n in ("2", "3"):
+        story.vendor.people[n] = {"email": "new@example.com", "user_id": "u1", "stage": "vip"}
+    assert {"duplicate": 1} == skips(story.sync())
+    assert ids(1, 7) == story.there()
+    story.sync()
+    assert [] == story.vendor.moved("remove")
+
+    for n in ("2", "3"):
+        del story.vendor.people[n]
+    story.people(1, stage="lead")
+    story.sync(full=True)
+    assert ids(7) == story.there(), "ours still, to be removed when they are no longer wanted"
+
+
 def test_when_two_listed_people_turn_out_to_be_one_the_survivor_stays(story: Story) -> None:
     """One of the two keys goes, and nobody is left out."""
     story.people(1, 2, 3)
