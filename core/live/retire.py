@@ -23,8 +23,9 @@ from core.contract import Api
 from core.errors import ConfigError, HubError, LeaseLost, Problem, Stopped, StoreError, told
 from core.hub import Hub, Session
 from core.log import log
+from core.planning.case import Case
 from core.planning.cost import priced
-from core.planning.draft import Case, draft
+from core.planning.draft import draft
 from core.planning.plan import Plan, hold
 from core.pulling.fill import refuse_disabled
 from core.pushing import bind

@@ -86,15 +86,15 @@ class Changes:
         """Decide for each listed member with rows under other keys: out and in, or the ledger alone."""
         held = self.d.leavers.held_by_others([entry for _, old in gone.values() for entry in old])
         keyed = {p: keys[p] for p, (current, _) in gone.items() if current is None and p in keys}
-        denied_ = self.d.said_no(BitMap(keyed))
+        denied_ = self.d.newcomers.said_no(BitMap(keyed))
         self.d.skips[Skip.CONSENT] |= denied_
         new = {p: key for p, key in keyed.items() if p not in denied_}
         self.d.skips[Skip.NO_IDENTIFIER] |= BitMap(p for p, (current, _) in gone.items() if current is None and p not in keys)
-        refs = self.d.ask(new)
+        refs = self.d.newcomers.ask(new)
         self._settle_same_object(gone, keys, refs, held)
-        self.d.settle_keys(new)
+        self.d.newcomers.settle_keys(new)
         refs = {p: ref for p, ref in refs.items() if p in new}
-        self.d.settle_refs(new, refs)
+        self.d.newcomers.settle_refs(new, refs)
         for profile_id, (current, entries) in gone.items():
             if current is None and profile_id in self.d.several:
                 self._stay(entries, keys[profile_id], self.d.several[profile_id], held)

@@ -22,7 +22,7 @@ from core.store import audiences, ledger
 from core.store.leaving import leaving, left_between, write_leaving
 
 if TYPE_CHECKING:
-    from core.planning.draft import Case
+    from core.planning.case import Case
 
 
 class Delay(StrEnum):

@@ -9,69 +9,24 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass, field, replace
-from datetime import datetime
-from typing import Final
+from dataclasses import replace
 
 from pyroaring import BitMap
 
-from core.clock import to_us
-from core.config.countries import ASK_NOBODY, ConsentRules
-from core.contract import Api, Category, Ref
+from core.contract import Api, Ref
 from core.live import baseline
 from core.live.baseline import Baseline
+from core.planning.case import Case
 from core.planning.changes import Changes, parts
-from core.planning.delay import NOBODY, Delay, Stays
-from core.planning.guards import Held
+from core.planning.delay import Delay
 from core.planning.leavers import Leavers, is_in
-from core.planning.permission import refused
+from core.planning.newcomers import Newcomers
 from core.planning.plan import Draft, Move, Rekey, Skip, difference
 from core.pushing import reach
-from core.pushing.bind import Bound
-from core.pushing.targets import Target, Turnover
 from core.store import Store, audiences, holds, ledger
-from core.store.audiences import COMPANY, DAY_US, Churn, Standing
+from core.store.audiences import Churn, Standing
 from core.store.dead_letters import Resting, resting
-from core.store.ledger import Entry, State
-
-ASK_AGAIN_AFTER_US: Final = DAY_US
-_RECORDS: Final = (("profile_rows", "profile_id"), ("consents", "profile_id"))
-"""What changes when a person's record at a destination does."""
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """Everything that a plan for one audience is made of."""
-
-    target: Target
-    bound: Bound
-    _: KW_ONLY
-    as_of: datetime
-    wanted: BitMap
-    excluded: BitMap = field(default_factory=BitMap)
-    """Whom the workspace's `exclude` kept out of the set."""
-    changed: BitMap = field(default_factory=BitMap)
-    """Profiles of which anything changed since the audience's last plan."""
-    consent: ConsentRules = ASK_NOBODY
-    """Where a yes is needed."""
-    category: Category = Category.CRM
-    """Of the destination: e-mail tools do not get people who said no."""
-    turnover: Turnover = field(default_factory=Turnover)
-    first_run: bool = False
-    held: tuple[Held, ...] = ()
-    memory: reach.Memory = field(default_factory=dict)
-    """What the destination was asked for in this run, for this sync or another."""
-    stays: Stays = NOBODY
-    """Who is not removed yet, or not added yet since they stay in another group."""
-    changed_since: BitMap = field(default_factory=BitMap)
-    """Who may be somebody else, or other than they were, since *wanted* was found out: neither added nor removed."""
-    definition: str = ""
-    """Hash of the set's text."""
-
-    @property
-    def at(self) -> int:
-        """Microseconds since 1970."""
-        return to_us(self.as_of)
+from core.store.ledger import State
 
 
 def draft(store: Store, case: Case, *, api: Callable[[], Api]) -> Draft:
@@ -111,6 +66,7 @@ class Drafting:
         self.claimed: dict[str, int] = {}
         """Foreign members, by key, who turned out to be wanted."""
         self.leavers = Leavers(self)
+        self.newcomers = Newcomers(self)
         self.kept = BitMap()
         """Wanted profiles who turn out to be there already, by a row that was somebody else's."""
 
@@ -129,27 +85,36 @@ class Drafting:
         updates = BitMap()
         if not case.held:
             removes = self.leavers.removable(removes - self.rests.removes)
-            updates = Changes(self).find(add_only)
-            adds -= self.kept
-            permitted = self._permitted(adds)
-            if case.target.sync.baseline != baseline.IGNORE and self._baseline_is_due(add_only):
-                self._recognise(adds - permitted)
-            adds = self._reachable(permitted) - self.kept
-            # a row that was never confirmed is sent again under its new name: nobody knows whether the vendor has it
-            unsure = (r.new for r in self.rekeys if r.new is not None and r.new.state is State.UNSURE)
-            updates |= BitMap([e.profile_id or 0 for e in unsure if is_in(e, case.wanted)])
-            updates -= self._doubted(updates)
+            adds, updates = self._adds_and_updates(adds, add_only)
         before_us = self._baseline(add_only)
         if before_us is not None:
             removes |= before_us.leaving
             self.skips[Skip.FOREIGN] -= before_us.adopted
             updates |= before_us.adopted if self.audience.wanted_fields() else BitMap()
+        return self._draft_of(adds, updates, removes, before_us, add_only)
+
+    def _adds_and_updates(self, adds: BitMap, add_only: bool) -> tuple[BitMap, BitMap]:
+        case, newcomers = self.case, self.newcomers
+        updates = Changes(self).find(add_only)
+        adds -= self.kept
+        permitted = newcomers.permitted(adds)
+        if case.target.sync.baseline != baseline.IGNORE and self._baseline_is_due(add_only):
+            self._recognise(adds - permitted)
+        adds = newcomers.reachable(permitted) - self.kept
+        # a row that was never confirmed is sent again under its new name: nobody knows whether the vendor has it
+        unsure = (r.new for r in self.rekeys if r.new is not None and r.new.state is State.UNSURE)
+        updates |= BitMap([e.profile_id or 0 for e in unsure if is_in(e, case.wanted)])
+        return adds, updates - newcomers.doubted(updates)
+
+    def _draft_of(self, adds: BitMap, updates: BitMap, removes: BitMap, before_us: Baseline | None, add_only: bool) -> Draft:
+        case = self.case
+        known = self.row is not None and not add_only and not case.held
         return Draft(
             case.target,
             case.bound,
             as_of=case.as_of,
             wanted=case.wanted,
-            standing=standing,
+            standing=self.standing,
             adds=adds,
             creates=self.creates - self.kept,
             updates=updates,
@@ -169,7 +134,7 @@ class Drafting:
             approved=holds.approved_members(self.conn, case.target.label, at=self.at),
             held=case.held,
             baseline=before_us,
-            nameless=0 if add_only or self.row is None or case.held else baseline.nameless(self.conn, self.id, at=self.at),
+            nameless=baseline.nameless(self.conn, self.id, at=self.at) if known else 0,
         )
 
     def _churn(self) -> Churn:
@@ -214,159 +179,4 @@ class Drafting:
             for profile_id, ref in reached.refs.items():
                 foreign = next((e for e in there.get(ref.remote_id, ()) if e.state is State.FOREIGN), None)
                 if foreign is not None:
-                    self._claim(foreign, profile_id)
-
-    # --- adds --------------------------------------------------------------------------------------------------------
-
-    def _permitted(self, adds: BitMap) -> BitMap:
-        """Take out who must not be added, or not yet: refused, said no, asked for in vain a moment ago."""
-        self.skips[Skip.REJECTED] = adds & self.rests.adds
-        adds = adds - self.rests.adds
-        said_no = self.said_no(adds)
-        self.skips[Skip.CONSENT] |= said_no  # a move may have found some before
-        adds = adds - said_no
-        for state, skip in ((State.NOT_FOUND, Skip.NOT_FOUND), (State.SUPPRESSED, Skip.SUPPRESSED)):
-            asleep = self._asleep(state) & adds
-            self.skips[skip] |= asleep
-            adds = adds - asleep
-        return adds
-
-    def said_no(self, profiles: BitMap) -> BitMap:
-        """Return who of *profiles* must not be added here for want of consent."""
-        case = self.case
-        if self.kind == COMPANY:
-            return BitMap()  # nobody asks a company; and its number may be that of somebody who said no
-        found = refused(
-            self.conn,
-            profiles,
-            category=case.category,
-            require_consent=case.target.sync.require_consent,
-            rules=case.consent,
-        )
-        for reason, who in found.items():
-            self.consent[reason] = self.consent.get(reason, BitMap()) | who
-        return BitMap.union(BitMap(), *found.values())
-
-    def _doubted(self, updates: BitMap) -> BitMap:
-        """Return whom to send again might be to add, as nobody knows whether they are there, and who must not be added."""
-        unsure = ledger.in_state(self.conn, self.id, State.UNSURE)
-        unsure |= BitMap([r.new.profile_id or 0 for r in self.rekeys if r.new is not None and r.new.state is State.UNSURE])
-        said_no = self.said_no(updates & unsure)
-        self.skips[Skip.CONSENT] |= said_no
-        return said_no
-
-    def _asleep(self, state: State) -> BitMap:
-        """Return who was asked for within a day and whose record there has not changed since."""
-        since = self.at - ASK_AGAIN_AFTER_US
-        asleep = ledger.in_state(self.conn, self.id, state, since=since)
-        if not asleep:
-            return asleep
-        tables = (("company_rows", "company_id"),) if self.kind == COMPANY else _RECORDS
-        changed = " OR ".join(
-            f"EXISTS (SELECT 1 FROM {table} r JOIN streams s ON s.id = r.stream_id JOIN connections c ON c.id = s.connection_id"
-            f" WHERE r.{column} = l.profile_id AND c.name = ?4 AND r.changed_at > l.at)"
-            for table, column in tables
-        )
-        awake = self.conn.execute(
-            f"SELECT l.profile_id FROM ledger l WHERE l.audience_id = ?1 AND l.state = ?2 AND l.at > ?3 AND ({changed})",
-            (self.id, state, since, self.case.target.connection),
-        )
-        return asleep - BitMap([profile_id for (profile_id,) in awake])
-
-    def _reachable(self, adds: BitMap) -> BitMap:
-        """Return who of *adds* can be added now; everybody else goes to the skips, the creations or the ledger's changes."""
-        reachable = BitMap()
-        for part in parts(adds):
-            keys = reach.keys_of(self.conn, part, self.kind)
-            self.skips[Skip.NO_IDENTIFIER] |= part - BitMap(keys)
-            self.settle_keys(keys)
-            refs = self.ask(keys)
-            self.settle_refs(keys, refs)
-            reachable |= BitMap(refs)
-        return reachable
-
-    def settle_keys(self, keys: dict[int, str]) -> None:
-        """Take out of *keys* whose key is in the ledger already, or is several people's."""
-        entries = ledger.of_keys(self.conn, self.id, keys.values())
-        shared = reach.shared_keys(self.conn, keys, self.kind)
-        for profile_id, key in list(keys.items()):
-            entry = entries.get(key)
-            others = (shared.get(key, BitMap()) & self.case.wanted) - BitMap([profile_id])
-            if entry and entry.state in ledger.OURS and entry.profile_id != profile_id:
-                if is_in(entry, self.case.wanted):
-                    self.skips[Skip.DUPLICATE].add(profile_id)
-                else:
-                    self.hand_over(entry, profile_id, key)
-            elif entry and entry.state is State.FOREIGN:
-                self._claim(entry, profile_id)
-            elif others and (others & self.standing.owned or others[0] < profile_id):
-                self.skips[Skip.DUPLICATE].add(profile_id)
-            else:
-                continue
-            del keys[profile_id]
-
-    def ask(self, keys: dict[int, str]) -> dict[int, Ref]:
-        """Return who the destination knows of *keys*; note who it does not."""
-        reached = reach.reach(
-            self.conn,
-            self.audience,
-            keys,
-            stream_id=self.stream_id,
-            kind=self.kind,
-            api=self.api,
-            memory=self.case.memory,
-        )
-        self.skips[Skip.DUPLICATE] |= BitMap(reached.several)
-        self.several |= reached.several
-        self.skips[Skip.NO_IDENTIFIER] |= reached.nameless
-        missing = BitMap(reached.not_found)
-        creates = missing - self._deleted_there(reached.not_found) if self.case.target.sync.create_missing else BitMap()
-        self.creates |= creates
-        self.skips[Skip.NOT_FOUND] |= missing - creates
-        self.unknown |= reached.not_found
-        self.found |= reached.found
-        return reached.refs
-
-    def _deleted_there(self, keys: dict[int, str]) -> BitMap:
-        """Return whom somebody deleted at the destination after we had put them in: they are not made there once more."""
-        rows = ledger.of_keys(self.conn, self.id, keys.values())
-        lost = (State.NOT_FOUND, State.MISSING)
-        gone = {key for key, entry in rows.items() if entry.state in lost and entry.remote_id is not None}
-        return BitMap([profile_id for profile_id, key in keys.items() if key in gone])
-
-    def settle_refs(self, keys: dict[int, str], refs: dict[int, Ref]) -> None:
-        """Take out of *refs* whose object is there already, whoever put it there, or is another wanted profile's."""
-        there = ledger.of_remote_ids(self.conn, self.id, {ref.remote_id for ref in refs.values()})
-        found = {profile_id: ref.remote_id for profile_id, ref in refs.items() if profile_id in self.found}
-        whose = reach.profiles_of_refs(self.conn, self.stream_id, found.values(), self.kind) if self.stream_id else {}
-        taken: dict[str, int] = {}
-        for profile_id, ref in list(refs.items()):
-            entries = [e for e in there.get(ref.remote_id, ()) if e.profile_id != profile_id]
-            foreign = next((e for e in entries if e.state is State.FOREIGN), None)
-            ours = [e for e in entries if e.state in ledger.OURS]
-            owner = whose.get(ref.remote_id, profile_id) if profile_id in found else profile_id
-            first = taken.setdefault(ref.remote_id, profile_id)
-            if foreign is not None:
-                self._claim(foreign, profile_id)
-            elif any(is_in(e, self.case.wanted) for e in ours) or (owner != profile_id and owner in self.case.wanted):
-                self.skips[Skip.DUPLICATE].add(profile_id)
-            elif ours:
-                self.hand_over(ours[0], profile_id, keys[profile_id])
-            elif first != profile_id:
-                self.skips[Skip.DUPLICATE].add(profile_id)
-            else:
-                continue
-            del refs[profile_id]
-            self.found.pop(profile_id, None)
-
-    def hand_over(self, entry: Entry, profile_id: int, key: str) -> None:
-        """The member of *entry* is wanted after all, as another profile: only the ledger changes."""
-        self.rekeys.append(Rekey(entry.member_key, replace(entry, member_key=key, profile_id=profile_id)))
-        self.kept.add(profile_id)
-
-    def _claim(self, entry: Entry, profile_id: int) -> None:
-        """A foreign member turns out to be this profile."""
-        if entry.profile_id != profile_id:
-            self.rekeys.append(Rekey(entry.member_key, replace(entry, profile_id=profile_id)))
-        self.claimed[entry.member_key] = profile_id
-        self.skips[Skip.FOREIGN].add(profile_id)
+                    self.newcomers.claim(foreign, profile_id)

@@ -66,7 +66,7 @@ class Leavers:
             if twin:
                 d.rekeys.append(Rekey(entry.member_key, None))
             elif holder is not None:
-                d.hand_over(entry, holder, entry.member_key)
+                d.newcomers.hand_over(entry, holder, entry.member_key)
             else:
                 continue
             held.add(entry.member_key)

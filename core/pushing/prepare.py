@@ -15,7 +15,8 @@ from pyroaring import BitMap
 from core.clock import to_us
 from core.contract import Api
 from core.planning import delay, guards
-from core.planning.draft import Case, draft
+from core.planning.case import Case
+from core.planning.draft import draft
 from core.planning.guards import Held, HeldKind
 from core.planning.plan import Draft
 from core.pulling import freshness
