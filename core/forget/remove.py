@@ -21,9 +21,10 @@ from core.errors import LeaseLost
 from core.hub import Hub, Session
 from core.planning.plan import Draft, Plan
 from core.pushing.bind import Bound
-from core.pushing.push import Sending, push
+from core.pushing.push import push
 from core.pushing.record import Recorder
 from core.pushing.recover import recover
+from core.pushing.sending import Sending
 from core.pushing.targets import Target, targets_of
 from core.store import Store, audiences, intents, leases
 from core.store.audiences import PERSON, AudienceRow

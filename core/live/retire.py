@@ -29,10 +29,11 @@ from core.planning.draft import draft
 from core.planning.plan import Plan, hold
 from core.pulling.fill import refuse_disabled
 from core.pushing import bind
-from core.pushing.push import PushReport, Sending, push
+from core.pushing.push import PushReport, push
 from core.pushing.record import UNKNOWN, Recorder
 from core.pushing.recover import recover
 from core.pushing.send import AudienceGone
+from core.pushing.sending import Sending
 from core.pushing.targets import GROUP, Target, groups_of, sync_of
 from core.store import Store, audiences, intents, leases, pauses, runs
 from core.store.audiences import AudienceRow

@@ -19,8 +19,9 @@ from core.planning.plan import Plan, hold, limit
 from core.pushing import targets
 from core.pushing.delivery import Delivery, SyncRun, summary
 from core.pushing.prepare import drafts_of
-from core.pushing.push import PushReport, Sending, finish, push
+from core.pushing.push import PushReport, finish, push
 from core.pushing.send import AudienceGone
+from core.pushing.sending import Sending
 from core.store import leases, pauses, runs
 from core.store.dead_letters import count_buried
 from core.store.leases import Lease

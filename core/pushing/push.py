@@ -11,35 +11,34 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from typing import Final
 
 from pyroaring import BitMap
 
-from core.clock import Clock, to_us
-from core.contract import Api, Op, Person, Ref, Unsupported, Verdict
-from core.errors import NotFoundError, Stopped, TransientError
+from core.clock import to_us
+from core.contract import Op, Person, Ref, Unsupported, Verdict
+from core.errors import NotFoundError, Stopped
 from core.http.permit import Permit, permitting
-from core.live import baseline
 from core.log import log
 from core.planning.changes import fields_setting, fields_text
 from core.planning.permission import refused_meanwhile
 from core.planning.plan import Plan
-from core.pushing import bind, reach
+from core.pushing import reach
 from core.pushing.batches import Batches
+from core.pushing.beginning import Beginning
 from core.pushing.follow import forget_followed
 from core.pushing.record import Recorder
 from core.pushing.send import Item, Sender, Sent
+from core.pushing.sending import Sending
 from core.pushing.whole import Whole, written
-from core.store import Store, audiences, intents, leases, ledger, pauses
+from core.store import audiences, intents, leases, pauses
 from core.store.audiences import COMPANY, AudienceRow
 from core.store.intents import Member
-from core.store.leases import Lease
-from core.store.ledger import Entry, State
 
 GRACE_S: Final = 10.0
 """How long a batch under way may take once the process was told to stop."""
@@ -69,22 +68,6 @@ class PushReport:
         return self.error is None and not any(v in (Verdict.RETRY, Verdict.PENDING) for (_, v), n in self.verdicts.items() if n)
 
 
-@dataclass(frozen=True, slots=True)
-class Sending:
-    """What a push is made with."""
-
-    store: Store
-    api: Callable[[], Api]
-    _: KW_ONLY
-    lease: Lease
-    run_id: int
-    clock: Clock
-    sleep: Callable[[float], None]
-    stopping: Callable[[], bool]
-    on_batch: Callable[[str, int], None] | None = None
-    """Told the label and how many members were settled."""
-
-
 def push(plan: Plan, sending: Sending) -> PushReport:
     """Send what the plan lets through. What ends it early is in the report; what was settled until then stays so."""
     return _Push(plan, sending).run()
@@ -112,16 +95,16 @@ class _Push:
         return self.report
 
     def _carry_out(self) -> None:
-        plan = self.plan
+        plan, beginning = self.plan, Beginning(self.plan, self.s, self.batches)
         row = plan.draft.bound.row
         if row is None:
             if not (plan.size or self.audience.whole) or plan.whole_held:
                 return
-            row = self._make()
+            row = beginning.make()
         self.recorder = self._recorder(row)
-        self._remember_params(row)
-        self._change_ledger(row)
-        self._adopt(row)
+        beginning.remember_params(row)
+        beginning.change_ledger(row)
+        beginning.adopt(row)
         if not plan.size and not (self.audience.whole and plan.draft.bound.row is None):
             return
         self._create_people(row)
@@ -145,66 +128,6 @@ class _Push:
             counts=not draft.first_run,
             began_at=to_us(self.plan.as_of),
         )
-
-    # --- before the first member -------------------------------------------------------------------------------------
-
-    def _make(self) -> AudienceRow:
-        """Make the audience; after an unknown outcome it is looked up, never made twice."""
-        target, account = self.target, self.plan.draft.bound.account
-        first = next(self.batches.adds(), None) if self.audience.seeded else None
-        seed = None if first is None else first.member
-        with self.store.atomic() as conn:
-            self.s.lease.check(conn)
-            bind.note_making(conn, target, account, seed)
-        try:
-            remote_id = self.audience.create(self.s.api(), target.name, [] if seed is None else [seed.ref])
-        except TransientError:
-            found = self.audience.lookup(self.s.api(), target.name)
-            if found is None:
-                raise
-            remote_id = found
-        with self.store.atomic() as conn:
-            self.s.lease.check(conn)
-            audience_id = bind.insert_new(conn, target, remote_id, account=account, at=to_us(self.s.clock()))
-            return audiences.audience(conn, audience_id)
-
-    def _change_ledger(self, row: AudienceRow) -> None:
-        """Write what changes in the ledger alone: other keys, other profiles, who was not found."""
-        draft = self.plan.draft
-        unknown = {p: key for p, key in draft.unknown.items() if p not in draft.creates}
-        if not (draft.rekeys or unknown) or self.plan.whole_held:
-            return
-        with self.store.atomic() as conn:
-            self.s.lease.check(conn)
-            at = to_us(self.s.clock())
-            touched = BitMap()
-            # all old keys go first: one's new key may be another's old one
-            touched |= ledger.drop(conn, row.id, [rekey.old_key for rekey in draft.rekeys])
-            new = [rekey.new for rekey in draft.rekeys if rekey.new is not None]
-            touched |= ledger.put(conn, row.id, new, sync=self.plan.label, run_id=self.s.run_id, at=at)
-            known = ledger.of_keys(conn, row.id, unknown.values())
-            asked = [
-                Entry(key, State.NOT_FOUND, profile_id=p, remote_id=known[key].remote_id if key in known else None)
-                for p, key in unknown.items()
-                if key not in known or known[key].state in (State.NOT_FOUND, State.SUPPRESSED, State.MISSING)
-            ]
-            touched |= ledger.put(conn, row.id, asked, sync=self.plan.label, run_id=self.s.run_id, at=at)
-            audiences.refresh(conn, row.id, touched, waiting=BitMap(), settled=BitMap())
-
-    def _remember_params(self, row: AudienceRow) -> None:
-        params = self.audience.params.model_dump_json()
-        made_up = not self.target.set_name  # for a removal, where no sync is left to say
-        if made_up or self.plan.whole_held or audiences.params_of(self.store.conn, row.id) == params:
-            return
-        with self.store.atomic() as conn:
-            self.s.lease.check(conn)
-            audiences.remember_params(conn, row.id, params)
-
-    def _adopt(self, row: AudienceRow) -> None:
-        """Make ours who was there before us, as far as the sync's `baseline` has it."""
-        found = self.plan.draft.baseline
-        if found is not None and not self.plan.whole_held:
-            baseline.carry_out(self.store, row, self.audience, found, lease=self.s.lease, clock=self.s.clock)
 
     def _create_people(self, row: AudienceRow) -> None:
         """Make those at the destination who are not there, never as subscribed."""

@@ -30,6 +30,7 @@ import httpx
 import core.cli
 import core.pulling.fill
 import core.pulling.keep
+import core.pushing.beginning
 import core.pushing.deliver
 import core.pushing.push
 import core.pushing.record
@@ -152,7 +153,7 @@ def place(fate: Fate) -> None:
     within(core.run, "evaluate", fate, "evaluate")
     within(core.run, "record", fate, "record")
     within(core.run, "deliver", fate, "bind")
-    within(core.pushing.push._Push, "_make", fate, "make")
+    within(core.pushing.beginning.Beginning, "make", fate, "make")
     within(core.pushing.push._Push, "_send_all", fate, "push")
     after(core.pulling.keep.Keeper, "_count", lambda: fate.meet("pull.page_stored"))
     after(core.run, "resolve_now", lambda: fate.meet("resolved"))
