@@ -424,14 +424,14 @@ def test_the_daemon_runs_until_it_is_told_to_stop(type_: Type, tmp_path: Path, n
     command = [sys.executable, "-c", "from core.cli import main; main()", "run"]
     daemon = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ.copy())
     try:
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while _finished(tmp_path / "tagalong.db") < {"exports", "nordic_to_exports", "regions"}:
             assert time.monotonic() < until
             time.sleep(0.1)
         assert type_("status", "--json").json["daemon"] is True
         assert 1 == type_("run").code
         daemon.send_signal(number)
-        _, err = daemon.communicate(timeout=15)
+        _, err = daemon.communicate(timeout=60)
     finally:
         daemon.kill()
         daemon.communicate()

@@ -235,7 +235,7 @@ def test_the_address_that_the_browser_ended_at_may_be_pasted(
     process.stdin.write(f"\n{ended_at}#\n")
     process.stdin.flush()  # and stays open, as a terminal does
 
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     assert ended_at.startswith("https://app.example.com/back?code=")
     assert (0, True) == (process.returncode, "signed in to account 4711000" in out), err
 
@@ -279,7 +279,7 @@ def test_ctrl_c_changes_nothing(tmp_path: Path, type_: Type, portal: Served, por
     next(line for line in iter(process.stderr.readline, "") if "paste" in line)
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=60)
 
     assert 1 == process.returncode
     assert "stopped before anybody had signed in; nothing has changed\n" == err

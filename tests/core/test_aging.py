@@ -336,7 +336,7 @@ def test_its_thread_ends_with_the_daemon(make: Callable[..., Story]) -> None:
     looked = threading.Event()
     pruner.look = looked.set  # type: ignore[method-assign]
     pruner.start()
-    assert looked.wait(5)
+    assert looked.wait(60)
     hub.stop.set()
     pruner.close()
     assert not pruner._thread.is_alive()

@@ -28,13 +28,13 @@ def running(story: Story, url: str) -> Iterator[Hub]:
         yield hub
     finally:
         hub.stop.set()
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive()
 
 
 def until(condition: Any) -> None:
     waited = threading.Event()
-    for _ in range(1500):
+    for _ in range(6000):
         if condition():
             return
         waited.wait(0.01)

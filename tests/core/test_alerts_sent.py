@@ -326,7 +326,7 @@ def test_a_watch_tells_of_a_run_that_ended(desk: Desk) -> None:
 
 def _until(condition: Any) -> None:
     waited = threading.Event()
-    for _ in range(800):
+    for _ in range(6000):
         if condition():
             return
         waited.wait(0.01)

@@ -306,7 +306,7 @@ def test_waiting_for_a_place_ends_when_the_process_stops(budget):
     with one.place("/x", lambda: None):
         waiting = threading.Thread(target=wait)
         waiting.start()
-        waiting.join(5)
+        waiting.join(60)
     assert len(failures) == 1
     stop.clear()
     wait()

@@ -177,7 +177,7 @@ def test_a_wait_ends_when_the_process_stops(respx_mock, fake_api):
     with pytest.raises(Stopped):
         api.get("/x")
 
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 45  # of 60
 
 
 def test_a_429_without_a_word_is_a_rate_limit_in_the_end(respx_mock, fake_api):

@@ -53,7 +53,7 @@ def test_a_page_is_stored_while_the_next_one_is_asked_for(api: Any, pull: Any, s
     asked = threading.Event()
     api.served.faults = lambda _method, _path, number: asked.set() if number == 2 else None
     early: list[bool] = []
-    report = pull(api, on_page=lambda _page: early.append(asked.wait(5)))
+    report = pull(api, on_page=lambda _page: early.append(asked.wait(60)))
 
     assert [True, True, True] == early
     assert (250, 3) == (report.streams[0].records, report.streams[0].pages)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -344,16 +343,16 @@ def test_told_to_stop_a_batch_under_way_has_its_grace_and_then_stays_open(
     story: Story, monkeypatch: pytest.MonkeyPatch, answers: bool
 ) -> None:
     """An answer within the grace is settled; else the intent stays open, and no thread keeps the process from ending."""
-    monkeypatch.setattr("core.pushing.push.GRACE_S", 5.0 if answers else 0.2)
+    monkeypatch.setattr("core.pushing.push.GRACE_S", 60.0 if answers else 0.2)
     hub, sent, release = story.hub(), threading.Event(), threading.Event()
 
     def fault(where: str) -> None:
         if where == "after apply":
             sent.set()
-            release.wait(10)
+            release.wait(60)
 
     def stop() -> None:
-        sent.wait(10)
+        sent.wait(60)
         hub.stop.set()
         if answers:
             release.set()
@@ -362,9 +361,7 @@ def test_told_to_stop_a_batch_under_way_has_its_grace_and_then_stays_open(
     story.people(*range(1, 8))
     stopper = threading.Thread(target=stop)
     stopper.start()
-    began = time.monotonic()
     report = sync(hub)
-    took_s = time.monotonic() - began
     stopper.join()
     left = [thread for thread in threading.enumerate() if thread.name.startswith("push")]
     with story.store() as store:
@@ -372,7 +369,7 @@ def test_told_to_stop_a_batch_under_way_has_its_grace_and_then_stays_open(
     release.set()
 
     assert Status.STOPPED == report.syncs[0].status
-    assert took_s < 4
+    assert answers or left, "it was not waited for"
     assert (0 if answers else 1) == open_
     assert all(thread.daemon for thread in left)
     story.vendor.fault = None

@@ -90,7 +90,7 @@ def test_several_batches_are_under_way_at_once(story: Story) -> None:
             began[0] += where == "before apply"
             first = began[0] <= 3
         if where == "before apply" and first:
-            together.wait(10)  # three are under way, or this test fails
+            together.wait(60)  # three are under way, or this test fails
 
     story.vendor.fault = fault
     report = story.sync()
@@ -119,11 +119,11 @@ def test_a_batch_that_fails_among_others_leaves_them_their_outcomes(story: Story
         with lock:
             began[0] += 1
             number = began[0]
-        together.wait(10)
+        together.wait(60)
         if number == 1:
             failed.set()
             raise AuthError("the key was taken back", status=401)
-        failed.wait(10)
+        failed.wait(60)
 
     story.vendor.fault = fault
     report = story.sync()

@@ -224,10 +224,10 @@ def test_a_plan_beside_the_first_run_forgets_nobody_who_was_there(story: Story, 
         for number, page in enumerate(read(self, api, audience_id)):
             if threading.current_thread() is beside:
                 begun.set()
-                sent.wait(10)
+                sent.wait(60)
             elif number == 2:
                 beside.start()
-                begun.wait(10)
+                begun.wait(60)
             yield page
 
     monkeypatch.setattr(Tag, "members", members)

@@ -46,7 +46,7 @@ class FakeRing:
         del self.kept[name]
 
     def _open(self) -> None:
-        self.asks.wait(10)
+        self.asks.wait(60)
         if self.locked:
             raise RuntimeError("hush-hush")
 

@@ -104,14 +104,14 @@ def test_kept_it_stays_until_it_is_told_to_stop(tmp_path: Path, ending: signal.S
         named = [line.strip() for line in _until(demo.stdout, "plan --members") if "tagalong --config" in line]
         assert ["status", "segments", "person", "fields", "runs", "plan"] == [line.split()[3] for line in named]
         (status,) = (line for line in named if line.endswith(" status"))
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while not _daemon_runs(status):
             assert time.monotonic() < until
             time.sleep(0.2)
         typed = [subprocess.Popen(shlex.split(line), stdout=subprocess.DEVNULL) for line in named]
-        assert {0} == {one.wait(30) for one in typed}
+        assert {0} == {one.wait(60) for one in typed}
         demo.send_signal(ending)
-        out, err = demo.communicate(timeout=20)
+        out, err = demo.communicate(timeout=60)
     finally:
         demo.kill()
         demo.communicate()

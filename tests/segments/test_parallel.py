@@ -44,7 +44,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
         name = threading.current_thread().name
         if name not in queries:
             queries[name] = []
-            both.wait(10)
+            both.wait(60)
         queries[name].append(query.text)
         return real(conn, query)
 
@@ -293,7 +293,7 @@ def test_an_interrupt_ends_what_the_other_threads_are_at(store: Store, monkeypat
 
     def bits_of(conn: sqlite3.Connection, query: Sql) -> BitMap:
         if conn is store.conn:
-            assert under_way.wait(10)
+            assert under_way.wait(60)
             raise KeyboardInterrupt
         under_way.set()
         return real(conn, query)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -200,20 +199,16 @@ def test_a_query_that_runs_long_is_ended(store: Store, monkeypatch: pytest.Monke
         "fine": "exists(email)",
     }
     defined = definitions(segments)
-    began = time.monotonic()
 
     found = evaluate(store, defined, as_of=AS_OF)
 
-    assert time.monotonic() - began < 3
     assert {"segment.endless", "segment.product", "segment.heavy"} == found.failed.keys()
     assert "sql: ran longer than 0.2 s" == found.failed["segment.product"]
     assert 300 == len(found.sets["segment.fine"])
 
 
 def test_endless_recursion_is_checked_without_being_run() -> None:
-    began = time.monotonic()
     assert () == check(ENDLESS, "profile_id", vocabulary())
-    assert time.monotonic() - began < 1
 
 
 def test_a_segment_rests_on_the_tables_it_reads() -> None:

@@ -359,11 +359,11 @@ def test_a_misspelt_trait_gets_the_nearest_name() -> None:
 def test_towers_of_traits_are_refused_not_computed() -> None:
     """Each names two others, so that written out they would fill the disk; and a deep one would fill the stack."""
     tower = {"t0": "mrr", "t1": "t0 + 1"} | {f"t{n}": f"t{n - 1} + t{n - 2}" for n in range(2, 40)}
-    began = time.perf_counter()
+    began = time.process_time()
     assert any("is made of more than" in message for message, _, _ in problems(tower))
     deep = {"t0": "mrr"} | {f"t{n}": f"t{n - 1}" + " + 1" * 35 for n in range(1, 40)}
     assert any("is made deeper than" in message for message, _, _ in problems(deep))
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 # --- shown -----------------------------------------------------------------------------------------------------------

@@ -44,5 +44,5 @@ class Browser:
 
     def wait(self) -> list[httpx.Response]:
         for thread in self._threads:
-            thread.join(10)
+            thread.join(60)
         return self.pages

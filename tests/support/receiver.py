@@ -52,7 +52,7 @@ def receiver() -> Iterator[Receiver]:
             body = self.rfile.read(int(self.headers["content-length"])).decode()
             here.got.append(Got(self.path, {name.lower(): value for name, value in self.headers.items()}, body))
             if here.hang is not None:
-                here.hang.wait(20)
+                here.hang.wait(60)
             self.send_response(here.status)
             for name, value in here.headers.items():
                 self.send_header(name, value)
