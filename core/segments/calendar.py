@@ -19,6 +19,7 @@ from core.segments.tree_events import Edge, OwnMoment, Unit, personal
 WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 DAY_US: Final = 86_400_000_000
 _FARTHEST: Final = ("Pacific/Kiritimati", "Etc/GMT+12")
+"""The zones whose clocks are ahead of, and behind, all others."""
 _MONTHS: Final = {Unit.MONTH: 1, Unit.QUARTER: 3, Unit.YEAR: 12}
 
 
@@ -77,6 +78,13 @@ def around(at: Moment | Edge | OwnMoment, now_us: int) -> tuple[int, int]:
         case OwnMoment():
             naive = to_us(datetime.fromisoformat(at.local).replace(tzinfo=UTC))
             return naive - 2 * DAY_US, naive + 2 * DAY_US
+
+
+def stands_everywhere(edge: Edge, then_us: int, now_us: int) -> bool:
+    """Return whether it is in no zone another period *now* than *then*, whose calendar ever it goes by."""
+    days = [from_us(at).astimezone(_info(zone)).date() for at, zone in zip((now_us, then_us), _FARTHEST, strict=True)]
+    first, last = (_first_day(day, edge.unit, edge.step, edge.first_day) for day in days)
+    return first == last
 
 
 # --- the person's own ----------------------------------------------------------------------------------------------

@@ -69,11 +69,14 @@ def billing(value: Billing, facts: Facts) -> Relation:
 def missing_rates(facts: Facts) -> list[str]:
     """Return the currencies in use that have no rate at the time they are asked for."""
     rows = [
-        (_subscriptions(facts), f"{IN_FORCE} AND mrr IS NOT NULL"),
-        (_payments(facts), "amount IS NOT NULL"),
+        ("subscriptions", _subscriptions(facts), f"{IN_FORCE} AND mrr IS NOT NULL"),
+        ("payments", _payments(facts), "amount IS NOT NULL"),
     ]
     found: set[str] = set()
-    for sql, where in rows:
+    for table, sql, where in rows:
+        foreign = f"SELECT EXISTS (SELECT 1 FROM {table} WHERE currency <> ?)"
+        if not facts.past and not facts.conn.execute(foreign, (facts.money.currency,)).fetchone()[0]:
+            continue  # as a rule: and what each row is worth need not be made out
         text = f"SELECT DISTINCT currency FROM ({sql.text}) WHERE worth IS NULL AND {where}"
         found |= {row[0] for row in facts.conn.execute(text, sql.params)}
     return sorted(found)

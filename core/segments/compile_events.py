@@ -34,25 +34,32 @@ SMALL_PART: Final = 0.05
 
 def happened(events: EventSet, facts: Facts) -> Sql:
     """Return who has such an event."""
-    found = rows(events, facts)
+    return people_of(rows(events, facts, each=True), facts)
+
+
+def people_of(found: Sql, facts: Facts) -> Sql:
+    """Return whose events *found* (`rows` with *each*) are: of a few people each is looked at until one event is found."""
+    if facts.among:
+        return Sql(
+            f"SELECT {dialect.PERSON} AS profile_id FROM {dialect.AMONG} WHERE EXISTS (SELECT 1 FROM {found.text})",
+            found.params,
+        )
     return Sql(f"SELECT DISTINCT profile_id FROM {found.text}", found.params)
 
 
 def last_passes(leaf: LastEvent, facts: Facts) -> Sql:
     """Return whose latest event passes the test: one look into the index of each person who has any."""
-    found, own = rows(leaf.events, facts), rows(leaf.events, facts, of="w.profile_id", reads=True)
+    people, own = happened(leaf.events, facts), rows(leaf.events, facts, of="w.profile_id", reads=True)
     test = passing(leaf.test, facts)
-    people = f"SELECT DISTINCT profile_id FROM {found.text}"
     latest = f"SELECT {test.text} FROM {own.text} ORDER BY time DESC, id DESC LIMIT 1"
-    return Sql(f"SELECT profile_id FROM ({people}) w WHERE ({latest})", (*found.params, *test.params, *own.params))
+    return Sql(f"SELECT profile_id FROM ({people.text}) w WHERE ({latest})", (*people.params, *test.params, *own.params))
 
 
 def latest_of(events: EventSet, facts: Facts) -> Sql:
     """Return the id of each person's latest event of a set: one look into the index of each person who has any."""
-    found, own = rows(events, facts), rows(events, facts, of="w.profile_id")
-    people = f"SELECT DISTINCT profile_id FROM {found.text}"
+    people, own = happened(events, facts), rows(events, facts, of="w.profile_id")
     latest = f"SELECT id FROM {own.text} ORDER BY time DESC, id DESC LIMIT 1"
-    return Sql(f"SELECT ({latest}) FROM ({people}) w", (*own.params, *found.params))
+    return Sql(f"SELECT ({latest}) FROM ({people.text}) w", (*own.params, *people.params))
 
 
 def aggregate(value: Aggregate, facts: Facts) -> Relation:
@@ -145,13 +152,15 @@ def rows(
     bounded: bool = False,
     reads: bool = False,
     same: str | None = None,
+    each: bool = False,
 ) -> Sql:
     """
     Return `events WHERE ...`: those of the set that belong to somebody, or (*of*) to the one whose id an outer query has.
 
     Names of columns stand alone: in a subquery they mean its own events. An outer query is seen through its *alias*.
     *bounded*: whoever asks bounds the time as well, and more closely than the run's clock does. *reads*: and reads a property.
-    *same*: a property whose values are told apart, so that an index by them serves best.
+    *same*: a property whose values are told apart, so that an index by them serves best. *each*: where only a few people are
+    asked for, an outer query goes through them (`people_of`).
     """
     name_id = facts.event_id(events.name)
     streams = _streams(events.source, facts)
@@ -181,7 +190,7 @@ def rows(
     named = f"events {alias}".strip()
     table = dialect.led_by(named, index) if index is not None else named
     if few:  # what each of them did is looked up, in the order in which it would be read of all
-        table = f"{dialect.AMONG} CROSS JOIN {dialect.led_by(named, by)}"
+        table = dialect.led_by(named, by) if each else f"{dialect.AMONG} CROSS JOIN {dialect.led_by(named, by)}"
     where.append(streams)
     return Sql(f"{table} WHERE {' AND '.join(part for part in where if part)}", tuple(params))
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from core.segments import dialect
-from core.segments.compile_events import event_property, latest_of, rows
+from core.segments.compile_events import event_property, latest_of, people_of, rows
 from core.segments.dialect import Param, Sql
 from core.segments.facts import Facts
 from core.segments.tree import EventSet
@@ -73,7 +73,7 @@ class _Chain:
             parts.append(Sql("f.time <= ?", (self.facts.as_of_us - self.leaf.within_us,)))
         parts.append(self._rest(self.pivot + 1, "f.time"))
         found = _all(parts)
-        return Sql(f"SELECT DISTINCT profile_id FROM {found.text}", found.params)
+        return people_of(found, self.facts)
 
     def _rest(self, at: int, before: str) -> Sql:
         """Return the condition that the links from *at* on follow an event whose time is *before*."""
@@ -137,7 +137,7 @@ class _Chain:
         return _all(parts)
 
     def _rows(self, events: EventSet, alias: str = "", *, of: str | None = None) -> Sql:
-        return rows(events, self.facts, alias, of=of, bounded=of is not None, same=self.leaf.same)
+        return rows(events, self.facts, alias, of=of, bounded=of is not None, same=self.leaf.same, each=True)
 
     def _end(self, op: str) -> Sql:
         """Return the bound of the whole span; nothing after the run's clock is seen in any case."""

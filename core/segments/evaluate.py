@@ -25,7 +25,8 @@ from core.segments.compile_billing import missing_rates
 from core.segments.compile_sql import people
 from core.segments.definitions import Definitions, SetDefinition
 from core.segments.facts import Facts, LeafFailed, Money, StreamFacts
-from core.segments.incremental import EVERYONE, KNOWN, named_leaves, open_kept, taken_now, universe_query
+from core.segments.incremental import named_leaves, open_kept, taken_now
+from core.segments.incremental_again import EVERYONE, KNOWN, universe_query
 from core.segments.parallel import Readers, ask, bits_of, snapshot
 from core.segments.rests import leaves_of_people, values_in
 from core.segments.tree import And, Billing, Condition, InGroup, InSegment, Leaf, Not, Or, walk
@@ -83,7 +84,7 @@ def evaluate(
         if keep:
             watch(store)
         with snapshot(store) as readers:
-            run = _Run(store, definitions, as_of, wanted, reuse=reuse)
+            run = _Run(store, definitions, as_of, wanted, readers, reuse=reuse)
             evaluation = run.evaluation(wanted, readers)
             taken = taken_now(store.conn, run.facts)
         if keep and not run.facts.past:
@@ -124,7 +125,9 @@ def read_facts(store: Store, definitions: Definitions, as_of_us: int) -> Facts:
 class _Run:
     """One evaluation under way."""
 
-    def __init__(self, store: Store, definitions: Definitions, as_of: datetime, wanted: list[str], *, reuse: bool) -> None:
+    def __init__(
+        self, store: Store, definitions: Definitions, as_of: datetime, wanted: list[str], readers: Readers, *, reuse: bool
+    ) -> None:
         self.conn = store.conn
         self.definitions = definitions
         self.as_of = as_of
@@ -133,7 +136,7 @@ class _Run:
         self.under = [definitions.sets[name] for name in self._under(wanted)]
         self.named = named_leaves((node for one in self.under for node in walk(one.condition)), self.facts)
         self.kept = open_kept(self.conn, self.facts) if reuse else None
-        found, self.same = self.kept.bring_up(self.named) if self.kept is not None else ({}, frozenset[str]())
+        found, self.same = self.kept.bring_up(self.named, readers) if self.kept is not None else ({}, frozenset[str]())
         self.raw = {self.named[name][0]: bits for name, bits in found.items() if name in self.named}
         self.brought_up = len(self.raw)
         self.everyone, self.known = (

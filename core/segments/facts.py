@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from core.segments.relation import Relation
 
 
-COUNTED: Final = 1_000_000
+COUNTED: Final = 100_000
 """Events of a name beyond which they are not counted on."""
-SAMPLE: Final = 2_000
+SAMPLE: Final = 500
 """Events that say how many of each name there are where there are more."""
 
 

@@ -12,7 +12,7 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from pyroaring import BitMap
@@ -32,7 +32,8 @@ def among(conn: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        conn.execute(f"DROP TABLE {AMONG}")
+        with suppress(sqlite3.Error):  # a connection that is no more; with its transaction the table goes as well
+            conn.execute(f"DROP TABLE {AMONG}")
 
 
 def choose(conn: sqlite3.Connection, people: BitMap) -> None:
@@ -76,23 +77,40 @@ def _add_companies(conn: sqlite3.Connection, name: str) -> None:
 
 
 @contextmanager
-def values_once(facts: Facts, leaves: Iterable[Leaf], relate: Callable[[Value, Facts], Relation]) -> Iterator[None]:
-    """Ask the values of the chosen people that several of *leaves* look at once for all of them, while the block lasts."""
+def values_once(facts: Facts, leaves: Iterable[Leaf], relate: Callable[[Value, Facts], Relation]) -> Iterator[list[Sql]]:
+    """
+    Have the values that several of *leaves* look at asked once for all of them: leaves are to be compiled inside the block.
+
+    Yields:
+        The queries of these values, to be given to `tables` wherever the leaves are asked.
+    """
     asked = Counter(value for leaf in leaves for value in dict.fromkeys(values_of(leaf)))
     known: dict[object, Relation] = {}
+    queries: list[Sql] = []
+    for value in (value for value, often in asked.items() if often > 1):
+        try:
+            found = relate(value, facts)
+        except LeafFailed:
+            continue  # each of the leaves will tell
+        known[value] = Relation(Sql(f"SELECT p, v FROM temp.few_value_{len(queries)}"), zero=found.zero)
+        queries.append(found.sql)
     try:
-        for number, value in enumerate(value for value, often in asked.items() if often > 1):
-            try:
-                found = relate(value, facts)
-            except LeafFailed:
-                continue  # each of the leaves will tell
-            table = f"few_value_{number}"
-            facts.conn.execute(f"CREATE TEMP TABLE {table} AS SELECT p, v FROM ({found.sql.text})", found.sql.params)
-            known[value] = Relation(Sql(f"SELECT p, v FROM temp.{table}"), zero=found.zero)
-            facts.conn.execute(f"CREATE INDEX temp.{table}_of ON {table} (p)")
         facts.values = known
-        yield
+        yield queries
     finally:
         facts.values = {}
-        for number in range(len(asked)):
-            facts.conn.execute(f"DROP TABLE IF EXISTS temp.few_value_{number}")
+
+
+@contextmanager
+def tables(conn: sqlite3.Connection, values: Iterable[Sql]) -> Iterator[None]:
+    """Hold each of *values*, asked of the chosen people, in a table that leaves compiled for it read."""
+    made: list[str] = []
+    try:
+        for number, query in enumerate(values):
+            made.append(name := f"few_value_{number}")
+            conn.execute(f"CREATE TEMP TABLE {name} AS SELECT p, v FROM ({query.text})", query.params)
+            conn.execute(f"CREATE INDEX temp.{name}_of ON {name} (p)")
+        yield
+    finally:
+        for name in made:
+            conn.execute(f"DROP TABLE IF EXISTS temp.{name}")

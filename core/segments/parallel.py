@@ -13,9 +13,10 @@ import os
 import sqlite3
 from array import array
 from collections import deque
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from threading import Thread
+from types import MappingProxyType
 from typing import Final, TypeVar
 
 import orjson
@@ -35,7 +36,9 @@ TRIES: Final = 20
 PART: Final = 1_000_000
 """Characters of ids that are made numbers at a time: as objects they take five times the room."""
 
+T = TypeVar("T")
 Name = TypeVar("Name", bound=Hashable)
+Work = Callable[[sqlite3.Connection], T]
 Readers = Sequence[sqlite3.Connection]
 
 
@@ -121,13 +124,28 @@ def ask(conn: sqlite3.Connection, readers: Readers, queries: Mapping[Name, Sql],
 
     One that fails is not in the answer: whoever asks it again is told why.
     """
-    waiting, found = deque(queries.items()), dict[Name, BitMap]()
 
-    def work(one: sqlite3.Connection, tasks: deque[tuple[Name, Sql]]) -> None:
-        while tasks:
-            with suppress(Exception):  # nothing left (IndexError), or a query that fails
-                name, query = tasks.popleft()
-                found[name] = bits_of(one, query)
+    def asking(query: Sql) -> Work[BitMap]:
+        return lambda one: bits_of(one, query)
+
+    tasks = {name: asking(query) for name, query in queries.items()}
+    return share_out(conn, readers, tasks, {name: asking(query) for name, query in own.items()})
+
+
+def share_out(
+    conn: sqlite3.Connection,
+    readers: Readers,
+    tasks: Mapping[Name, Work[T]],
+    own: Mapping[Name, Work[T]] = MappingProxyType({}),
+) -> dict[Name, T]:
+    """Return what each of *tasks* returns of *conn* or one of *readers*, and *own* of *conn*; nothing of one that fails."""
+    waiting, found = deque(tasks.items()), dict[Name, T]()
+
+    def work(one: sqlite3.Connection, left: deque[tuple[Name, Work[T]]]) -> None:
+        while left:
+            with suppress(Exception):  # nothing left (IndexError), or one that fails
+                name, task = left.popleft()
+                found[name] = task(one)
 
     threads: list[tuple[Thread, sqlite3.Connection]] = []
     try:
