@@ -241,7 +241,7 @@ def _streams_of(hold: Hold) -> set[str]:
     if hold.kind not in OF_SOURCES:
         return set()
     named = {str(target) for target in hold.facts.get("approve", ()) if "." in str(target)}
-    return named | ({str(hold.facts["stream"])} if "stream" in hold.facts else set())
+    return named | {str(stream) for stream in hold.facts.get("streams", ())}
 
 
 def _outdated(conn: sqlite3.Connection, hold: Hold, last: Last | None) -> bool:
@@ -260,5 +260,5 @@ def _outdated(conn: sqlite3.Connection, hold: Hold, last: Last | None) -> bool:
 
 def plain(text: str) -> str:
     """Return a reason without secrets and addresses, and not at any length."""
-    text = " ".join(redact(text).split())
+    text = "; ".join(" ".join(line.split()) for line in redact(text).splitlines() if line.strip())
     return text if len(text) <= MAX_REASON else text[: MAX_REASON - 1] + "…"

@@ -7,6 +7,7 @@ Text from a vendor may hold anything; before a terminal sees it, control charact
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -47,8 +48,13 @@ def cell(value: object) -> str:
         case list() | tuple() | set() | frozenset():
             return ", ".join(cell(inner) for inner in value)
         case _:
-            text = clean(str(value)).replace("\n", " ").replace("\t", " ")
+            text = one_line(clean(str(value))).replace("\t", " ")
             return text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…"
+
+
+def one_line(text: str) -> str:
+    """Return *text* on one line, its own lines told apart: an error stands above what to do about it."""
+    return re.sub(r"\s*\n\s*", "; ", text.strip("\n"))
 
 
 def age(seconds: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ import click
 
 from core.cli.flapping import told_flapping
 from core.cli.held import Waiting, show_held
-from core.cli.output import age, cell, clean, counted, table
+from core.cli.output import age, cell, clean, counted, one_line, table
 from core.store.pauses import ALL
 
 
@@ -90,15 +90,24 @@ def _doubts(one: Mapping[str, Any]) -> Iterator[str]:
     if one["away"] and one["away"]["until"]:
         since, until = one["away"]["since"], one["away"]["until"]
         yield f"no answer since {since:%H:%M}Z, left alone until {until:%H:%M}Z ({one['away']['reason']})"
+    yield from _failures(one["streams"])
     for stream in one["streams"]:
-        if stream["error"]:
-            yield f"{stream['name']}: {stream['error']}"
         if stream["stale"]:
             yield f"{stream['name']} is stale"
         if stream["held"]:
             yield f"{stream['name']}: {stream['vanished']:,} vanished"
     if one["error"] and not any(stream["error"] for stream in one["streams"]):
         yield one["error"]
+
+
+def _failures(streams: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield each error once, with the streams that have it; alone where all do: then it is the connection's own."""
+    of: dict[str, list[str]] = {}
+    for stream in streams:
+        if stream["error"]:
+            of.setdefault(one_line(stream["error"]), []).append(stream["name"])
+    for error, names in of.items():
+        yield error if len(names) == len(streams) > 1 else f"{', '.join(names)}: {error}"
 
 
 def _sync_row(one: Mapping[str, Any], now: datetime) -> list[object]:

@@ -41,7 +41,11 @@ def _holds(plan: Plan, definition: str) -> list[Hold]:
             plan.label,
             kind,
             reason="; ".join(one.reason for one in several),
-            facts={**several[0].facts, "approve": [one.approve for one in several if one.approve]},
+            facts={
+                **several[0].facts,
+                "streams": [one.facts["stream"] for one in several if "stream" in one.facts],
+                "approve": [one.approve for one in several if one.approve],
+            },
             since=to_us(plan.as_of),
             adds=plan.held_adds,
             removes=plan.held_removes,

@@ -402,7 +402,8 @@ def test_a_terminal_never_sees_what_could_move_it() -> None:
     wicked = "Ann\x1b[2J\x07\x9b31m\u202eBob\r\n"
 
     assert "Ann[2J31mBob\n" == clean(wicked)
-    assert "Ann[2J31mBob " == cell(wicked)
+    assert "Ann[2J31mBob" == cell(wicked)
+    assert "Street 1; Bergen" == cell("Street 1\n  Bergen")
     shown = as_json({"name": wicked})
     assert wicked == json.loads(shown)["name"]
     assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(shown)

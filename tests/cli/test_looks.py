@@ -231,3 +231,18 @@ def test_drift_lists_members_only_where_somebody_differs(type_: Type) -> None:
     type_("sync")
     said = type_("drift", "--members")
     assert (0, 4, False) == (said.code, len(said.out.splitlines()), "profile_id" in said.out)
+
+
+def test_what_a_whole_connection_lacks_is_told_once(type_: Type) -> None:
+    """Not once a stream, and what to do about it is told apart from what is wrong."""
+    lacking = '\n[connections.billing]\nconnector = "stripe"\nkey = { env = "NO_SUCH_KEY" }\n'
+    Path("tagalong.toml").write_text(CONFIG + lacking)
+    type_("pull", "billing")
+    (line,) = (line for line in type_("status").out.splitlines() if line.startswith("billing"))
+
+    assert line.endswith(
+        "connections.billing.key: the environment variable NO_SUCH_KEY is not set; set NO_SUCH_KEY and try again"
+    )
+    assert 1 == line.count("NO_SUCH_KEY is not set")
+    assert "customers" not in line
+    assert "NO_SUCH_KEY is not set; set NO_SUCH_KEY and try again (tagalong check billing)" in type_("status", "--check").out

@@ -13,10 +13,12 @@ import pytest
 from support.audiences import Verdict
 from support.story import PLACE, Story
 
+from core.alerts.conditions import look_around
 from core.alerts.look import look
 from core.config.model import AlertConfig, AlertState, Every
 from core.errors import AuthError, TransientError
 from core.pulling.fill import pull
+from core.store.holds import holds
 from core.store.pauses import pause, resume
 from core.store.runs import finish_run, start_run
 
@@ -255,3 +257,21 @@ def test_a_state_is_never_without_its_message(story: Story, monkeypatch: pytest.
         patched.setattr(core.store.alerts, "post", lambda *_a, **_o: (_ for _ in ()).throw(KeyboardInterrupt))
         tell(story)
     assert [("begun", "connection.crm", "failed")] == tell(story)
+
+
+def test_a_hold_by_several_sources_ends_with_the_last_of_them(tmp_path: Path) -> None:
+    """Judged by the first alone, it would seem to be over while another source was never read to its end."""
+    story = Story(tmp_path, alerts={"team": TEAM})
+    story.people(1)
+    story.vendor.pull_fault = lambda _page: (_ for _ in ()).throw(AuthError("the token was revoked"))
+    story.sync()
+    well = "UPDATE streams SET error = NULL, completed_at = (SELECT max(started_at) + 1 FROM runs) WHERE name = ?"
+    ended = []
+    with story.store() as store:
+        (hold,) = holds(store.conn)
+        for stream in ("crm.contacts", "crm.consents"):
+            store.conn.execute(well, (stream.removeprefix("crm."),))
+            ended.append(("sync.vips", AlertState.HELD) in look_around(store.conn, story.config(), story.now).unknown)
+
+    assert ["crm.consents", "crm.contacts"] == sorted(hold.facts["streams"])
+    assert [False, True] == ended
