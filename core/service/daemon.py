@@ -11,6 +11,7 @@ from core.evaluated import Evaluations
 from core.hub import Hub
 from core.pulling.fill import pull
 from core.run import connections_under, sync
+from core.service.notify import notifier
 from core.service.reload import Reload
 from core.service.scheduler import Daemon, Ended
 from core.service.timetable import Timetable
@@ -86,7 +87,8 @@ def run_daemon(hub: Hub, *, files: ConfigWatch | None = None, hangup: threading.
         watch.start()
         work.pruner.start()
         try:
-            return Daemon(timetable, work, connect, stop=hub.stop, clock=hub.clock, renew=reload.look).run()
+            tell = notifier(hub.environ)
+            return Daemon(timetable, work, connect, stop=hub.stop, clock=hub.clock, renew=reload.look, tell=tell).run()
         finally:
             reload.end()
             watch.close()

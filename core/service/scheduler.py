@@ -25,6 +25,7 @@ from apscheduler.triggers.date import DateTrigger
 from core.clock import Clock, utc_now
 from core.errors import HubError, told
 from core.log import log
+from core.service.notify import Told
 from core.service.timetable import Job, Timetable, What
 
 TICK_S: Final = 1.0
@@ -64,6 +65,15 @@ class Worker(ThreadPoolExecutor):  # type: ignore[misc]  # APScheduler has no ty
             raise
 
 
+class Scheduler(BackgroundScheduler):  # type: ignore[misc]  # APScheduler has no types
+    """What is to begin when."""
+
+    def remove_job(self, job_id: str, jobstore: str | None = None) -> None:
+        """Remove a job; one that is not there is no error: it may have begun in this instant, or all ends just now."""
+        with suppress(JobLookupError):
+            super().remove_job(job_id, jobstore)
+
+
 class Daemon:
     """Runs the jobs of a timetable as they come due. `run` returns when *stop* is set."""
 
@@ -78,6 +88,7 @@ class Daemon:
         tick_s: float = TICK_S,
         grace_s: float = GRACE_S,
         renew: Callable[[], Timetable | None] | None = None,
+        tell: Callable[[Told], None] = lambda told: None,
     ) -> None:
         self.timetable = timetable
         self.work = work
@@ -88,6 +99,7 @@ class Daemon:
         self.grace_s = grace_s
         self.renew = renew
         """Asked at each tick for a timetable that takes the place of this one."""
+        self.tell = tell
         self.busy: set[str] = set()
         self.away: dict[str, datetime] = {}
         """Jobs that failed the last time, and since when: told once when it begins and once when it ends."""
@@ -97,20 +109,23 @@ class Daemon:
         self.workers = {job.worker: Worker(self.busy) for job in timetable.jobs.values()}
         # lateness is never a reason not to run: many late times are one, and one is enough
         defaults = {"coalesce": True, "misfire_grace_time": None, "max_instances": 1}
-        self.scheduler = BackgroundScheduler(timezone=UTC, executors=dict(self.workers), job_defaults=defaults)
+        self.scheduler = Scheduler(timezone=UTC, executors=dict(self.workers), job_defaults=defaults)
 
     def run(self) -> bool:
         """Run until told to stop; then give what is under way its grace. Returns whether everything had ended by then."""
         log.info("daemon_started", jobs=len(self.timetable.jobs))
         conn = self.connect()
         self.scheduler.start()
+        self.tell(Told.READY)
         try:
             while True:
                 self._renew()
                 self._look(conn)
+                self.tell(Told.TURNS)
                 if self.stop.wait(self.tick_s):
                     break
         finally:
+            self.tell(Told.ENDS)
             conn.close()
             self.scheduler.shutdown(wait=False)
             ended = self._wind_down()
@@ -125,8 +140,7 @@ class Daemon:
         gone = self.timetable.jobs.keys() - timetable.jobs.keys()
         self.timetable = timetable
         for key in gone:
-            with suppress(JobLookupError):
-                self.scheduler.remove_job(key)
+            self.scheduler.remove_job(key)
             self.resting.pop(key, None)
             self.away.pop(key, None)
         needed = {job.worker for job in timetable.jobs.values()}
@@ -154,8 +168,7 @@ class Daemon:
             planned = self.scheduler.get_job(key)
             if at is None:
                 if planned is not None:
-                    with suppress(JobLookupError):  # it may have begun in this instant
-                        self.scheduler.remove_job(key)
+                    self.scheduler.remove_job(key)
                 continue
             at = max(at, self.resting.get(key, at))
             if planned is None or planned.next_run_time != at or planned.args != (job,):

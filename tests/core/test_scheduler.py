@@ -9,15 +9,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import structlog
+from apscheduler.schedulers.base import STATE_STOPPED
 from test_timetable import connection, sync, timetable
 
 from core.clock import utc_now
 from core.config.model import Every
 from core.log import configure
-from core.service.scheduler import Daemon, Ended
+from core.service.scheduler import Daemon, Ended, Worker
 from core.store import Store
 from core.store.pauses import pause, resume
 from core.store.runs import finish_run, start_run
@@ -276,3 +278,24 @@ def test_a_store_that_cannot_be_read_is_waited_out(store: Store, work: FakeWork)
         eventually(lambda: work.count("pull.crm") >= 1)
 
     assert 1 == sum(line["event"] == "timetable_not_read" for line in logs)
+
+
+def test_a_stop_in_the_instant_in_which_a_job_begins_is_no_accident(
+    store: Store, work: FakeWork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """APScheduler's thread takes what has begun out of its plan, which was put away meanwhile; it would end in a traceback."""
+    accidents: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", accidents.append)
+    daemon = daemon_of(store, work, [connection("crm", OFTEN)], [])
+
+    class Slow(Worker):
+        def _do_submit_job(self, job: Any, run_times: list[datetime]) -> None:
+            super()._do_submit_job(job, run_times)
+            daemon.stop.set()
+            eventually(lambda: daemon.scheduler.state == STATE_STOPPED)
+
+    daemon.workers["crm"] = daemon.scheduler._executors["crm"] = Slow(daemon.busy)
+    with running(daemon) as thread:
+        thread.join(20)
+
+    assert [] == accidents
