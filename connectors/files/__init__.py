@@ -41,7 +41,9 @@ class Settings(BaseSettings):
     """Streams to read, a folder to write to, or both. All paths are under the config file's folder."""
 
     streams: dict[str, FileStream] = Field(default_factory=dict)
+    """What is read: a table for each stream, which says where its files are and what its columns mean."""
     folder: str | None = None
+    """Where audiences are written, one CSV file each."""
 
     @field_validator("streams")
     @classmethod

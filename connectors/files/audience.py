@@ -37,6 +37,7 @@ class FileParams(Params):
     """What a sync to a file may say."""
 
     columns: tuple[str, ...] = (KEY, "email", "user_id")
+    """Of the file: profile_id, user_id and canonical fields of a profile."""
 
     @field_validator("columns")
     @classmethod

@@ -47,31 +47,40 @@ _CURRENCY = re.compile(r"[A-Z]{3}")
 class FileStream(BaseModel):
     """One stream: which files, what a row of them means, and which column is what."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     path: Column
     """Under the config file's folder, with forward slashes; `*`, `?`, `[...]` and `**` allowed. Each file is read by itself."""
     kind: Kind
+    """What a row is about: profile, company, subscription, payment, answer, event, deal, ticket or consent."""
     key: Column
     """The column that is unique in the stream; of two rows with one key the last counts."""
     identifiers: dict[str, Column] = Field(default_factory=dict)
+    """Kind of identifier to column: `{ user_id = "account_id" }`; a row with two of them links them."""
     fields: dict[str, Column] = Field(default_factory=dict)
     """Canonical field to column; all other columns stay as they are, under the connection's name."""
     constants: dict[str, str | int | float | bool] = Field(default_factory=dict)
     """Canonical field to the value that it has in every row: `{ survey = "NPS", kind = "score" }`."""
     trust: Literal["key", "claim"] = "key"
+    """A claim finds people and never joins two."""
     types: dict[Column, Type] = Field(default_factory=dict)
     """Overrides what is inferred from a column's values."""
     time: Column | None = None
+    """Of an event, the column that says when."""
     event: str | None = Field(default=None, min_length=1)
+    """The name of all events, where no column has it."""
     event_column: Column | None = None
+    """The column that names the event."""
     money: Literal["major", "minor"] = "major"
+    """Whether amounts are 19.99 or 1999."""
     currency: str | None = None
     """Of every amount, where no column says it; the workspace's if neither does."""
     format: Format | None = None
     """By the file's name, if left out."""
     encoding: str = "utf-8-sig"
+    """Any that Python knows: cp1252, utf-16, ..."""
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    """One character, where it is neither the comma of CSV nor the tab of TSV."""
 
     @field_validator("path")
     @classmethod

@@ -13,10 +13,10 @@ import tomllib
 from collections import Counter
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 from support.suite import DESTINATIONS, NAMES, ONLINE, SOURCES, api_of, examples_of, pages_of, pull_all, streams_of
 
 from core.contract import UNSUPPORTED, Audience, Deletions, Kind, Op, Result, Verdict, pick
@@ -59,6 +59,22 @@ def test_secrets_are_secrets(name: str):
     for field, info in load_connector(name).settings_model.model_fields.items():
         if re.search(r"token|secret|password|api_key|^key$", field):
             assert "SecretStr" in str(info.annotation), field
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_settings_say_what_they_are(name: str):
+    """`tagalong connectors NAME` prints it, and editors do from the JSON Schema."""
+    connector = load_connector(name)
+    models = [connector.settings_model, *(audience.Params for audience in connector.audiences.values())]
+    models += [inner for model in models for inner in inner_models(model)]
+
+    assert [] == [(model.__name__, key) for model in models for key, info in model.model_fields.items() if not info.description]
+
+
+def inner_models(model: type[BaseModel]) -> list[type[BaseModel]]:
+    """The tables below a connection's own: each stream of a files connection."""
+    parts = [part for info in model.model_fields.values() for part in (info.annotation, *get_args(info.annotation))]
+    return [part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)]
 
 
 @pytest.mark.parametrize("name", NAMES)
