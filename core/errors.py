@@ -67,6 +67,10 @@ class StoreError(HubError):
     """The database cannot be used (full disk, locked, damaged, newer schema); the transaction in hand was rolled back."""
 
 
+class NewerStoreError(StoreError):
+    """A newer version of this program wrote the database, perhaps while this one ran; nothing more may be written."""
+
+
 class LeaseLost(HubError):  # noqa: N818 - a state of the world, named like QuotaExhausted
     """Somebody else holds the lease of this sync or connection; stop without touching anything more."""
 

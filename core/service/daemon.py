@@ -71,6 +71,7 @@ def run_daemon(hub: Hub, *, files: ConfigWatch | None = None, hangup: threading.
     Raises:
         ConfigError: a segment is wrong.
         LeaseLost: another daemon runs on this store.
+        NewerStoreError: a newer version upgraded the store meanwhile; what was under way was given its grace.
     """
     with leases.hold(hub.path, LEASE, hub.clock):
         with hub.store() as store:
@@ -88,7 +89,11 @@ def run_daemon(hub: Hub, *, files: ConfigWatch | None = None, hangup: threading.
         work.pruner.start()
         try:
             tell = notifier(hub.environ)
-            return Daemon(timetable, work, connect, stop=hub.stop, clock=hub.clock, renew=reload.look, tell=tell).run()
+            daemon = Daemon(timetable, work, connect, stop=hub.stop, clock=hub.clock, renew=reload.look, tell=tell)
+            ended = daemon.run()
+            if daemon.error is not None:
+                raise daemon.error
+            return ended
         finally:
             reload.end()
             watch.close()

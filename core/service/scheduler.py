@@ -3,7 +3,7 @@ The daemon: every schedule in the config, until it is told to stop.
 
 APScheduler keeps the clock and one worker thread for each connection, so a slow vendor delays only itself. What is due when is
 asked of `timetable` after each run and each second, so a pause, a resume or a run from another process is seen at once. A
-job that fails is logged and comes due again; it never ends the daemon.
+job that fails is logged and comes due again; it never ends the daemon. What does is a store that a newer version upgraded.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.date import DateTrigger
 
 from core.clock import Clock, utc_now
-from core.errors import HubError, told
+from core.errors import HubError, NewerStoreError, told
 from core.log import log
 from core.service.notify import Told
 from core.service.timetable import Job, Timetable, What
+from core.store.db import refuse_newer
 
 TICK_S: Final = 1.0
 GRACE_S: Final = 10.0
@@ -105,6 +106,8 @@ class Daemon:
         """Jobs that failed the last time, and since when: told once when it begins and once when it ends."""
         self.resting: dict[str, datetime] = {}
         self.blind = False
+        self.error: NewerStoreError | None = None
+        """What ended it by itself: another version of this program has made the store its own."""
         logging.getLogger("apscheduler").setLevel(logging.ERROR)  # it tells of every change of plan
         self.workers = {job.worker: Worker(self.busy) for job in timetable.jobs.values()}
         # lateness is never a reason not to run: many late times are one, and one is enough
@@ -124,6 +127,10 @@ class Daemon:
                 self.tell(Told.TURNS)
                 if self.stop.wait(self.tick_s):
                     break
+        except NewerStoreError as error:
+            self.error = error
+            log.error("daemon_outdated", reason=told(error))
+            self.stop.set()
         finally:
             self.tell(Told.ENDS)
             conn.close()
@@ -154,7 +161,10 @@ class Daemon:
     def _look(self, conn: sqlite3.Connection) -> None:
         """Ask what is due when, and tell the scheduler where that changed."""
         try:
+            refuse_newer(conn)
             due = self.timetable.due(conn, self.clock())
+        except NewerStoreError:
+            raise
         except (sqlite3.Error, HubError) as error:
             if not self.blind:  # the disk may be full for hours: said once
                 log.error("timetable_not_read", reason=type(error).__name__)

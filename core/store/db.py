@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from core.errors import StoreError
+from core.errors import NewerStoreError, StoreError
 from core.store.schema import known_migrations, migrations
 from core.store.upgrade import upgrade
 
@@ -31,6 +31,8 @@ class Store:
 
     def __init__(self, path: Path, *, any_thread: bool = False, read_only: bool = False) -> None:
         self.path = path
+        self._steps: int | None = None
+        """How many migrations had been applied when it was opened."""
         try:
             if not read_only and not path.exists():
                 os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
@@ -56,6 +58,7 @@ class Store:
                 self.conn.execute("PRAGMA wal_autocheckpoint = 8000")
                 if self.is_outdated():
                     upgrade(self)
+                self._steps = _steps(self.conn)
         except sqlite3.Error as error:
             raise translated(error, path) from error
         except OSError as error:
@@ -79,8 +82,13 @@ class Store:
         applied = {migration.name for migration in migrations.applied(self.db)}
         known = known_migrations()
         if applied - known:
-            raise StoreError(f"{self.path}: was written by a newer tagalong; upgrade this one")
+            raise NewerStoreError(f"{self.path}: was written by a newer tagalong; upgrade this one")
         return applied != known
+
+    def _refuse_newer(self) -> None:
+        # an upgrade waits for nobody who has the file open: the next write of whoever has may not know the tables any more
+        if self._steps is not None and _steps(self.conn) != self._steps:
+            refuse_newer(self.conn)
 
     def __enter__(self) -> Store:
         return self
@@ -99,6 +107,8 @@ class Store:
         try:
             self.conn.execute("SAVEPOINT nested" if nested else "BEGIN IMMEDIATE")
             try:
+                if not nested:
+                    self._refuse_newer()
                 yield self.conn
             except BaseException:
                 if self.conn.in_transaction:
@@ -109,6 +119,20 @@ class Store:
             if not nested and self.conn.in_transaction:
                 self.conn.execute("ROLLBACK")
             raise translated(error, self.path) from error
+
+
+def _steps(conn: sqlite3.Connection) -> int:
+    return int(conn.execute("SELECT count(*) FROM _sqlite_migrations").fetchone()[0])
+
+
+def refuse_newer(conn: sqlite3.Connection) -> None:
+    """Raise NewerStoreError where a newer version has upgraded the store while this one ran."""
+    applied = {name for (name,) in conn.execute("SELECT name FROM _sqlite_migrations")}
+    if applied - known_migrations():
+        path = conn.execute("PRAGMA database_list").fetchone()[2]
+        raise NewerStoreError(
+            f"{path}: a newer tagalong has upgraded it while this one ran, and this one writes no more; start the newer one"
+        )
 
 
 def translated(error: sqlite3.Error, path: Path) -> StoreError:
