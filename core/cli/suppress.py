@@ -15,14 +15,14 @@ from core.cli.app import FAILED, App, verb
 @click.argument("who", nargs=-1)
 @click.option("--file", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Read addresses, one a line.")
 @click.option(
-    "--channel", default="email", show_default=True, help="What they do not want: email, phone, post, push, sms, whatsapp."
+    "--channel", show_default="email", help="What they do not want: email, phone, post, push, sms, whatsapp; of --list: any."
 )
 @click.option("--reason", default="", help="Kept with it.")
 @click.option("--lift", is_flag=True, help="End what stands, unless a tool still says so.")
 @click.option("--list", "listing", is_flag=True, help="Show who said no, where and since when.")
 @click.pass_obj
 def suppress_command(
-    app: App, who: tuple[str, ...], file: Path | None, channel: str, reason: str, lift: bool, listing: bool
+    app: App, who: tuple[str, ...], file: Path | None, channel: str | None, reason: str, lift: bool, listing: bool
 ) -> int:
     """
     Enter by hand that people said no.
@@ -30,9 +30,12 @@ def suppress_command(
     WHO is an address, or user_id:VALUE. No e-mail tool is given them any more. A no of a tool is kept by itself, whatever
     becomes of its record, and ends with a yes there. Nothing is written at any vendor.
     """
+    from core.planning.permission import EMAIL
     from core.store import Store
 
     config = app.config()
+    if reason and (lift or listing):
+        raise click.UsageError("--reason is kept with what is entered; --lift and --list take none")
     if listing and (lift or file is not None):
         raise click.UsageError("one of --list and --lift, and no --file with --list")
     asked = [*who, *(_read(file) if file is not None else ())]
@@ -40,9 +43,10 @@ def suppress_command(
         raise click.UsageError("say who, or --list")
     identifiers = _identifiers(asked)
     with Store(config.workspace.database) as store:
+        spoken = None if channel is None else _known(store, channel.strip().lower())
         if listing:
-            return _list(app, store, identifiers or None)
-        channel = _known(store, channel.strip().lower())
+            return _list(app, store, identifiers or None, spoken)
+        channel = spoken or EMAIL
         if lift:
             return _lift(app, store, identifiers, channel)
         return _enter(app, store, identifiers, channel, reason)
@@ -140,15 +144,16 @@ def _why_nothing(conn: Any, kind: str, value: str, channel: str) -> str:
     return f"the no to {channel} ended on {from_us(before[0]):%Y-%m-%d %H:%M}Z {by}: nothing was to lift"
 
 
-def _list(app: App, store: Any, identifiers: list[tuple[str, str]] | None) -> int:
+def _list(app: App, store: Any, identifiers: list[tuple[str, str]] | None, channel: str | None) -> int:
     from core.cli.output import table
     from core.store.refusals import standing
 
-    found = [_told(one) for one in standing(store.conn, identifiers)]
+    found = [_told(one) for one in standing(store.conn, identifiers, channel=channel)]
     if app.as_json:
         return app.answer({"refusals": found})
     if not found:
-        click.echo("Nobody said no." if identifiers is None else "No no of theirs is known.")
+        to = f" to {channel}" if channel else ""
+        click.echo(f"Nobody said no{to}." if identifiers is None else f"No no of theirs{to} is known.")
         return 0
     columns = ("value", "kind", "channel", "source", "since", "reason", "standing")
     table(columns, [[one[column] for column in columns] for one in found])

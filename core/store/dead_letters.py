@@ -132,8 +132,10 @@ def unbury_members(conn: sqlite3.Connection, *, connection: str, audience_id: in
 
 
 def count_buried(conn: sqlite3.Connection, run_id: int) -> int:
-    """Return how many members a run gave up on for now."""
-    row = conn.execute("SELECT count(*) FROM dead_letters WHERE run_id = ? AND what = 'member'", (run_id,)).fetchone()
+    """Return how many members a run was the first to give up on for now: who is refused once more is no news."""
+    row = conn.execute(
+        "SELECT count(*) FROM dead_letters WHERE run_id = ? AND what = 'member' AND attempts = 1", (run_id,)
+    ).fetchone()
     return int(row[0])
 
 

@@ -138,6 +138,25 @@ def test_a_no_to_another_channel_is_said_to_be_that(type_: Type, tmp_path: Path)
     assert 2 == type_("suppress", "--list", "--lift").code
 
 
+def test_a_list_is_of_the_channel_that_was_named(type_: Type) -> None:
+    """Else who asks whom not to call is shown everybody who wants no mail; and a reason that goes nowhere is refused."""
+    _synced(type_)
+    type_("suppress", ANN)
+    type_("suppress", "bo@example.com", "--channel", "sms")
+
+    def listed(*words: str) -> list[str]:
+        return [one["value"] for one in type_("suppress", "--list", *words, "--json").json["refusals"]]
+
+    assert [ANN, "bo@example.com"] == listed()
+    assert [ANN] == listed("--channel", "email")
+    assert ["bo@example.com"] == listed("--channel", "SMS")
+    assert [] == listed(ANN, "--channel", "sms")
+    assert "Nobody said no to phone." in type_("suppress", "--list", "--channel", "phone").out
+    assert 2 == type_("suppress", "--list", "--channel", "emial").code
+    assert 2 == type_("suppress", ANN, "--lift", "--reason", "they wrote").code
+    assert 2 == type_("suppress", "--list", "--reason", "they wrote").code
+
+
 def test_a_channel_that_nobody_speaks_of_is_refused_with_the_nearest(type_: Type, tmp_path: Path) -> None:
     """A no to `emial` would hold nowhere; one that a source speaks of is a channel too."""
     _synced(type_)

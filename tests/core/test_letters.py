@@ -76,6 +76,20 @@ def test_the_vendor_s_words_are_kept_and_tell_nobody(tmp_path: Path) -> None:
         assert gone not in first.message
 
 
+def test_who_is_refused_once_more_is_no_news(story: Story) -> None:
+    """A schedule that looks at the exit code would be called at each retry for what it was told at the first."""
+    assert 1 == len(letters(story))
+    assert 0 == story.sync().new_dead_letters
+    assert 2 == letters(story)[0].attempts
+    have_dropped(story)
+    story.people(2, first_name="Bo")
+    assert 1 == story.sync().new_dead_letters, "after a drop it begins anew"
+    story.vendor.refuse.add("3")
+    story.people(3)
+    assert 1 == story.sync().new_dead_letters, "of two that are refused"
+    assert 2 == len(letters(story))
+
+
 def test_a_reason_of_ours_is_no_code_of_theirs() -> None:
     """`status 400` is what we say where the vendor gives nothing."""
     common = {"connection": "crm", "stream": None, "sync": None, "key": "k", "op": "add", "profile_id": 1, "attempts": 1}
