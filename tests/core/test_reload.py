@@ -265,7 +265,6 @@ def test_the_daemon_swaps_its_jobs_and_workers(tmp_path: Path) -> None:
     often = Every(timedelta(milliseconds=100))
     with Store(tmp_path / "a.db") as store:
         work = FakeWork(store)
-        work.took_s["pull.slow"] = 0.4
         before = timetable([connection("slow", often), connection("stays", often)], [sync("moves", often, to="slow")])
         after = timetable([connection("stays", often), connection("new", often)], [sync("moves", often, to="new")])
         after = replace(after, began_at=utc_now())
@@ -274,8 +273,14 @@ def test_the_daemon_swaps_its_jobs_and_workers(tmp_path: Path) -> None:
             before, work, lambda: Store(store.path).conn, stop=threading.Event(), tick_s=0.05, grace_s=5.0,
             renew=lambda: queue.pop() if queue else None,
         )  # fmt: skip
+
+        def slow() -> str:  # the first for a moment, for its worker has syncs to make; then until what came has begun
+            eventually(lambda: daemon.stop.is_set() or not work.count("pull.slow") or work.count("pull.new") > 0)
+            return "done"
+
+        work.fate["pull.slow"] = slow
         with running(daemon):
-            eventually(lambda: "pull.slow" in daemon.busy and work.count("sync.moves") > 0)
+            eventually(lambda: "pull.slow" in daemon.busy and work.count("pull.slow") == 1 and work.count("sync.moves") > 0)
             begun = work.count("pull.slow")
             queue.append(after)
             eventually(lambda: work.count("pull.new") > 1 and "pull.slow" not in daemon.busy)

@@ -141,7 +141,7 @@ def test_one_worker_a_connection(store: Store, work: FakeWork) -> None:
 
     def slow() -> str:  # it ends when the other has gone on without it
         so_far = work.count("pull.quick")
-        eventually(lambda: work.count("pull.quick") >= so_far + 2)
+        eventually(lambda: work.count("pull.quick") >= so_far + 2 or daemon.stop.is_set())
         return "done"
 
     work.fate = {"pull.slow": slow}
