@@ -56,11 +56,11 @@ def _list(app: App) -> int:
 def _let_go(app: App, name: str, *, remove: bool, forget: bool, yes: bool) -> int:
     from core.cli.deliver import stopping
     from core.cli.output import progress
-    from core.live import retire
+    from core.live import orphans, retire
 
     with app.hub() as hub, stopping(hub.stop), hub.store() as store:
         hub.register(store)
-        rows = retire.chosen(store.conn, hub.config, name)
+        rows = orphans.chosen(store.conn, hub.config, name)
         if forget:
             if not yes:
                 click.confirm(f"Leave the members of {name} where they are, for good?", abort=True, err=True)

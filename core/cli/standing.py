@@ -13,7 +13,7 @@ from core.clock import from_us, to_us
 from core.config.model import Config
 from core.config.watch import ConfigWatch
 from core.hub import Hub
-from core.live import retire
+from core.live import orphans
 from core.pulling.freshness import stale_at
 from core.pushing.targets import sets_of, sync_of
 from core.service.daemon import LEASE, rests_on
@@ -66,7 +66,7 @@ def daemon_config(conn: sqlite3.Connection, path: Path) -> dict[str, Any] | None
 
 def retired(conn: sqlite3.Connection, config: Config) -> list[dict[str, Any]]:
     """Return the audiences that hold members of ours and that no sync of the config fills any more."""
-    return [{"sync": row.label, **_audience(conn, row)} for row in retire.retired(conn, config)]
+    return [{"sync": row.label, **_audience(conn, row)} for row in orphans.retired(conn, config)]
 
 
 def _connection(

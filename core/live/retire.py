@@ -17,11 +17,11 @@ from pydantic import ValidationError
 from pyroaring import BitMap
 
 from core.clock import to_us
-from core.config.model import Config, Place, SyncConfig
-from core.config.names import suggest
+from core.config.model import Place, SyncConfig
 from core.contract import Api
 from core.errors import ConfigError, HubError, LeaseLost, Problem, Stopped, StoreError, told
 from core.hub import Hub, Session
+from core.live.orphans import label_of
 from core.log import log
 from core.planning.case import Case
 from core.planning.cost import priced
@@ -34,7 +34,7 @@ from core.pushing.record import UNKNOWN, Recorder
 from core.pushing.recover import recover
 from core.pushing.send import AudienceGone
 from core.pushing.sending import Sending
-from core.pushing.targets import GROUP, Target, groups_of, sync_of
+from core.pushing.targets import Target
 from core.store import Store, audiences, intents, leases, pauses, runs
 from core.store.audiences import AudienceRow
 from core.store.holds import Approved
@@ -60,60 +60,7 @@ class Removal:
 
     @property
     def label(self) -> str:
-        return _label(self.row)
-
-
-def _label(row: AudienceRow) -> str:
-    # one that its sync was turned away from has no label any more, and goes by its name
-    return row.label or row.name
-
-
-def retired(conn: sqlite3.Connection, config: Config) -> list[AudienceRow]:
-    """Return the audiences that hold members of ours and that no sync of the config fills any more."""
-    return [
-        row
-        for row in audiences.audiences(conn)
-        if sync_of(row.label, config) is None and audiences.standing(conn, row.id).owned
-    ]
-
-
-def chosen(conn: sqlite3.Connection, config: Config, name: str) -> list[AudienceRow]:
-    """
-    Return the retired audiences called *name*: a sync with all its groups, one group, or an audience without a sync.
-
-    Raises:
-        ConfigError: it is not retired, or there is none.
-    """
-    rows = retired(conn, config)
-    found = [row for row in rows if name == _label(row) or (row.label or "").partition(".")[0] == name]
-    if name in config.syncs:
-        groups = ", ".join(sorted(row.label for row in found if row.label is not None))
-        remedy = f"name the group: {groups}" if groups else "take it out of the config first, or `tagalong pause` it"
-        raise ConfigError(Problem(f"the sync {name} is in the config, so it is not retired", remedy=remedy))
-    if not found:
-        there = suggest(name, {_label(row) for row in rows}, none="nothing is retired")
-        raise ConfigError(Problem(f"there is no retired sync {name!r}; {there}", remedy="`tagalong retire` lists them"))
-    for row in found:
-        heir = _heir(conn, config, row)
-        if heir is not None:
-            said = f"the {row.kind} {row.name!r} is not retired: the sync {heir} is to fill it, and takes over who is in it"
-            raise ConfigError(Problem(said, remedy=f"run `tagalong sync {heir}`, or let it name another"))
-    return found
-
-
-def _heir(conn: sqlite3.Connection, config: Config, row: AudienceRow) -> str | None:
-    """Return the sync that names the audience and has not run yet: the next run takes it over."""
-    for sync in config.syncs.values():
-        if (sync.to, sync.audience_kind) != (row.connection, row.kind):
-            continue
-        groups = [""] if sync.partition is None else groups_of(config.partitions[sync.partition])
-        for group in groups:
-            label = f"{sync.name}.{group}" if sync.partition is not None else sync.name
-            name = sync.audience_name.replace(GROUP, group)
-            same = name.strip().casefold() == row.name.strip().casefold()
-            if same and not audiences.bound_to(conn, label):
-                return sync.name
-    return None
+        return label_of(self.row)
 
 
 # --- taking members out --------------------------------------------------------------------------------------------
@@ -136,12 +83,12 @@ def _no_api() -> Api:
 def _target(hub: Hub, conn: sqlite3.Connection, row: AudienceRow) -> Target:
     """Return what the sync was aimed at, by the connection of today and the params that it had."""
     if row.connection not in hub.config.connections:
-        said = f"{_label(row)} was sent to the connection {row.connection}, which is no longer in the config"
+        said = f"{label_of(row)} was sent to the connection {row.connection}, which is no longer in the config"
         raise ConfigError(Problem(said, remedy="put the connection back, or let go of its members with --forget"))
     refuse_disabled(hub, [row.connection])
     account = conn.execute("SELECT account FROM connections WHERE name = ?", (row.connection,)).fetchone()
     if account is not None and account[0] not in (None, row.account):
-        said = f"{_label(row)} is of another account than {row.connection} has now"
+        said = f"{label_of(row)} is of another account than {row.connection} has now"
         raise ConfigError(Problem(said, remedy="put that account's credentials back, or let go of its members with --forget"))
     _refuse_restored(conn, row)
     made = hub.connector(row.connection).audiences.get(row.kind)
@@ -151,7 +98,7 @@ def _target(hub: Hub, conn: sqlite3.Connection, row: AudienceRow) -> Target:
             raise ConfigError(Problem(f"{row.connection} has no audience of the kind {row.kind} any more"))
         params = made.Params.model_validate({}) if kept is None else made.Params.model_validate_json(kept)
     except ValidationError as error:
-        said = f"{_label(row)}: how members are taken out of the {row.kind} {row.name!r} is not known any more"
+        said = f"{label_of(row)}: how members are taken out of the {row.kind} {row.name!r} is not known any more"
         raise ConfigError(
             Problem(said, remedy="put the sync back into the config, sync it once, and retire it then")
         ) from error
@@ -164,13 +111,13 @@ def _target(hub: Hub, conn: sqlite3.Connection, row: AudienceRow) -> Target:
         audience_name=row.name,
         params=params.model_dump(),
     )
-    return Target(sync, _label(row), set_name="", audience=made(params), name=row.name, target=row.target or "")
+    return Target(sync, label_of(row), set_name="", audience=made(params), name=row.name, target=row.target or "")
 
 
 def _refuse_restored(conn: sqlite3.Connection, row: AudienceRow) -> None:
     """As a sync is held: nobody knows which of the members in a copy's ledger are ours today."""
     if row.label is not None and restored.held(conn, row.label, sync=row.label.partition(".")[0]) is not None:
-        said = f"{_label(row)}: the database was put back from a copy, and the {row.kind} {row.name!r} has gone on since"
+        said = f"{label_of(row)}: the database was put back from a copy, and the {row.kind} {row.name!r} has gone on since"
         remedy = "put the sync back into the config, look with `tagalong drift`, sync it, and retire it then; or --forget"
         raise ConfigError(Problem(said, remedy=remedy))
 
@@ -218,7 +165,7 @@ def _remove_one(session: Session, store: Store, row: AudienceRow, on_batch: Call
             raise
         except Exception as caught:
             if not isinstance(caught, HubError):
-                log.exception("retire_broke", label=_label(row))
+                log.exception("retire_broke", label=label_of(row))
             run.removal = replace(run.removal, error=caught)
         run.removal = replace(run.removal, left=_left(store.conn, row))
     return run.removal
@@ -297,7 +244,9 @@ class _Held(Lease):
     def refuse_taken(self, conn: sqlite3.Connection) -> None:
         row = self.row
         if audiences.audience(conn, row.id).label != row.label:
-            raise LeaseLost(f"{_label(row)}: another sync has taken the {row.kind} {row.name!r} over; nothing more is removed")
+            raise LeaseLost(
+                f"{label_of(row)}: another sync has taken the {row.kind} {row.name!r} over; nothing more is removed"
+            )
 
 
 @dataclass(slots=True)
@@ -312,7 +261,7 @@ class _Run:
 def _run(session: Session, store: Store, row: AudienceRow) -> Iterator[_Run]:
     """Keep the record of one audience's removal."""
     hub = session.hub
-    run = _Run(runs.start_run(store, "retire", _label(row), at=hub.clock()), Removal(row))
+    run = _Run(runs.start_run(store, "retire", label_of(row), at=hub.clock()), Removal(row))
     try:
         yield run
     except Exception as error:

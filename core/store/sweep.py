@@ -8,7 +8,6 @@ rows leave behind in the file are `core.store.scrub`'s.
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
@@ -20,9 +19,9 @@ from core.store import changes, cuts
 from core.store.holders import HOLDERS, columns_of
 from core.store.person_key import PersonKey
 from core.store.refusals import SOURCE, keep_mark
+from core.store.strike import strike
 from core.store.traces import Traces, landings
 
-STRUCK: Final = "[forgotten]"
 _IDS: Final = {"profile": "e_profile", "subject": "e_subject", "identifier": "e_identifier"}
 _CONNECTION: Final = {
     "dead_letters": "t.connection",
@@ -62,7 +61,7 @@ def sweep(
         if "people" in columns.values():
             counts[table] += _take_out(conn, table, columns, traces.profiles, companies)
         if "text" in columns.values():
-            counts[table] += _strike(conn, table, columns, traces.quotable)
+            counts[table] += strike(conn, table, columns, traces.quotable)
     counts["field_history"] += _forget_history(conn, "profile", traces.profiles) + _forget_history(conn, "subscription", went)
     counts["companies"] += _drop_companies(conn, traces.companies)
     counts["settings"] += _clean_settings(conn, traces)
@@ -193,51 +192,6 @@ def _take_out(
 
 def _is_company(name: str, companies: Collection[str]) -> bool:
     return name in companies or name.partition(".")[0] in companies
-
-
-def _strike(conn: sqlite3.Connection, table: str, columns: Mapping[str, str], quotable: Collection[str]) -> int:
-    """Strike out what texts quote of the person; JSON stays JSON, and a cursor that names them is let go of."""
-    if not quotable:
-        return 0
-    pattern = re.compile(
-        "|".join(rf"(?<![\w.@-]){re.escape(text)}(?![\w@-])" for text in sorted(quotable, key=len, reverse=True)), re.IGNORECASE
-    )
-    conn.create_function("struck", 1, lambda text: _struck(text, pattern))
-    changed = 0
-    for column in (column for column, holds in columns.items() if holds == "text"):
-        # no vendor takes a place in its list with something struck out of it: such a pull starts over
-        less = f'"{column}" = struck("{column}")'
-        if table == "checkpoints":
-            less = ", ".join(f'"{name}" = NULL' for name in dict.fromkeys((column, "resume")))
-        changed += conn.execute(f'UPDATE {table} SET {less} WHERE "{column}" <> struck("{column}")').rowcount
-    conn.create_function("struck", 1, None)
-    return changed
-
-
-def _struck(text: Any, pattern: re.Pattern[str]) -> Any:
-    """Return *text* without what the pattern finds; of JSON its strings alone, for a number there is nobody's."""
-    if not isinstance(text, str) or not ("\\u" in text or pattern.search(text)):
-        return text
-    if text[:1] in ("{", "["):
-        try:
-            told = json.loads(text)
-        except ValueError:
-            return pattern.sub(STRUCK, text)
-        less = _struck_json(told, pattern)
-        return text if less == told else json.dumps(less)
-    return pattern.sub(STRUCK, text)
-
-
-def _struck_json(told: Any, pattern: re.Pattern[str]) -> Any:
-    match told:
-        case str():
-            return pattern.sub(STRUCK, told)
-        case list():
-            return [_struck_json(one, pattern) for one in told]
-        case dict():
-            return {pattern.sub(STRUCK, name): _struck_json(one, pattern) for name, one in told.items()}
-        case _:
-            return told
 
 
 def _forget_history(conn: sqlite3.Connection, of: str, ids: Iterable[int]) -> int:

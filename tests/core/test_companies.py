@@ -21,7 +21,7 @@ from core.config.model import Config
 from core.contract import Audience, Deletions, Kind, Merge, Op, Page, Stream, Verdict
 from core.errors import ConfigError
 from core.hub import Hub
-from core.live import retire
+from core.live import orphans, retire
 from core.pushing import company_members, reach
 from core.store.person_key import PersonKey
 from core.store.sweep import sweep
@@ -328,7 +328,7 @@ def test_what_a_retired_sync_left_is_of_companies_still(listed: Firms) -> None:
     del listed.syncs["accounts"]
     with listed.hub() as hub, listed.store() as store:
         assert "accounts" in company_members.names_of(listed.config(), store.conn)
-        (row,) = retire.chosen(store.conn, listed.config(), "accounts")
+        (row,) = orphans.chosen(store.conn, listed.config(), "accounts")
         (removal,) = retire.remove(hub, store, [row])
     assert (None, 0, set()) == (removal.error, removal.left, listed.there(LIST))
 

@@ -13,7 +13,7 @@ from support.story import Story, held, ids
 from core.clock import to_us
 from core.contract import Verdict
 from core.errors import ConfigError, TransientError
-from core.live import retire
+from core.live import orphans, retire
 from core.live.retire import Removal
 from core.store import audiences, leases, runs
 from core.store.audiences import AudienceRow
@@ -25,13 +25,13 @@ def let_go(story: Story, name: str = "vips", *, forget: bool = False) -> list[Re
     story.pass_time()
     hub = story.hub()
     with hub.store() as store:
-        rows = retire.chosen(store.conn, hub.config, name)
+        rows = orphans.chosen(store.conn, hub.config, name)
         return retire.forget(hub, store, rows) if forget else retire.remove(hub, store, rows)
 
 
 def left(story: Story) -> list[AudienceRow]:
     with story.store() as store:
-        return retire.retired(store.conn, story.config())
+        return orphans.retired(store.conn, story.config())
 
 
 def retired(make: Callable[..., Story], **options: Any) -> Story:
