@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from core.segments import dialect
+from core.segments import dialect, exact
 from core.segments.dialect import Param, Sql
 from core.segments.tree import Condition, Literal, Term, Type
 from core.segments.tree_traits import Arithmetic, Chosen, DaysSince, Pick, Picked, Rounded, Sign, Truth
@@ -24,7 +24,7 @@ def computed(value: Any, terms: Terms, conditions: Conditions, now_us: int) -> S
         case Picked():
             return _picked(value, terms)
         case Rounded():
-            return _joined(dialect.rounded("{}", value.digits), [_number(value.item, terms)])
+            return _joined(exact.ROUNDED.replace("{digits}", str(value.digits)), [_number(value.item, terms)])
         case Chosen():
             parts = [conditions(value.condition), *(_typed(t, value.type, terms) for t in (value.then, value.otherwise))]
             return _joined("(CASE WHEN {} THEN {} ELSE {} END)", parts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from core.segments import dialect
+from core.segments import dialect, exact
 from core.segments.compile_calendar import Own, bounds, inside, own_times
 from core.segments.dialect import Sql
 from core.segments.facts import Facts
@@ -30,6 +30,7 @@ from core.segments.tree_events import PERSON, Edge, LastEvent, OwnMoment
 
 SMALL_PART: Final = 0.05
 """Below this share of an event's whole span its index by time is the shorter way."""
+_EXACT: Final = {Function.SUM: (exact.PARTS, exact.SUM), Function.AVG: (exact.AMONG + exact.PARTS, exact.MEAN)}
 
 
 def happened(events: EventSet, facts: Facts) -> Sql:
@@ -67,6 +68,11 @@ def aggregate(value: Aggregate, facts: Facts) -> Relation:
     found = rows(value.events, facts, reads=value.of is not None)
     if value.function is Function.DISTINCT:
         return Relation(_distinct(value, facts), zero=True)
+    if value.function in _EXACT:
+        (parts, whole), of = _EXACT[value.function], number(value, facts)
+        groups = f"SELECT profile_id AS p, {parts.replace('{n}', of.text)} FROM {found.text} GROUP BY profile_id"
+        params = (*(of.params * parts.count("{n}")), *found.params)
+        return Relation(Sql(f"SELECT p, {whole} AS v FROM ({groups})", params), zero=value.function in ZERO_WHEN_NONE)
     made = _made(value, facts)
     sql = f"SELECT profile_id AS p, {made.text} AS v FROM {found.text} GROUP BY profile_id"
     return Relation(Sql(sql, (*made.params, *found.params)), zero=value.function in ZERO_WHEN_NONE)
@@ -99,17 +105,14 @@ def _made(value: Aggregate, facts: Facts) -> Sql:
             start, end = bounds(value.events.window, facts.as_of_us)
             days = dialect.local_day("time", value.zone or "UTC", -(2**62) if start is None else start, end)
             return Sql(f"count(DISTINCT {days})")
-        case Function.SUM:
-            of = number(value, facts)
-            return Sql(f"coalesce(sum({of.text}), 0)", of.params)
-        case Function.AVG | Function.MIN | Function.MAX:
+        case Function.MIN | Function.MAX:
             of = number(value, facts)
             return Sql(f"{value.function.value}({of.text})", of.params)
         case Function.MEDIAN:
             of = number(value, facts)
             return Sql(dialect.median(of.text), of.params)
-        case Function.DISTINCT:
-            raise AssertionError("made of rows put in order")
+        case Function.DISTINCT | Function.SUM | Function.AVG:
+            raise AssertionError("made otherwise")
 
 
 def number(value: Aggregate, facts: Facts) -> Sql:

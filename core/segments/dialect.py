@@ -17,7 +17,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from core.clock import from_us, to_us
-from core.segments import calendar
+from core.segments import calendar, exact
 from core.segments.tree import How, Type
 from core.segments.tree_events import Edge, OwnMoment
 from core.segments.types import compiled
@@ -49,6 +49,7 @@ def register(conn: sqlite3.Connection) -> None:
     conn.create_function("tagalong_own_moment", 3, calendar.own_moment_us, deterministic=True)
     conn.create_function("tagalong_own_day", 3, calendar.own_day, deterministic=True)
     conn.create_function("tagalong_drawn", 2, drawn_number, deterministic=True)
+    exact.register(conn)
     conn.create_aggregate("tagalong_median", 1, _Median)  # type: ignore[arg-type]  # of one parameter, as it says
 
 
@@ -225,11 +226,6 @@ LARGEST: Final = "max"
 def as_number(value: str) -> str:
     """Return a number that divides as numbers do, not as whole ones."""
     return f"CAST({value} AS REAL)"
-
-
-def rounded(value: str, digits: int) -> str:
-    """Return a number with so many digits after the point; halves go away from zero."""
-    return f"round({value}, {digits})"
 
 
 def median(value: str) -> str:

@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from datetime import datetime, time
+from fractions import Fraction
 from itertools import product
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -235,9 +236,9 @@ class Reference:
             case t.Function.DISTINCT:
                 return len({v for v in all_ if v is not None})
             case t.Function.SUM:
-                return sum(numbers)
+                return float(sum(Fraction(repr(float(v))) for v in numbers))
             case t.Function.AVG:
-                return sum(numbers) / len(numbers) if numbers else None
+                return float(sum(Fraction(repr(float(v))) for v in numbers) / len(numbers)) if numbers else None
             case t.Function.MIN:
                 return min(numbers, default=None)
             case t.Function.MAX:

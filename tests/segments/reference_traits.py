@@ -48,7 +48,7 @@ def value(reference: Reference, node: Any, person: dict[str, Any]) -> Any:
         case c.Picked():
             return min(items) if node.pick is c.Pick.MIN else max(items)
         case c.Rounded():
-            return float(Decimal(items[0]).quantize(Decimal(1).scaleb(-node.digits), ROUND_HALF_UP))
+            return float(Decimal(repr(items[0])).quantize(Decimal(1).scaleb(-node.digits), ROUND_HALF_UP))
         case c.DaysSince():
             return (reference.now - int(items[0])) // DAY_US
     raise AssertionError(node)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Final
 
-from core.segments import types
+from core.segments import exact, types
 from core.segments.tree import TEXT_LIKE, Compare, Condition, Constant, Literal, Op, SourceField, Term, Type, Value
 from core.segments.tree_events import personal
 from core.segments.tree_traits import Arithmetic, Chosen, DaysSince, Pick, Picked, Rounded, Sign, Truth
@@ -70,8 +69,7 @@ def rounded(call: Call) -> Rounded | Literal:
                 raise call.error(other, f"how many digits is a whole number from 0 to {MAX_DIGITS}")
     call.end(2)
     if isinstance(item, Literal):
-        exact = Decimal(float(item.value)).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
-        return Literal(float(exact), Type.NUMBER)
+        return Literal(exact.rounded(float(item.value), digits) or 0.0, Type.NUMBER)
     return Rounded(item, digits, Type.NUMBER)
 
 
