@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 GAP: Final = 2
-READABLE: Final = 24
+READABLE: Final = 22
 """How narrow prose may be folded, in characters."""
 INDENT: Final = "    "
 

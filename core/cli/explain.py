@@ -128,6 +128,8 @@ def _show(person: Described, asked: str, is_partition: bool, at: datetime) -> No
 
 
 def _show_set(one: Described, is_partition: bool, at: datetime) -> None:
+    from core.cli.drawing import prose
+    from core.cli.group_sizes import gathered
     from core.cli.output import clean, table
 
     if is_partition:
@@ -144,7 +146,7 @@ def _show_set(one: Described, is_partition: bool, at: datetime) -> None:
     if not one["foreseen"]:
         click.echo("what other people do can change it at any time")
     if one["approximate"]:
-        click.echo(clean(f"answered as of today: {', '.join(one['approximate'])}"))
+        click.echo(prose(clean(f"answered as of today: {', '.join(gathered(one['approximate']))}"), 4))
 
 
 def _reasons(one: Described) -> Iterator[str]:

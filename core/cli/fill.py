@@ -119,6 +119,8 @@ def _put_segments(config: Config, store: Store, people: Iterable[dict[str, Any]]
 
 
 def _show_person(person: Mapping[str, Any], then: datetime | None) -> None:
+    from core.cli.drawing import prose
+    from core.cli.group_sizes import gathered
     from core.cli.output import cell, clean, table
 
     state = "" if person["live"] else " (gone: every record of theirs is deleted)"
@@ -152,7 +154,7 @@ def _show_person(person: Mapping[str, Any], then: datetime | None) -> None:
     for one in person["audiences"]:
         click.echo(clean(f"{one['state']}: the {one['kind']} {one['name']!r} at {one['connection']} ({one['sync']})"))
     if person["approximate"]:
-        click.echo(clean(f"answered as of today: {', '.join(dict.fromkeys(person['approximate']))}"))
+        click.echo(prose(clean(f"answered as of today: {', '.join(gathered(list(dict.fromkeys(person['approximate']))))}"), 4))
 
 
 def _link_rows(links: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str]]:

@@ -141,15 +141,17 @@ def _sample(store: Store, members: BitMap, *, of_companies: bool) -> list[Detail
 
 def show_detail(detail: Detail) -> None:
     """Print what a set is made of."""
+    from core.cli.drawing import prose
     from core.cli.output import clean
 
     click.echo(clean(f"\n{detail['name']}: {detail['where'] or 'everybody whom no group matches'}"))
-    click.echo(clean(f"rests on {', '.join(detail['rests_on']) or 'nothing'}"))
+    click.echo(prose(clean(f"rests on {', '.join(detail['rests_on']) or 'nothing'}"), 4))
     for warning in detail["warnings"]:
         click.echo(clean(f"warning: {warning}"), err=True)
     _show_funnel(detail)
     if detail["sample"]:
-        click.echo(clean("\nfor example " + ", ".join(map(_who, detail["sample"]))))
+        click.echo()
+        click.echo(prose(clean("for example " + ", ".join(map(_who, detail["sample"]))), 4))
     _show_overlaps(detail)
     _show_days(detail)
 
@@ -161,7 +163,7 @@ def _show_funnel(detail: Detail) -> None:
     if funnel is None or len(funnel["steps"]) < 2:
         return
     click.echo()
-    so_far = "left" if funnel["kind"] == "all" else "together"
+    so_far = "so far" if funnel["kind"] == "all" else "together"
     rows = [[step["text"], step["alone"], step["so_far"]] for step in funnel["steps"]]
     table(("all of" if funnel["kind"] == "all" else "any of", "alone", so_far), rows)
 
@@ -180,8 +182,11 @@ def _show_overlaps(detail: Detail) -> None:
     if detail["overlaps"]:
         click.echo()
         size = detail["size"] or 1
-        rows = [[o["name"], o["size"], o["both"], f"{o['both'] / size:.0%}"] for o in detail["overlaps"][:SHOWN]]
-        table(("shares with", "size", "both", "of this"), rows)
+        rows = [
+            [o["name"], o["size"], o["both"], f"{o['both'] / size:.0%}", f"{o['share']:.0%}"]
+            for o in detail["overlaps"][:SHOWN]
+        ]
+        table(("shares with", "size", "both", "of this", "alike"), rows)
 
 
 def _show_days(detail: Detail) -> None:

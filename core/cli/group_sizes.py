@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
     from core.segments.definitions import Definitions
     from core.segments.evaluate import Evaluation
     from core.store import Store
+
+_OF_A_FIELD = re.compile(
+    r"(?P<of>(changes of )?(profile|company|subscription)) (?P<name>\w+) "
+    r"before (?P<since>it was first pulled|its history begins)"
+)
 
 
 class Change(NamedTuple):
@@ -80,6 +86,7 @@ def _of(key: str, definitions: Definitions, evaluation: Evaluation) -> int:
 
 def show_sizes(found: dict[str, Any], changes: Mapping[str, Change], evaluation: Evaluation) -> None:
     """Print sizes; who entered and left only where a run was recorded."""
+    from core.cli.drawing import prose
     from core.cli.output import age, clean, table
 
     recorded = any(change.at for change in changes.values())
@@ -98,8 +105,8 @@ def show_sizes(found: dict[str, Any], changes: Mapping[str, Change], evaluation:
         rows = [[g["name"], g["size"], *changed(f"partition.{partition['name']}.{g['name']}")] for g in partition["groups"]]
         table((f"partition {partition['name']}", "size", *columns), rows)
         click.echo(f"{partition['covered']:,} of {partition['of']:,}{_share(partition)} are in one of these")
-    for what, names in turned(evaluation.approximate).items():
-        click.echo(clean(f"answered as of today: {what} ({spoken(names, evaluation)})"))
+    for line in told_of_today(evaluation):
+        click.echo(prose(clean(line), 4))
     tell_doubts(evaluation)
 
 
@@ -116,8 +123,38 @@ def turned(texts: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     return turned
 
 
+def told_of_today(evaluation: Evaluation) -> Iterator[str]:
+    """Yield what was answered from today's values, a line for all that is of the same sets."""
+    together: dict[str, list[str]] = {}
+    for what, names in turned(evaluation.approximate).items():
+        together.setdefault(spoken(names, evaluation), []).append(what)
+    for whose, several in together.items():
+        yield f"answered as of today: {', '.join(gathered(several))} ({whose})"
+
+
+def gathered(texts: Sequence[str]) -> list[str]:
+    """Return *texts* with the fields of which the same holds told together."""
+    fields: dict[tuple[str, str], list[str]] = {}
+    found: list[str] = []
+    for text in texts:
+        if match := _OF_A_FIELD.fullmatch(text):
+            fields.setdefault((match["of"], match["since"]), []).append(match["name"])
+        else:
+            found.append(text)
+    return [*found, *(f"{of} {', '.join(names)} before {since}" for (of, since), names in fields.items())]
+
+
 def spoken(names: Sequence[str], evaluation: Evaluation) -> str:
-    return "everywhere" if len(names) == len(evaluation.sets) else ", ".join(names)
+    """Return *names* in a few words, a partition for all its groups."""
+    if len(names) == len(evaluation.sets):
+        return "everywhere"
+    groups: dict[str, set[str]] = {}
+    for name in evaluation.sets:
+        if name.startswith("partition."):
+            groups.setdefault(name.rpartition(".")[0], set()).add(name)
+    whole = {partition for partition, its in groups.items() if len(its) > 1 and its <= set(names)}
+    parts = (name.rpartition(".")[0] for name in names)
+    return ", ".join(dict.fromkeys(part if part in whole else name for name, part in zip(names, parts, strict=True)))
 
 
 def tell_doubts(evaluation: Evaluation) -> None:

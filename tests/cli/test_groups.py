@@ -50,6 +50,7 @@ def test_each_condition_alone_and_so_far(pulled: Type) -> None:
             {"text": 'did("Page Viewed")', "alone": 2, "so_far": 3},
         ],
     } == detail(pulled, "either")["funnel"]
+    assert "alone  so far" in pulled("segments", "viewers").out  # not "left", which is who went
 
 
 def test_a_group_loses_those_of_earlier_groups(pulled: Type) -> None:
@@ -82,6 +83,7 @@ def test_overlaps_with_others(pulled: Type) -> None:
         (one["name"], one["share"]) for one in found["overlaps"][:2]
     ]
     assert "100% the same people as segment.twin" in found["warnings"]
+    assert "of this  alike" in pulled("segments", "nordic").out  # by which they are sorted
     shared = {one["name"] for one in detail(pulled, "region.nordic")["overlaps"]}
     assert "partition.region.elsewhere" not in shared
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from workspace import ACCOUNTS, CONFIG, USAGE, Type
 
+from core.cli.group_sizes import gathered
 from core.cli.held import Waiting, show_held
 from core.cli.output import age
 from core.cli.tables import show_plans, show_pulls, show_report
@@ -197,6 +198,22 @@ def test_the_past_says_what_it_answers_from_today(type_: Type) -> None:
     said = type_("segments", "--as-of", "2026-01-20T11:30:00")
 
     assert "answered as of today: deleted and merged people (everywhere)\n" in said.out
+    assert "answered as of today: profile country before it was first pulled (segment.nordic, partition.region)\n" in said.out
+
+
+def test_fields_that_are_told_alike_are_told_together() -> None:
+    """Of a segment by billing words there were nine lines, each with the names of all segments."""
+    before = "before it was first pulled"
+    of = [
+        f"subscription status {before}",
+        "company",
+        f"subscription mrr {before}",
+        f"profile country {before}",
+        "before it all",
+    ]
+    assert [
+        "company", "before all", f"subscription status, mrr {before}", f"profile country {before}",
+    ] == gathered(of)  # fmt: skip
 
 
 def test_samples_are_masked_where_they_are_people(type_: Type) -> None:
