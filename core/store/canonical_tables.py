@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -29,12 +29,14 @@ def write_rows(
     replaced: Sequence[str],
     kinds: Sequence[Kind],
     same: Mapping[Kind, Mapping[str, Any]],
+    keyed: Collection[Kind],
     now: int,
 ) -> None:
     """
     Upsert *rows* by kind, and remove what the records of *replaced* no longer say.
 
-    *same* are the values of the columns that all rows of a kind share; the rows are without them.
+    *same* are the values of the columns that all rows of a kind share; the rows are without them. Those of the kinds in *keyed*
+    have their record's key for their own, and are without it.
 
     `changed_at` moves only where a value did: it decides which of two sources of one rank is the latest.
     """
@@ -42,26 +44,28 @@ def write_rows(
     before = subscription_values(conn, stream_id, watched) if watched else {}
     for kind, found in rows.items():
         shared = same.get(kind, {})
-        statement, conflict = _upsert(kind, tuple(shared))
-        insert(conn, statement, found, conflict, same=(stream_id, now, *shared.values()))
+        statement, conflict = _upsert(kind, tuple(shared), kind in keyed)
+        insert(conn, statement, found, conflict, same=(stream_id, now, *shared.values()), again=int(kind in keyed))
     if replaced:
         for kind in kinds:
             if kind is not Kind.EVENT:
-                _remove_stale(conn, stream_id, kind, replaced, rows.get(kind, ()))
+                kept = [(row[0], row[0] if kind in keyed else row[2]) for row in rows.get(kind, ())]
+                _remove_stale(conn, stream_id, kind, replaced, kept)
     if watched:
         note_subscriptions(conn, stream_id, watched, before, now)
 
 
 @cache
-def _upsert(kind: Kind, same: tuple[str, ...]) -> tuple[str, str]:
+def _upsert(kind: Kind, same: tuple[str, ...], keyed: bool) -> tuple[str, str]:
     columns = [f'"{column}"' for column in CANONICAL[kind]]
     head = "".join(f', "{column}"' for column in same)
     own = "".join(f', "{column}"' for column in CANONICAL[kind] if column not in same)
     old = ", ".join(f"{TABLES[kind]}.{column}" for column in [*columns, "deleted_at"])
     new = ", ".join([*(_kept(kind, column) for column in columns), "NULL"])
     updates = ", ".join(f"{column} = {_kept(kind, column)}" for column in columns)
+    keys = "record_key, key, subject_id" if keyed else "record_key, subject_id, key"
     return (
-        f"INSERT INTO {TABLES[kind]} (stream_id, changed_at{head}, record_key, subject_id, key{own}) VALUES",
+        f"INSERT INTO {TABLES[kind]} (stream_id, changed_at{head}, {keys}{own}) VALUES",
         f"ON CONFLICT (stream_id, record_key, key) DO UPDATE SET {updates}, subject_id = excluded.subject_id, "
         f"deleted_at = NULL, changed_at = CASE WHEN ({old}) IS ({new}) THEN changed_at ELSE excluded.changed_at END",
     )
@@ -79,14 +83,13 @@ def _remove_stale(
     stream_id: int,
     kind: Kind,
     replaced: Sequence[str],
-    rows: Sequence[StoredRow],
+    kept: Sequence[tuple[str, str]],
 ) -> None:
-    kept = json.dumps([[record_key, key] for record_key, _, key, *_ in rows])
     unless = "AND state <> 'denied' " if kind is Kind.CONSENT else ""  # silence is no yes
     conn.execute(
         f"DELETE FROM {TABLES[kind]} WHERE stream_id = ? AND record_key IN (SELECT value FROM json_each(?)) {unless}AND "
         "(record_key, key) NOT IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))",
-        (stream_id, json.dumps(replaced), kept),
+        (stream_id, json.dumps(replaced), json.dumps(kept)),
     )
 
 

@@ -90,6 +90,7 @@ class Sharing:
 
     def __init__(self) -> None:
         self._varied: set[object] = set()
+        self._unlike: set[object] = set()
 
     def part(self, columns: Mapping[K, Sequence[Any]]) -> tuple[dict[K, Any], dict[K, Sequence[Any]]]:
         """Return what is the same, by column, and the columns of which that is not so."""
@@ -103,6 +104,11 @@ class Sharing:
             else:
                 self._varied.add(name)
         return same, {name: values for name, values in columns.items() if name not in same}
+
+    def like(self, columns: Mapping[K, Sequence[Any]], keys: tuple[str, ...]) -> list[K]:
+        """Return the columns whose values are the *keys* of the records, as most vendors send them once more."""
+        self._unlike.update(name for name, values in columns.items() if name not in self._unlike and values != keys)
+        return [name for name in columns if name not in self._unlike]
 
 
 def each(read: Callable[[object], str | None], values: Sequence[object]) -> list[str | None] | None:

@@ -16,10 +16,13 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from core.errors import NewerStoreError, StoreError
+from core.store import adapters
 from core.store.schema import known_migrations, migrations
 from core.store.upgrade import upgrade
 
 BUSY_TIMEOUT_S = 30.0
+
+adapters.register()
 
 
 class Store:

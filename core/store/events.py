@@ -178,7 +178,8 @@ def write_events(
         conn,
         "INSERT OR IGNORE INTO events (stream_id, slice, seen_run, key, name_id, time, subject_id, profile_id, company_id, "
         "properties) VALUES",
-        [(stream_id, slice_, run_id, *row) for row in rows],
+        rows,
+        same=(stream_id, slice_, run_id),
     )
     if new == len(rows):
         return new, 0

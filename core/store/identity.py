@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from core import normalise
 from core.contract import Pick, Record, pick
 from core.store.columns import Columns, each
-from core.store.rows import insert
+from core.store.rows import insert, insert_each
 
 WORKSPACE_KINDS: Final = frozenset({"email", "user_id", "company_domain"})
 """Kinds that mean the same in every connection; all others are their connection's own unless written with a dot."""
@@ -211,8 +211,20 @@ def attach(
         conn.execute(
             "DELETE FROM subject_identifiers WHERE subject_id IN (SELECT value FROM json_each(?))", (json.dumps(list(bare)),)
         )
+    _insert_fresh(conn, identifiers, len(ids))
+
+
+def _insert_fresh(conn: sqlite3.Connection, identifiers: Fresh, subjects: int) -> None:
+    statement = "INSERT INTO fresh_identifiers (position, kind, is_company, subject_id, value) VALUES"
+    # those that each of the subjects has go in together, in the order of the table
+    whole = {same: rows for same, rows in identifiers.items() if len(rows) == subjects}
+    if whole:
+        ids = [subject_id for subject_id, _ in next(iter(whole.values()))]
+        values = [[value for _, value in rows] for rows in whole.values()]
+        insert_each(conn, statement, list(zip(ids, *values, strict=True)), list(whole))
     for same, rows in identifiers.items():
-        insert(conn, "INSERT INTO fresh_identifiers (position, kind, is_company, subject_id, value) VALUES", rows, same=same)
+        if same not in whole:
+            insert(conn, statement, rows, same=same)
 
 
 def settle(conn: sqlite3.Connection) -> None:

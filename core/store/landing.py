@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from operator import itemgetter
 from types import NoneType
 from typing import Any, Final
@@ -17,7 +17,7 @@ from typing import Any, Final
 from core.contract import Record, Stream
 from core.store.columns import Column, Columns
 from core.store.field_types import MAX_INTEGER, as_type, converted, flatten, type_of, wider
-from core.store.rows import insert
+from core.store.rows import insert, landing_upsert, quoted
 
 SYSTEM: Final = frozenset(
     {
@@ -196,6 +196,7 @@ class Landing:
         conn: sqlite3.Connection,
         rows: Sequence[LandingRow],
         same: Mapping[int, Any],
+        keys: Collection[int],
         *,
         slice_: str,
         run_id: int,
@@ -204,19 +205,18 @@ class Landing:
         """
         Upsert rows that were seen just now; short ones are padded.
 
-        *same* are values that all rows share, by their place in what `read` gives; the rows are without them.
+        *same* are values that all rows share, by their place in what `read` gives, *keys* the places that hold the record's
+        key once more; the rows are without both.
         """
-        columns = ["more", *map(_quoted, self._columns)]
-        head = ["slice", "seen_run", "changed_at", *(columns[at] for at in same)]
-        own = ["key", "subject_id", "content_hash", *(name for at, name in enumerate(columns) if at not in same)]
-        updates = ", ".join(f"{name} = excluded.{name}" for name in [*head, *own] if name != "key")
-        width = len(own)
+        columns = ["more", *map(quoted, self._columns)]
+        statement, conflict, width = landing_upsert(self.table, columns, same, keys)
         insert(
             conn,
-            f'INSERT INTO "{self.table}" ({", ".join(head + own)}) VALUES',
+            statement,
             [row if len(row) == width else (*row, *(None,) * (width - len(row))) for row in rows],
-            f"ON CONFLICT (key) DO UPDATE SET {updates}, deleted_at = NULL",
+            conflict,
             same=(slice_, run_id, now, *same.values()),
+            again=len(keys),
         )
 
     def mark_missing(self, conn: sqlite3.Connection, now: int) -> list[str]:
@@ -231,7 +231,7 @@ class Landing:
         for field, at in self._fields.items():
             if field in self._seen or field in self._missing or self._types[at] == "null":
                 continue
-            column = _quoted(self._columns[at])
+            column = quoted(self._columns[at])
             if (
                 conn.execute(
                     f'SELECT 1 FROM "{self.table}" WHERE {column} IS NOT NULL AND deleted_at IS NULL LIMIT 1'
@@ -270,7 +270,7 @@ class Landing:
         while column.lower() in taken:
             number += 1
             column = f"{base}_{number}"
-        conn.execute(f'ALTER TABLE "{self.table}" ADD COLUMN {_quoted(column)}')
+        conn.execute(f'ALTER TABLE "{self.table}" ADD COLUMN {quoted(column)}')
         conn.execute(
             "INSERT INTO catalogue (stream_id, field, column_name, type, first_seen_at) VALUES (?, ?, ?, 'null', ?)",
             (self._stream_id, field, column, now),
@@ -283,7 +283,7 @@ class Landing:
         if new == old:
             return
         if old != "null":
-            conn.execute(f'UPDATE "{self.table}" SET {converted(_quoted(self._columns[at]), old, new)}')
+            conn.execute(f'UPDATE "{self.table}" SET {converted(quoted(self._columns[at]), old, new)}')
             self.changes.append((field, old, new))
         conn.execute(
             "UPDATE catalogue SET type = ?, changed_at = ? WHERE stream_id = ? AND field = ?",
@@ -292,7 +292,3 @@ class Landing:
         self._types[at] = new
         self._expected[at] = _PYTHON.get(new)
         self._plans.clear()
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -7,7 +7,7 @@ A page whose records are alike is read column by column, any other record by rec
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from core.contract import BadRecord, Kind, Record, Stream
@@ -31,6 +31,10 @@ class Said(NamedTuple):
     """What all rows of a kind share, by column; the rows are without it."""
     landing_same: dict[int, Any]
     """Likewise of the landing rows, by place."""
+    landing_keys: Sequence[int] = ()
+    """Places of the landing rows that hold the record's key once more; the rows are without them."""
+    keyed: Collection[Kind] = ()
+    """Kinds whose rows have the record's key for their own; the rows are without it."""
 
 
 class MeaningReader:
@@ -75,18 +79,21 @@ class MeaningReader:
             return None
         digests = [digest for digest, _ in items.values()]
         landing_same, fields = self._sharing[0].part(dict(enumerate(landing)))
+        landing_keys = self._sharing[0].like(fields, tuple(items))
+        for at in landing_keys:
+            del fields[at]
         kind = self._rows.kind
         same: dict[str, Any] = {}
-        if kind is not Kind.ANSWER:  # its rows are looked at by position
+        keyed: tuple[Kind, ...] = ()
+        if kind is Kind.ANSWER:  # its rows are looked at by position
+            rows = list(zip(items, ids.values(), items, *columns.values(), strict=True))
+        else:
+            keyed = (kind,)
             same, columns = self._sharing[1].part(columns)
-        return Said(
-            list(zip(items, ids.values(), digests, *fields.values(), strict=True)),
-            {kind: list(zip(items, ids.values(), items, *columns.values(), strict=True))},
-            _fresh_columns(identifiers, ids),
-            [],
-            {kind: same},
-            landing_same,
-        )
+            rows = list(zip(items, ids.values(), *columns.values(), strict=True))
+        landed = list(zip(items, ids.values(), digests, *fields.values(), strict=True))
+        fresh = _fresh_columns(identifiers, ids)
+        return Said(landed, {kind: rows}, fresh, [], {kind: same}, landing_same, landing_keys, keyed)
 
     def _one_by_one(
         self,

@@ -142,12 +142,14 @@ class RecordStore:
         for key, _ in said.bad:
             del ids[key]
         attach(conn, self._source.id, self._source.trust, ids, known_refs, said.identifiers, now)
-        self.landing.write(conn, said.landing, said.landing_same, slice_=slice_, run_id=run_id, now=now)
+        self.landing.write(conn, said.landing, said.landing_same, said.landing_keys, slice_=slice_, run_id=run_id, now=now)
         old = [key for key in ids if key in known]
         events = said.rows.pop(Kind.EVENT, [])
         if events or (old and Kind.EVENT in self._meaning.kinds):
             self._write_events(conn, events, [ids[key] for key in old], slice_=slice_, run_id=run_id, now=now)
-        write_rows(conn, self._source.id, said.rows, replaced=old, kinds=self._meaning.kinds, same=said.same, now=now)
+        write_rows(
+            conn, self._source.id, said.rows, replaced=old, kinds=self._meaning.kinds, same=said.same, keyed=said.keyed, now=now
+        )
         if Kind.ANSWER in said.rows:
             answers = ((values[_SURVEY], values[_QUESTION]) for _, _, _, *values in said.rows[Kind.ANSWER])
             self._catalogue.note_answers(conn, answers, now)

@@ -10,8 +10,9 @@ import pytest
 from support.pulled import CONTACT, World, contact, stream
 
 from core.contract import Category
+from core.store import Store
 from core.store.reading import encode
-from core.store.rows import insert
+from core.store.rows import insert, insert_each
 
 
 def test_rows_beyond_one_statements_parameters_are_all_written() -> None:
@@ -24,6 +25,36 @@ def test_rows_beyond_one_statements_parameters_are_all_written() -> None:
         assert 2 == insert(conn, "INSERT INTO t VALUES", [(7, 1), (8, 1)], "ON CONFLICT (a) DO UPDATE SET b = excluded.b")
         assert 0 == insert(conn, "INSERT INTO t VALUES", [])
         assert (40_001, 1) == conn.execute("SELECT count(*), (SELECT b FROM t WHERE a = 8) FROM t").fetchone()
+
+
+def test_a_value_that_goes_into_several_columns_is_bound_once() -> None:
+    """Every row keeps its own, beside what all rows share, over statements too."""
+    with closing(sqlite3.connect(":memory:")) as conn:
+        conn.execute("CREATE TABLE t (shared, a, b, c, d)")
+        rows = [(f"k{n}", n) for n in range(20_000)]
+        assert 20_000 == insert(conn, "INSERT INTO t VALUES", rows, same=("s",), again=2)
+        wrong = "SELECT count(*) FROM t WHERE shared <> 's' OR a <> 'k' || d OR b <> a OR c <> a"
+        assert (0, 20_000) == conn.execute(f"SELECT ({wrong}), count(DISTINCT a) FROM t").fetchone()
+
+
+def test_rows_of_several_kinds_go_in_together_in_the_order_given() -> None:
+    """Each of its own kind, by its subject; the table is in that order, and pages that are only appended to stay full."""
+    with closing(sqlite3.connect(":memory:")) as conn:
+        conn.execute("CREATE TABLE t (position, kind, subject, value)")
+        rows = [(n, f"a{n}", f"b{n}") for n in range(15_000)]
+        insert_each(conn, "INSERT INTO t VALUES", rows, [(0, "a"), (1, "b")])
+        expected = [(at, kind, n, f"{kind}{n}") for n in range(15_000) for at, kind in enumerate("ab")]
+        assert expected == conn.execute("SELECT * FROM t ORDER BY rowid").fetchall()
+
+
+def test_values_that_sqlite_can_bind_are_stored_as_they_are(tmp_path: Path) -> None:
+    """What is told of None, bytes and truth values, so that nobody is asked to adapt them, changes none of them."""
+    with Store(tmp_path / "a.db") as store:
+        store.conn.execute("CREATE TEMP TABLE t (a, b, c, d, e)")
+        store.conn.execute("INSERT INTO t VALUES (?, ?, ?, ?, ?)", (None, b"\x00\xff", b"", True, False))
+        kinds = "SELECT typeof(a), typeof(b), typeof(c), typeof(d), typeof(e) FROM t"
+        assert ("null", "blob", "blob", "integer", "integer") == store.conn.execute(kinds).fetchone()
+        assert (None, b"\x00\xff", b"", 1, 0) == store.conn.execute("SELECT * FROM t").fetchone()
 
 
 @pytest.mark.parametrize("value", [{"a": 2**70, "b": 1}, {"b": 1, "a": {"d": 1, "c": None}}, {1: 2, 3: 4}, {"a": [1.5, "å"]}])
