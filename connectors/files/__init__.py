@@ -8,11 +8,12 @@ records, `audience.py` what is written. There is no vendor: no socket, no creden
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from pathlib import PurePosixPath
+from typing import ClassVar
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from connectors.files.audience import AUDIENCES
 from connectors.files.config import FileStream
@@ -40,6 +41,10 @@ _STREAM = re.compile(r"[a-z](?:_?[a-z0-9])*_?")
 class Settings(BaseSettings):
     """Streams to read, a folder to write to, or both. All paths are under the config file's folder."""
 
+    unused: ClassVar[Mapping[str, str]] = {
+        "base_url": "there is no server", "start": "files are read whole; leave out the old ones",
+    }  # fmt: skip
+
     streams: dict[str, FileStream] = Field(default_factory=dict)
     """What is read: a table for each stream, which says where its files are and what its columns mean."""
     folder: str | None = None
@@ -52,12 +57,6 @@ class Settings(BaseSettings):
             if not _STREAM.fullmatch(name):
                 raise ValueError(f"{name!r} is no stream name; write lower-case letters, digits and single underscores")
         return value
-
-    @field_validator("base_url", "start")
-    @classmethod
-    def _mean_nothing(cls, value: object, info: ValidationInfo) -> None:
-        why = "there is no server" if info.field_name == "base_url" else "files are read whole; leave out the old ones"
-        raise ValueError(f"means nothing to a files connection: {why}")
 
     @field_validator("folder")
     @classmethod

@@ -6,9 +6,9 @@ Here is who the vendor is and how it is signed in to; `traits.py` is the audienc
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from pydantic import SecretStr, field_validator, model_validator
 
@@ -45,6 +45,8 @@ HOSTS: Final = {"us": "https://api.segment.io/v1", "eu": "https://events.eu1.seg
 
 class Settings(BaseSettings):
     """The keys of a `[connections.NAME]` table with `connector = "segment"`."""
+
+    unused: ClassVar[Mapping[str, str]] = {"start": "nothing is pulled"}
 
     write_key: SecretStr
     """Connections > Sources > an HTTP API source > Settings > API Keys."""

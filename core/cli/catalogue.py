@@ -133,7 +133,8 @@ def _settings(connector: Connector) -> list[dict[str, Any]]:
     """Return the connector's own settings, in the order of its author, then those that all have."""
     from core.contract import Settings
 
-    fields = connector.settings_model.model_fields
+    unused = connector.settings_model.unused
+    fields = {name: info for name, info in connector.settings_model.model_fields.items() if name not in unused}
     common = [name for name in Settings.model_fields if name in fields]
     return [
         {

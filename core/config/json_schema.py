@@ -83,7 +83,8 @@ def _by_name(options: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _connection(connector: Connector, named: Mapping[type[BaseModel], dict[str, Any]]) -> dict[str, Any]:
     common, own = named[ConnectionTable], named[connector.settings_model]
-    properties = {**own["properties"], **common["properties"], "connector": {"const": connector.name}}
+    settings = {key: shape for key, shape in own["properties"].items() if key not in connector.settings_model.unused}
+    properties = {**settings, **common["properties"], "connector": {"const": connector.name}}
     if "streams" in own["properties"]:  # a list of names, or the connector's own table of streams
         properties["streams"] = {"anyOf": [common["properties"]["streams"], own["properties"]["streams"]]}
     return {

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import date
 from enum import StrEnum
-from typing import Literal
+from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, SecretStr, ValidationInfo, field_validator
 
 
 class Category(StrEnum):
@@ -75,10 +75,21 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
+    unused: ClassVar[Mapping[str, str]] = {}
+    """Of the two keys below those that mean nothing to the connector, each with why: refused, and offered nowhere."""
+
     base_url: str | None = None
     """Overrides the manifest's, for a sandbox or a proxy."""
     start: date | None = None
     """How far back the first pull goes; as far as the vendor has, if left out."""
+
+    @field_validator("base_url", "start", mode="before")
+    @classmethod
+    def _means_something(cls, value: object, info: ValidationInfo) -> object:
+        why = cls.unused.get(info.field_name or "")
+        if why is not None:
+            raise ValueError(f"means nothing here: {why}")
+        return value
 
 
 @dataclass(frozen=True, slots=True)

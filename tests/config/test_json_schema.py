@@ -96,3 +96,11 @@ def _defaults(shape: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
         case list():
             for index, inner in enumerate(shape):
                 yield from _defaults(inner, f"{path}[{index}]")
+
+
+def test_what_means_nothing_to_a_connector_is_not_offered(schema: dict[str, Any]) -> None:
+    """An editor would complete what `tagalong check` then refuses."""
+    files = '[connections.f]\nconnector = "files"\nfolder = "out"\n'
+
+    assert [] == _errors(schema, files)
+    assert [] != _errors(schema, files + "start = 2026-01-01\n")

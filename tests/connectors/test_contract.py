@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, SecretStr, ValidationError
 from support.suite import DESTINATIONS, NAMES, ONLINE, SOURCES, api_of, examples_of, pages_of, pull_all, streams_of
 
 from core.contract import UNSUPPORTED, Audience, Deletions, Kind, Op, Result, Verdict, pick
@@ -69,6 +69,19 @@ def test_settings_say_what_they_are(name: str):
     models += [inner for model in models for inner in inner_models(model)]
 
     assert [] == [(model.__name__, key) for model in models for key, info in model.model_fields.items() if not info.description]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_setting_is_read_and_ignored(name: str):
+    """A connection of which nothing is pulled has no beginning, and one that speaks no HTTP no address; neither is offered."""
+    connector = load_connector(name)
+    meaningless = {"start"} if name not in SOURCES else set()
+    meaningless |= {"base_url"} if name not in ONLINE else set()
+
+    assert meaningless == set(connector.settings_model.unused)
+    for key in meaningless:
+        with pytest.raises(ValidationError, match=f"{key}\n.*means nothing here"):
+            connector.settings_model.model_validate({key: "2026-01-01"})
 
 
 def inner_models(model: type[BaseModel]) -> list[type[BaseModel]]:
