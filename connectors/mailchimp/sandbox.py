@@ -20,25 +20,20 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from connectors.mailchimp.sandbox_answers import Answers
 from connectors.mailchimp.sandbox_login import login_routes
 from connectors.mailchimp.sandbox_state import (
     LIST,
-    STATUSES,
     MailingList,
-    Member,
     Problem,
-    Segment,
     chosen,
     invalid,
-    md5,
     not_found,
-    second,
 )
 from core.contract import Desk, Sandbox
 
 KEY = "0123456789abcdef0123456789abcdef-us19"
-DEEP = "A deep internal error has occurred during the processing of your request. Support has been alerted."
-CONNECTIONS, MAX_COUNT, MAX_BATCH = 10, 1000, 500
+CONNECTIONS = 10
 
 
 class MailchimpSandbox(Sandbox):
@@ -72,11 +67,11 @@ class MailchimpSandbox(Sandbox):
         super().__init__(now=now)
         self.most_connections = CONNECTIONS * rate_factor
         self.latency_s, self.bare_403_every = latency_s, bare_403_every
-        self.lists_archived, self.requires_name = lists_archived, requires_name
         self.list = MailingList(
             lambda: self.now(), self.change_log, tags_unsubscribed=tags_unsubscribed, confirms_again=confirms_again
         )
-        self.breaking: set[str] = set()
+        self.answers = Answers(self.list, lists_archived=lists_archived, requires_name=requires_name)
+        self.breaking = self.answers.breaking
         """Addresses that sink a whole batch with a 500."""
         self.most_at_once = self._at_once = self._served = 0
         self._lock = threading.RLock()
@@ -123,18 +118,18 @@ class MailchimpSandbox(Sandbox):
         handlers: dict[tuple[str, str], Callable[[Request, Any], Any]] = {
             ("GET", "/ping"): lambda request, body: {"health_status": "Everything's Chimpy!"},
             ("GET", "/"): lambda request, body: {"account_id": "8d3a3db4d97663a9074efcc16", "account_name": "Example AB"},
-            ("GET", "/lists/{list_id}"): self._get_list,
-            ("POST", "/lists/{list_id}"): self._post_members,
-            ("GET", "/lists/{list_id}/members"): self._get_members,
-            ("GET", member): self._get_member,
-            ("GET", member + "/tags"): self._get_member_tags,
-            ("GET", "/lists/{list_id}/tag-search"): self._search_tags,
-            ("GET", "/lists/{list_id}/segments"): self._get_segments,
-            ("POST", "/lists/{list_id}/segments"): self._post_segment,
-            ("POST", member + "/actions/delete-permanent"): self._delete_member,
-            ("POST", segment): self._change_segment,
-            ("PATCH", segment): self._patch_segment,
-            ("GET", segment + "/members"): self._get_segment_members,
+            ("GET", "/lists/{list_id}"): self.answers.get_list,
+            ("POST", "/lists/{list_id}"): self.answers.post_members,
+            ("GET", "/lists/{list_id}/members"): self.answers.get_members,
+            ("GET", member): self.answers.get_member,
+            ("GET", member + "/tags"): self.answers.get_member_tags,
+            ("GET", "/lists/{list_id}/tag-search"): self.answers.search_tags,
+            ("GET", "/lists/{list_id}/segments"): self.answers.get_segments,
+            ("POST", "/lists/{list_id}/segments"): self.answers.post_segment,
+            ("POST", member + "/actions/delete-permanent"): self.answers.delete_member,
+            ("POST", segment): self.answers.change_segment,
+            ("PATCH", segment): self.answers.patch_segment,
+            ("GET", segment + "/members"): self.answers.get_segment_members,
         }
         return [
             Route(self.base_path + path, functools.partial(self._answer, handler, path), methods=[method])
@@ -187,146 +182,6 @@ class MailchimpSandbox(Sandbox):
             detail = "Your API key may be invalid, or you've attempted to access the wrong datacenter."
             raise Problem(401, "API Key Invalid", detail)
 
-    # Reading ---------------------------------------------------------------------------------------------------------
-
-    def _get_list(self, request: Request, body: Any) -> Any:
-        subscribed = sum(m.status == "subscribed" for m in self.list.people.values())
-        return {"id": LIST, "name": "Example news", "stats": {"member_count": subscribed}}
-
-    def _get_members(self, request: Request, body: Any) -> Any:
-        query = request.query_params
-        status = query.get("status")
-        if "unsubscribed_since" in query and status != "unsubscribed":
-            raise Problem(400, "Invalid Resource", "unsubscribed_since needs the status unsubscribed.")
-        if status is not None and status not in (*STATUSES, "archived"):
-            raise Problem(400, "Invalid Resource", "No such status.")
-        since, before = (_time(query.get(f"{edge}_last_changed")) for edge in ("since", "before"))
-        found = [
-            m
-            for m in self.list.people.values()
-            if (m.status == status if status else m.status != "archived" or self.lists_archived)
-            and (since is None or second(m.changed_at) > since)
-            and (before is None or second(m.changed_at) < before)
-        ]
-        if query.get("sort_field") == "last_changed":
-            found.sort(key=lambda m: (second(m.changed_at), m.contact_id), reverse=query.get("sort_dir") == "DESC")
-        return {
-            "members": [self.list.member_json(m) for m in _page(found, request)],
-            "list_id": LIST,
-            "total_items": len(found),
-        }
-
-    def _get_member(self, request: Request, body: Any) -> Any:
-        return self.list.member_json(self._one(request))
-
-    def _get_member_tags(self, request: Request, body: Any) -> Any:
-        tags = sorted(self._one(request).tags)
-        found = [{"id": id_, "name": self.list.segments[id_].name} for id_ in _page(tags, request)]
-        return {"tags": found, "total_items": len(tags)}
-
-    def _one(self, request: Request) -> Member:
-        who = request.path_params["who"]
-        member = self.list.people.get(who) or self.list.people.get(md5(who))
-        if member is None:
-            raise not_found()
-        return member
-
-    def _search_tags(self, request: Request, body: Any) -> Any:
-        prefix = request.query_params.get("name", "").casefold()
-        found = [s for s in self.list.segments.values() if s.type == "static" and s.name.casefold().startswith(prefix)]
-        return {"tags": [{"id": s.id, "name": s.name} for s in found[:10]], "total_items": len(found)}
-
-    def _get_segments(self, request: Request, body: Any) -> Any:
-        kind = request.query_params.get("type")
-        found = [s for s in self.list.segments.values() if kind in (None, s.type)]
-        return {
-            "segments": [self.list.segment_json(s) for s in _page(found, request)],
-            "list_id": LIST,
-            "total_items": len(found),
-        }
-
-    def _get_segment_members(self, request: Request, body: Any) -> Any:
-        segment = self._segment(request)
-        flags = {name for name in STATUSES if request.query_params.get(f"include_{name}") == "true"}
-        found = [m for m in self.list.tagged(segment.id) if m.status == "subscribed" or m.status in flags]
-        return {"members": [self.list.member_json(m) for m in _page(found, request)], "total_items": len(found)}
-
-    # Writing ---------------------------------------------------------------------------------------------------------
-
-    def _post_segment(self, request: Request, body: Any) -> Any:
-        name = body.get("name")
-        if not name or ("static_segment" in body) == ("options" in body):
-            raise invalid("Give a name, and one of static_segment and options.")
-        if any(s.name.casefold() == name.casefold() for s in self.list.segments.values()):
-            raise invalid("Sorry, that tag already exists.")
-        made = self.list.make(name, "static" if "static_segment" in body else "saved")
-        for who in body.get("static_segment", []):
-            self.list.tag(made.id, str(who))
-        return self.list.segment_json(made)
-
-    def _patch_segment(self, request: Request, body: Any) -> Any:
-        """Replace all members: an empty array wipes the tag."""
-        segment = self._segment(request)
-        if "static_segment" in body:
-            for member in self.list.tagged(segment.id):
-                self.list.untag(segment.id, member.address)
-            for who in body["static_segment"]:
-                self.list.tag(segment.id, str(who))
-        return self.list.segment_json(segment)
-
-    def _change_segment(self, request: Request, body: Any) -> Any:
-        segment = self._segment(request)
-        adds, removes = ([str(who) for who in body.get(f"members_to_{verb}", [])] for verb in ("add", "remove"))
-        if max(len(adds), len(removes)) > MAX_BATCH:
-            raise invalid(f"A maximum of {MAX_BATCH} members can be sent.")
-        if self.breaking & {who.lower() for who in adds}:
-            raise Problem(
-                500, "Internal Server Error", "A deep internal error has occurred during the processing of your request."
-            )
-        # An address that is not on the list is an error or silently absent: here by its hash, for nobody may rely on either.
-        unknown = [who for who in adds + removes if self.list.listed(who) is None and int(md5(who), 16) % 2]
-        added = [m for who in adds if (m := self.list.tag(segment.id, who))]
-        removed = [m for who in removes if (m := self.list.untag(segment.id, who))]
-        errors = [{"email_addresses": unknown, "error": "The email addresses are not on the list."}] if unknown else []
-        return {
-            "members_added": [self.list.member_json(m) for m in added],
-            "members_removed": [self.list.member_json(m) for m in removed],
-            "errors": errors,
-            "total_added": len(added),
-            "total_removed": len(removed),
-            "error_count": len(unknown),
-        }
-
-    def _post_members(self, request: Request, body: Any) -> Any:
-        rows = body.get("members", [])
-        if len(rows) > MAX_BATCH:
-            raise invalid(f"A maximum of {MAX_BATCH} members can be sent.")
-        if self.breaking & {str(row.get("email_address")).lower() for row in rows}:
-            raise Problem(
-                500, "Internal Server Error", "A deep internal error has occurred during the processing of your request."
-            )
-        answer: dict[str, list[Any]] = {"new_members": [], "updated_members": [], "errors": []}
-        lenient = request.query_params.get("skip_merge_validation") == "true" or not self.requires_name
-        for row in rows:
-            where, what = self.list.subscribe(row, update=body.get("update_existing") is True, lenient=lenient)
-            answer[where].append(what)
-        totals = {"total_created": "new_members", "total_updated": "updated_members", "error_count": "errors"}
-        return answer | {name: len(answer[of]) for name, of in totals.items()}
-
-    def _delete_member(self, request: Request, body: Any) -> None:
-        self.list.forget(self._one(request).address)
-
-    # Shapes ----------------------------------------------------------------------------------------------------------
-
-    def _segment(self, request: Request) -> Segment:
-        id_ = request.path_params["segment_id"]
-        segment = self.list.segments.get(int(id_)) if id_.isdigit() else None
-        if segment is None:
-            raise not_found()
-        if segment.type != "static" and request.method == "POST":
-            raise invalid(f"A Static Segment with an id of {id_} does not exist.")
-        return segment
-
 
 SANDBOX = MailchimpSandbox
 
@@ -334,25 +189,6 @@ SANDBOX = MailchimpSandbox
 def _only_members(what: str) -> None:
     if what != "members":
         raise KeyError(what)
-
-
-def _time(text: str | None) -> datetime | None:
-    if not text:
-        return None
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError as error:
-        raise invalid("Not an ISO 8601 time.") from error
-
-
-def _page(found: list[Any], request: Request) -> list[Any]:
-    try:
-        count, offset = int(request.query_params.get("count", 10)), int(request.query_params.get("offset", 0))
-    except ValueError as error:
-        raise invalid("Not a number.") from error
-    if not 0 <= count <= MAX_COUNT or offset < 0:
-        raise invalid(f"count is at most {MAX_COUNT}.")
-    return found[offset : offset + count]
 
 
 async def _json(request: Request) -> Any:
