@@ -177,31 +177,38 @@ class HubSpotSandbox(Sandbox):
                 if of.write:
                     self.writes[name] += 1
                 try:
-                    self._admit(request, of)
+                    by_the_day = self._admit(request, of)
                     reply = answer(ask)
                 except Refused as refused:
                     return JSONResponse(refused.body, refused.status, headers=refused.headers)
-            return self._respond(reply, of)
+                headers = {} if of.handler == "objects.search" else self._left(by_the_day)  # search answers carry none of them
+            return (
+                Response(status_code=204, headers=headers)
+                if reply.status == 204
+                else JSONResponse(reply.body, reply.status, headers)
+            )
 
         return Route(of.template.replace("{V}", API_VERSION), endpoint, methods=[of.method])
 
-    def _respond(self, reply: Reply, of: _Endpoint) -> Response:
-        headers = {}
-        if of.handler != "objects.search":  # search answers carry none of them
-            headers = {
-                "X-HubSpot-RateLimit-Daily": str(self.daily),
-                "X-HubSpot-RateLimit-Daily-Remaining": str(max(self.daily - self.requests.total(), 0)),
-                "X-HubSpot-RateLimit-Interval-Milliseconds": "10000",
-            }
-        if reply.status == 204:
-            return Response(status_code=204, headers=headers)
-        return JSONResponse(reply.body, reply.status, headers=headers)
+    def _left(self, by_the_day: bool) -> dict[str, str]:
+        """Return what the vendor's headers say of its limits; an app that people sign in to has none by the day."""
+        headers = {
+            "X-HubSpot-RateLimit-Interval-Milliseconds": "10000",
+            "X-HubSpot-RateLimit-Max": str(BURST[0]),
+            "X-HubSpot-RateLimit-Remaining": str(max(BURST[0] - len(self._recent), 0)),
+        }
+        if by_the_day:
+            headers["X-HubSpot-RateLimit-Daily"] = str(self.daily)
+            headers["X-HubSpot-RateLimit-Daily-Remaining"] = str(max(self.daily - self.requests.total(), 0))
+        return headers
 
-    def _admit(self, request: Request, of: _Endpoint) -> None:
+    def _admit(self, request: Request, of: _Endpoint) -> bool:
+        """Let a request in, or refuse it; return whether its token is a static one, which has an allowance by the day."""
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme != "Bearer" or not (given == self.token or self.desk.welcomes(given)):
             raise Refused(401, "INVALID_AUTHENTICATION", "Authentication credentials not found or expired.")
-        if self.requests.total() > self.daily:
+        by_the_day = given == self.token
+        if by_the_day and self.requests.total() > self.daily:
             raise _limited("DAILY", "You have reached your daily limit.")
         if self.rate_factor is not None:
             if of.handler == "objects.search" and not _free(self._searched, SEARCHES, self.rate_factor):
@@ -216,6 +223,7 @@ class HubSpotSandbox(Sandbox):
             message = "This app hasn't been granted all required scopes to make this call."
             context = {"requiredGranularScopes": lacking}
             raise Refused(403, "MISSING_SCOPES", message, errors=[{"message": "One or more are required.", "context": context}])
+        return by_the_day
 
 
 SANDBOX = HubSpotSandbox

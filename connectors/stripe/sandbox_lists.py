@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from connectors.stripe.sandbox_state import State
@@ -108,7 +109,7 @@ def _matches(kind: str, row: Mapping[str, Any], one: Mapping[str, str], several:
                 raise Refused(400, None, "Invalid array: types has at most 20 elements", param="types")
             if types and "type" in one:
                 raise Refused(400, None, "You may only specify one of these parameters: type, types.", param="type")
-            return not types or row["type"] in types
+            return row["type"] in types if types else fnmatchcase(row["type"], one.get("type", "*"))
         case "subscriptions":
             return _status_matches(row["status"], one.get("status")) and _of(row, one)
         case "products":
@@ -140,7 +141,12 @@ def _status_matches(status: str, asked: str | None) -> bool:
 
 
 def _equal(row: Mapping[str, Any], one: Mapping[str, str], *names: str) -> bool:
-    return all(name not in one or str(row.get(name)).lower() == one[name].lower() for name in names)
+    """Whether all of *names* that were asked for are the same, case and all; booleans are words."""
+    return all(name not in one or _spoken(row.get(name)) == one[name] for name in names)
+
+
+def _spoken(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _whole(text: str, param: str) -> int:

@@ -125,6 +125,23 @@ def test_the_day_has_an_end(portal: Callable[..., Any]) -> None:
     assert answers[2].json()["policyName"] == "DAILY"
 
 
+def test_an_app_has_no_day_and_search_no_headers(portal: Callable[..., Any]) -> None:
+    """What a static token is told of its limits on every answer but a search's; an app's token only of the burst."""
+    api = portal(daily=1)
+    with api.sandbox._lock:
+        app = api.sandbox.desk._issue(None)["access_token"]
+    with httpx.Client(base_url=api.served.base_url) as client:
+        static, signed_in, *more = (
+            client.get(OBJECTS, headers={"authorization": f"Bearer {token}"}) for token in (api.sandbox.token, app, app)
+        )
+        search = client.post(f"{OBJECTS}/search", json={}, headers={"authorization": f"Bearer {app}"})
+
+    told = [{name for name in answer.headers if "ratelimit" in name} for answer in (static, signed_in, search)]
+    burst = {f"x-hubspot-ratelimit-{name}" for name in ("interval-milliseconds", "max", "remaining")}
+    assert told == [burst | {"x-hubspot-ratelimit-daily", "x-hubspot-ratelimit-daily-remaining"}, burst, set()]
+    assert [200] == [answer.status_code for answer in more]
+
+
 def test_search_shows_late_and_get_at_once(portal: Callable[..., Any], clock: Any) -> None:
     api = portal(index_lag=timedelta(minutes=2))
     api.sandbox.load("people", [{"id": "1", "email": "ann@example.com", "job_title": "CEO"}])

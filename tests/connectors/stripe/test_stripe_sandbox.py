@@ -105,6 +105,20 @@ def test_hides_canceled_subscriptions_unless_asked(http: httpx.Client, sandbox: 
     assert (shown(), shown(status="all"), shown(status="ended")) == (["sub_1"], ["sub_2", "sub_1"], ["sub_2"])
 
 
+def test_filters_as_the_vendor_does(http: httpx.Client, sandbox: StripeSandbox) -> None:
+    """An address is compared case and all; one type of event may end in an asterisk; what is active is a word."""
+    http.get("/customers")
+    sandbox.load("customers", [{"id": "cus_a", "email": "Ann@Example.com"}])
+    sandbox.load("subscriptions", [{"id": "sub_a", "customer": "cus_a", "unit_amount": 900}])
+
+    def found(path: str, **params: str) -> int:
+        return len(http.get(path, params=params).json()["data"])
+
+    assert (1, 0) == (found("/customers", email="Ann@Example.com"), found("/customers", email="ann@example.com"))
+    assert (2, 1, 0) == tuple(found("/events", type=of) for of in ("customer.*", "customer.created", "invoice.*"))
+    assert (1, 0) == (found("/prices", active="true"), found("/prices", active="false"))
+
+
 def test_forgets_events_after_thirty_days(http: httpx.Client, sandbox: StripeSandbox, clock: Any) -> None:
     clock.advance(timedelta(seconds=1))
     http.get("/customers")
