@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from core.contract import Sandbox
 from core.demo.people import rows
 from core.demo.people.make import make_world
+from core.demo.people.model import World
 
 WHATS = (
     "companies", "people", "deals", "customers", "subscriptions", "invoices", "members",
@@ -17,9 +18,14 @@ WHATS = (
 )  # fmt: skip
 
 
-@lru_cache(maxsize=4)
+@cache
+def _world(people: int) -> World:
+    return make_world(datetime(2026, 3, 2, 11, tzinfo=UTC), people=people, seed=5)
+
+
+@cache
 def _rows(what: str, people: int) -> tuple[Mapping[str, Any], ...]:
-    world = make_world(datetime(2026, 3, 2, 11, tzinfo=UTC), people=people, seed=5)
+    world = _world(people)
     if what == "deals":
         return tuple(
             {
