@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from memberships import spoken
+
 from core.clock import to_us
 from core.contract import Ref, Sandbox
 from core.demo.compare import Target
@@ -20,7 +22,9 @@ from core.live.drift import What
 from core.live.repair import drift
 from core.store import letters, live
 
-_FOREIGN: Final = "SELECT remote_id FROM ledger WHERE audience_id = ? AND state = 'foreign' AND remote_id IS NOT NULL"
+_FOREIGN: Final = (
+    "SELECT remote_id, handle, object FROM ledger WHERE audience_id = ? AND state = 'foreign' AND remote_id IS NOT NULL"
+)
 
 
 def retry_dead_letters(hub: Hub) -> None:
@@ -36,13 +40,10 @@ def repair(hub: Hub, boxes: Mapping[str, Sandbox], by_hand: Mapping[Target, froz
         for one in drift(hub, store):
             if one.row is None:
                 continue
-            shown = [
-                *(f.remote_id for f, _, _ in live.differences(store.conn, one.row.id) if f.what in (What.EXTRA, What.UNKNOWN)),
-                *(ref for (ref,) in store.conn.execute(_FOREIGN, (one.row.id,))),
-            ]
-            theirs = put.get((one.row.connection, one.row.name), frozenset())
-            refs = [Ref(remote_id) for remote_id in shown if remote_id.lower() not in theirs]
-            box = boxes[one.row.connection]
+            found = [f for f, _, _ in live.differences(store.conn, one.row.id) if f.what in (What.EXTRA, What.UNKNOWN)]
+            shown = [(f.remote_id, f.handle, f.object) for f in found] + store.conn.execute(_FOREIGN, (one.row.id,)).fetchall()
+            box, theirs = boxes[one.row.connection], put.get((one.row.connection, one.row.name), frozenset())
+            refs = [Ref(id_, handle=handle, object=of) for id_, handle, of in shown if spoken(box, id_) not in theirs]
             logged = len(box.change_log)
             if refs:
                 one.target.audience.apply(session.api(one.row.connection), one.row.remote_id, [], refs)

@@ -19,6 +19,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Final
 
 from answers import Answer, carry_out, half, hang, in_pieces, send
+from memberships import put_back, take_down
 from sharedtime import SENT_AT
 from weather import Kind, Weather
 
@@ -27,7 +28,7 @@ from core.contract import Sandbox
 HTML: Final = b"<html><head><title>Sign in</title></head><body>We will be right back.</body></html>"
 STATUSES: Final = {Kind.S500: 500, Kind.S501: 501, Kind.S502: 502, Kind.S503: 503, Kind.S504: 504}
 MEMBERS: Final = (("recordIdsToAdd", "recordIdsToRemove"), ("members_to_add", "members_to_remove"))
-"""Where a body names those who are to enter and to leave, for the vendors whose batches can be lost."""
+"""Where a body names those who are to enter and to leave, for the vendors who have both in one."""
 SIGN_IN: Final = re.compile(r"/(oauth|services/oauth2)/")
 PAGING: Final = ("offset", "after", "starting_after", "ending_before", "page", "cursor")
 """What a query says of the page."""
@@ -247,16 +248,20 @@ class Proxy:
     async def _lost(self, weather: Weather, case: _Case) -> bool:
         """Say yes to a batch, and let nothing of it be so."""
         keys, box = case.seen.writes_members, case.front.sandbox
-        if keys is None:
+        kept = take_down(box) if keys is None and case.seen.method != "GET" else None
+        if keys is None and kept is None:
             return await self._right(case)
         logged = len(box.change_log)
         answer = await case.act()
         changed = {(str(line.op), line.member) for line in box.change_log[logged:]}
         if changed:
-            body = json.loads(case.seen.body)
-            came = [each for each in body.get(keys[0], ()) if ("add", str(each).lower()) in changed]
-            went = [each for each in body.get(keys[1], ()) if ("remove", str(each).lower()) in changed]
-            await case.act(json.dumps({keys[0]: went, keys[1]: came}).encode())
+            if kept is not None:
+                put_back(kept)
+            elif keys is not None:
+                body = json.loads(case.seen.body)
+                came = [each for each in body.get(keys[0], ()) if ("add", str(each).lower()) in changed]
+                went = [each for each in body.get(keys[1], ()) if ("remove", str(each).lower()) in changed]
+                await case.act(json.dumps({keys[0]: went, keys[1]: came}).encode())
             del box.change_log[logged:]
             weather.happened(Kind.LOST)
         await send(case.writer, answer)
