@@ -318,7 +318,8 @@ def test_a_lost_answer_to_making_an_audience_never_makes_two(story: Story) -> No
     story.vendor.fault = _once("after create", TransientError("timeout"))
     story.people(1, 2)
     story.sync()
-    assert ["Vips"] == list(story.vendor.names)
+    assert {"Vips": "a1"} == story.vendor.names
+    assert ["a1"] == list(story.vendor.audiences), "a second one of that name would hide the first"
     story.vendor.readable = False
     story.people(1, stage="lead")
     story.sync()
