@@ -155,6 +155,8 @@ def insert_new(conn: sqlite3.Connection, target: Target, remote_id: str, *, acco
     It is ours if we were about to make it, and so is whom it was made with: what is "so already" of that one is our own doing.
     """
     _release(conn, target, keep=None)
+    holds.end_text(conn, target.label, guards.HeldKind.GONE)  # who deletes this one is asked about again
+    audiences.set_aside(conn, connection=target.connection, account=account, remote_id=remote_id)
     made_by_us = being_made(conn, target, account)
     seed = _forget_making(conn, target, account)
     audience_id = audiences.insert(

@@ -143,6 +143,14 @@ def insert(
     return int(made.lastrowid or 0)
 
 
+def set_aside(conn: sqlite3.Connection, *, connection: str, account: str, remote_id: str) -> None:
+    """Give up the id of an audience that was deleted: where names are ids, the one that was made anew has it."""
+    conn.execute(
+        "UPDATE audiences SET remote_id = remote_id || char(31) || id WHERE connection = ? AND account = ? AND remote_id = ?",
+        (connection, account, remote_id),
+    )
+
+
 def rebind(
     conn: sqlite3.Connection, audience_id: int, *, label: str | None, target: str | None = None, name: str | None = None
 ) -> None:

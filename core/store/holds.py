@@ -130,6 +130,11 @@ def approved_text(conn: sqlite3.Connection, label: str, kind: str, definition: s
     return row is not None and row[0] == definition
 
 
+def end_text(conn: sqlite3.Connection, label: str, kind: str) -> None:
+    """End what was approved of a text: it has been acted on."""
+    conn.execute("DELETE FROM approvals WHERE target = ? AND kind = ?", (label, kind))
+
+
 def approve_source(conn: sqlite3.Connection, stream: str, *, at: int, forever: bool = False) -> None:
     """Let syncs run on what is stored of `connection.stream`, for 7 days; for good where it was taken out of the config."""
     expires_at = FOREVER_US if forever else at + STREAM_FOR // timedelta(microseconds=1)

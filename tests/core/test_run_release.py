@@ -131,6 +131,37 @@ def test_a_retarget_would_fill_another_list_behind_everybodys_back(
     assert ids(1, 2, 9) == stories[1].there("Everybody")
 
 
+def test_an_audience_that_somebody_deleted_would_be_made_anew_behind_their_back(
+    make: Callable[..., Story], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it a colleague who deletes a list has it back, everybody in it, with the next run."""
+    stories = [make(), make()]
+    for story in stories:
+        story.people(1, 2)
+        story.sync()
+        story.vendor.audiences.clear()
+        story.vendor.names.clear()
+        story.people(3)
+    with monkeypatch.context() as patch:
+        patch.setattr(holds, "approved_text", lambda conn, label, kind, definition: kind == "gone")
+        stories[0].sync()
+        stories[0].sync()
+        assert ids(1, 2, 3) == stories[0].there()
+    assert Status.HELD == stories[1].sync().status
+    stories[1].sync()
+    assert {} == stories[1].vendor.names
+    with stories[1].store() as store:
+        assert ["gone"] == [hold.kind for hold in holds.holds(store.conn)]
+    approve(stories[1].hub(), "vips")
+    assert ids(1, 2, 3) == stories[1].there()
+    assert {"Vips": "a1"} == stories[1].vendor.names, "where names are ids, it has the id of the one before"
+
+    stories[1].vendor.audiences.clear()
+    stories[1].vendor.names.clear()
+    stories[1].people(4)
+    assert Status.HELD == stories[1].sync().status, "deleted once more, it is asked about once more"
+
+
 def test_a_move_between_groups_would_leave_people_nowhere(make: Callable[..., Story], monkeypatch: pytest.MonkeyPatch) -> None:
     """Without it the group that is entered is filled while the one that is left is held: people are in both."""
 
