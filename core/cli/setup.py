@@ -156,16 +156,16 @@ def steps_of(app: App, config: Config, connection: ConnectionConfig) -> Iterator
     from core.config.secrets import resolve_settings
     from core.contract import CheckStep, Result
     from core.errors import ConfigError, HubError
-    from core.http import open_api
+    from core.http import is_signed_in, open_api
     from core.registry import load_connector
 
     connector = load_connector(connection.connector)
+    where: dict[str, Any] = {
+        "connection": connection.name, "store_path": config.workspace.database, "tokens": config.workspace.tokens,
+    }  # fmt: skip
     try:
         settings = resolve_settings(connector, connection, config.folder, app.environ)
-        api = open_api(
-            connector, settings, connection=connection.name, store_path=config.workspace.database, folder=config.folder,
-            clock=app.clock, tokens=config.workspace.tokens, probe=True,
-        )  # fmt: skip
+        api = open_api(connector, settings, **where, folder=config.folder, clock=app.clock, probe=True)
     except ConfigError as error:
         for problem in error.problems:
             yield CheckStep("settings", Result.FAILED, detail=problem.placed, remedy=problem.remedy or "")
@@ -173,6 +173,11 @@ def steps_of(app: App, config: Config, connection: ConnectionConfig) -> Iterator
     yield CheckStep("settings", Result.PASSED)
     with api:
         try:
+            if not is_signed_in(connector, settings, **where):
+                yield CheckStep(
+                    "sign in", Result.FAILED, detail="not signed in", remedy=f"run `tagalong connect {connection.name}`"
+                )  # fmt: skip
+                return
             told = False
             for step in connector.check(api) if connector.check else ():
                 yield step

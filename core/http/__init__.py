@@ -44,7 +44,7 @@ from core.log import hide_settings
 from core.registry import Connector
 from core.tokens import Exchange, HeldToken, Token, TokenKeeper, TokenPlace, Vault
 
-__all__ = ["HttpApi", "open_api", "open_exchange", "token_path"]
+__all__ = ["HttpApi", "is_signed_in", "open_api", "open_exchange", "token_path"]
 
 T = TypeVar("T")
 TIMEOUT = httpx.Timeout(30.0, connect=10.0, read=60.0, pool=60.0)
@@ -134,6 +134,14 @@ def open_exchange(connector: Connector, settings: Settings, *, connection: str) 
     hosts = _hosts(connector, auth, base_url, connection)
     options = _client_options(hosts, timeout=TIMEOUT, transport=None)
     return Exchange(auth, connection=connection, check_host=hosts.check, now=Waiter().now, client=options)
+
+
+def is_signed_in(connector: Connector, settings: Settings, *, connection: str, store_path: Path, tokens: TokenPlace) -> bool:
+    """Return whether there is a sign-in to try; also where none by a person is needed. Nothing is sent."""
+    auth = connector.auth(settings)
+    if not isinstance(auth, OAuth2) or auth.grant != "refresh" or auth.refresh_token is not None:
+        return True
+    return Vault(token_path(store_path, connection), tokens).read() is not None
 
 
 def _tokens(exchange: Exchange, vault: Vault, tried: Token | None, waiter: Waiter) -> Tokens:

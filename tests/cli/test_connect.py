@@ -342,7 +342,8 @@ def test_without_a_sign_in_it_is_said_what_to_do(connect: Callable[..., Any], ty
 
     assert 1 == pulled.code == checked.code
     assert "not signed in; run `tagalong connect crm`" in pulled.out + pulled.err
-    assert "not signed in; run `tagalong connect crm`" in checked.out
+    assert "FAILED  sign in  not signed in\n          run `tagalong connect crm`" in checked.out
+    assert "reach" not in checked.out  # nothing was sent, so nothing was reached
 
 
 def test_a_permission_taken_back_says_what_to_do(connect: Callable[..., Any], type_: Type, portal: Served) -> None:
