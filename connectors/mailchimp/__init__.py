@@ -8,7 +8,7 @@ moving list is read whole. Nothing here ever sends a subscription status, but fo
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import date
 from typing import Any, Final, Self
@@ -19,7 +19,7 @@ from pydantic import SecretStr, ValidationInfo, field_validator, model_validator
 from connectors.mailchimp.erasure import ERASURE, erase
 from connectors.mailchimp.members import STREAMS
 from connectors.mailchimp.tags import AUDIENCES
-from core.contract import Api, Basic, Category, CheckStep, Limit, Manifest, OAuth2, ResponseView, Result, one_way
+from core.contract import Api, Basic, Category, CheckStep, Limit, Manifest, OAuth2, ResponseView, Step, check_steps, one_way
 from core.contract import Settings as BaseSettings
 from core.errors import AuthError, ConnectorError, RateLimited, RejectedError
 
@@ -155,16 +155,7 @@ def classify(response: ResponseView) -> ConnectorError | None:
 
 def check(api: Api) -> Iterator[CheckStep]:
     """Reach the API, sign in, see the list; after a failure the rest is skipped."""
-    failed = False
-    for name, ask, remedy in _STEPS:
-        if failed:
-            yield CheckStep(name, Result.SKIPPED)
-            continue
-        try:
-            yield CheckStep(name, Result.PASSED, detail=ask(api))
-        except ConnectorError as error:
-            failed = True
-            yield CheckStep(name, Result.FAILED, detail=str(error), remedy=remedy)
+    return check_steps(api, STEPS)
 
 
 def _reach(api: Api) -> str:
@@ -182,15 +173,15 @@ def _see_list(api: Api) -> str:
     return f"{found.get('name', found['id'])}, {(found.get('stats') or {}).get('member_count')} subscribed"
 
 
-_STEPS: Final[Sequence[tuple[str, Callable[[Api], str], str]]] = (
-    ("reach", _reach, "Check the network, and the data centre at the key's end."),
-    (
+STEPS: Final = (
+    Step("reach", _reach, "Check the network, and the data centre at the key's end."),
+    Step(
         "authenticate",
         _sign_in,
         "Make a new API key (Account > Extras > API keys) and copy all of it, with the part after the dash; with client_id, run"
         " `tagalong connect` for this connection again.",
     ),
-    (
+    Step(
         "list visible",
         _see_list,
         "Set list_id to the Audience ID under Audience > Settings, of the account that the key is for.",
