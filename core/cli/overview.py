@@ -73,7 +73,7 @@ def _told_delay(label: str, reason: str, delayed: Mapping[str, Any]) -> str:
 
 def _connection_row(one: Mapping[str, Any], now: datetime) -> list[object]:
     records = sum(stream["records"] for stream in one["streams"])
-    status = one["status"] or "never pulled"
+    status = one["status"] or ("never pulled" if one["pulls"] else "only pushed to")
     return [one["name"], _ago(one["run_at"], now), status, records, _ahead(one["due_at"], now), "; ".join(_doubts(one))]
 
 

@@ -25,7 +25,7 @@ from core.store.audiences import AudienceRow, audiences, standing
 from core.store.holds import Hold, holds
 from core.store.pauses import ALL, pauses
 from core.store.runs import Run, last_finished
-from core.store.sources import began_after
+from core.store.sources import began_after, declared_streams
 
 
 def read_standing(hub: Hub) -> dict[str, Any]:
@@ -44,7 +44,11 @@ def read_standing(hub: Hub) -> dict[str, Any]:
             "daemon_config": daemon_config(conn, config.path) if leases.is_held(conn, LEASE, hub.clock) else None,
             "paused": [{"target": target, "since": at} for target, at in stopped.items()],
             "connections": [
-                _connection(conn, config, name, due.get(f"pull.{name}"), stopped, now) for name in config.connections
+                {
+                    **_connection(conn, config, name, due.get(f"pull.{name}"), stopped, now),
+                    "pulls": bool(declared_streams(hub.connector(name), one)),
+                }
+                for name, one in config.connections.items()
             ],
             "syncs": syncs,
             "holds": [_hold(one) for one in holds(conn) if sync_of(one.target, config) is not None],

@@ -263,3 +263,13 @@ def test_what_a_whole_connection_lacks_is_told_once(type_: Type) -> None:
     assert 1 == line.count("NO_SUCH_KEY is not set")
     assert "customers" not in line
     assert "NO_SUCH_KEY is not set; set NO_SUCH_KEY and try again (tagalong check billing)" in type_("status", "--check").out
+
+
+def test_what_is_only_pushed_to_is_not_missed(type_: Type) -> None:
+    """Nothing is ever pulled from it, which is no trouble."""
+    Path("tagalong.toml").write_text(CONFIG + '\n[connections.lists]\nconnector = "files"\nfolder = "lists"\n')
+    said = {line.split()[0]: line for line in type_("status").out.splitlines() if line}
+
+    assert ("never pulled" in said["exports"], "never pulled" in said["lists"]) == (True, False)
+    assert "only pushed to" in said["lists"]
+    assert [True, False] == [one["pulls"] for one in type_("status", "--json").json["connections"]]
