@@ -12,6 +12,7 @@ import re
 import unicodedata
 from datetime import UTC, date, datetime
 from functools import lru_cache
+from pathlib import Path
 
 from core.clock import to_us
 
@@ -231,14 +232,16 @@ def _country_codes() -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def _language_codes() -> dict[str, str]:
+    import orjson
     import pycountry
 
     codes: dict[str, str] = {"iw": "he", "in": "id", "ji": "yi", "fil": "tl", "filipino": "tl"}  # codes of old, and Android's
-    for entry in pycountry.languages:
-        code = getattr(entry, "alpha_2", None)
+    # the library makes an object of each of 7,900 languages, and 184 have a code of two letters: 5 ms instead of 30
+    for entry in orjson.loads(Path(pycountry.languages.filename).read_bytes())[pycountry.languages.root_key]:
+        code = entry.get("alpha_2")
         if code:
             code = _ONE_LANGUAGE.get(code, code)
-            for name in (code, entry.alpha_2, entry.alpha_3, getattr(entry, "bibliographic", None), entry.name):
+            for name in (code, entry["alpha_2"], entry["alpha_3"], entry.get("bibliographic"), entry["name"]):
                 if name:
                     codes.setdefault(_folded(name), code)
     return codes

@@ -8,12 +8,10 @@ its own, or a command that waits no longer than it says.
 from __future__ import annotations
 
 import random
-import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Any, Final
 
 import httpx
@@ -25,6 +23,7 @@ from core.config.alerts import Endpoint, endpoint
 from core.config.model import AlertConfig, Config
 from core.errors import HubError, NotFoundError, ProtocolError, RejectedError, TransientError, told
 from core.http.answers import FAILURES, Asked, to_answer, transport_error
+from core.http.client import trusted
 from core.http.hosts import host_of, is_loopback
 from core.http.wire import head_of
 from core.log import hide, log
@@ -141,13 +140,8 @@ def _client(url: httpx.URL) -> Iterator[httpx.Client]:
         "trust_env": not own,
         "headers": {"user-agent": "tagalong"},
     }
-    with httpx.Client(verify=_tls(), **options) as client:
+    with httpx.Client(verify=trusted(), **options) as client:
         yield client
-
-
-@lru_cache(maxsize=1)
-def _tls() -> ssl.SSLContext:
-    return httpx.create_ssl_context()  # reads the certificates, which takes longer than all else here
 
 
 def send_test(courier: Courier, alert: AlertConfig) -> str | None:

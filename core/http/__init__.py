@@ -8,12 +8,12 @@ HTTP, done once for every connector: one client per connection, its credentials,
     waiting    sleeping, interruptibly                    outage    a vendor that is away is left alone
     patience   when a request may go                      observe   what was answered, for a person who looks on
     vendor_time   what a pull takes for now             meanwhile   what is done while an answer is waited for
+    client     httpx, without what costs and is not needed
 """
 
 from __future__ import annotations
 
 import random
-import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +30,7 @@ from core.clock import Clock, utc_now
 from core.contract import Auth, Limit, OAuth2, ResponseView, Settings
 from core.errors import ConfigError
 from core.http.api import HttpApi
+from core.http.client import Client, trusted
 from core.http.files import Folder
 from core.http.hosts import Hosts, host_of, is_loopback
 from core.http.observe import Observer
@@ -109,7 +110,7 @@ def open_api(
             signer=make_signer(auth, source),
             classify=connector.classify,
             rest_until=_telling(connector.rest_until, settings),
-            client=stack.enter_context(httpx.Client(headers=headers, limits=CONNECTIONS, **options)),
+            client=stack.enter_context(Client(headers=headers, limits=CONNECTIONS, **options)),
             patience=Patience(budget=budget, waiter=waiter, outage=outage, clock=clock, time=time_there, reserve=reserve),
             quota=_telling(connector.quota, settings),
             time=time_there,
@@ -158,7 +159,7 @@ def token_path(store_path: Path, connection: str) -> Path:
 
 def _client_options(hosts: Hosts, **own: object) -> Mapping[str, Any]:
     return {
-        "verify": _tls(),
+        "verify": trusted(),
         "trust_env": not hosts.loopback,  # a proxy in the environment has no business with a sandbox
         "follow_redirects": False,
         **own,
@@ -189,12 +190,6 @@ def _hosts(connector: Connector, auth: Auth, base_url: str | None, connection: s
                 f" {connector.manifest.title}'s credentials may go to ({', '.join(suffixes)}, over https)"
             )
     return hosts
-
-
-@lru_cache(maxsize=1)
-def _tls() -> ssl.SSLContext:
-    # reading the certificates takes 20 ms; once a process will do
-    return httpx.create_ssl_context()
 
 
 @lru_cache(maxsize=1)

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -45,6 +45,9 @@ _JSON_TYPES = re.compile(r"[/+](?:json|javascript|x-json)\b", re.IGNORECASE)
 _DIGITS: Final = bytes(ord("0") if chr(byte).isdecimal() and byte < 128 else ord(" ") for byte in range(256))
 _MANY_DIGITS: Final = b"0" * 19
 """The least that an integer beyond 64 bits has (-9,223,372,036,854,775,809), as `_DIGITS` shows digits."""
+_THIRD: Final = 3
+_THIRDS: Final = b"0" * (len(_MANY_DIGITS) // _THIRD)
+"""The least of them that are seen if one looks at every third byte."""
 _REQUEST_ID = re.compile(r"(?:request|correlation|trace)-?id$")
 _SAFE_ID = re.compile(r"[\w.:/=+-]{1,100}")
 
@@ -69,12 +72,11 @@ class Received:
     status: int
     headers: httpx.Headers
     content: bytes
-    _: KW_ONLY
-    text_encoding: str = "utf-8"
 
     @property
     def text(self) -> str:
-        return self.content.decode(self.text_encoding, errors="replace")
+        encoding = httpx.Response(self.status, headers=self.headers).charset_encoding
+        return self.content.decode(encoding or "utf-8", errors="replace")
 
     @property
     def content_type(self) -> str:
@@ -238,7 +240,7 @@ def parse_json(content: bytes) -> Json:
     orjson makes floats of integers beyond 64 bits, so what has so many digits in a row is left to the standard library; so is
     what only that takes (NaN, a lone surrogate, a number that is infinite).
     """
-    if _MANY_DIGITS not in content.translate(_DIGITS):
+    if _THIRDS not in content[::_THIRD].translate(_DIGITS) or _MANY_DIGITS not in content.translate(_DIGITS):
         with suppress(orjson.JSONDecodeError):
             return orjson.loads(content)
     return json.loads(content)

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
-from core.errors import AuthError, QuotaExhausted, TransientError
+from core.errors import AuthError, ConnectorError, QuotaExhausted, TransientError
 
 T = TypeVar("T")
 
@@ -45,11 +45,18 @@ class Repeater:
 
         A request that *writes* and may have been carried out stays so, though a later try was not even sent.
         """
+        try:
+            return send()  # nearly always: who counts tries, and sleeps, has nothing to do then
+        except ConnectorError as error:
+            first: ConnectorError | None = error
         maybe: TransientError | None = None
 
         def tried() -> T:
-            nonlocal maybe
+            nonlocal maybe, first
+            error, first = first, None
             try:
+                if error is not None:
+                    raise error
                 return send()
             except TransientError as error:
                 maybe = error if error.maybe_acted else maybe

@@ -255,9 +255,7 @@ def _receive(asked: Asked, response: httpx.Response) -> Received:
                 raise ProtocolError(f"{asked.words} was answered with more than {MAX_BODY_BYTES} bytes")
     except httpx.HTTPError as error:
         raise transport_error(asked, error) from error
-    return Received(
-        response.status_code, response.headers, b"".join(chunks), text_encoding=response.charset_encoding or "utf-8"
-    )
+    return Received(response.status_code, response.headers, b"".join(chunks))
 
 
 def head_of(response: httpx.Response) -> Received:
