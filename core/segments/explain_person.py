@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
 from core.contract import Kind
 from core.segments.dialect import SIDE_INDEX, quoted
+from core.segments.explain_events import Some, events_of
 from core.segments.explain_texts import parts
 from core.segments.facts import Facts
 from core.segments.relation import historic
-from core.segments.tree import Aggregate, Ago, Did, EventSet, Function, Moment, SourceField
+from core.segments.tree import SourceField
 from core.store.history import SUBSCRIPTION_FIELDS
 from core.store.schema import CANONICAL, TABLES
 
@@ -29,9 +29,8 @@ _HISTORY: Final = {
     "subscription": SUBSCRIPTION_FIELDS,
 }
 _OF_COMPANY: Final = (Kind.COMPANY, Kind.SUBSCRIPTION, Kind.PAYMENT)
-_ALWAYS: Final = -(2**62)
-_OF_TIMES: Final = frozenset({Function.COUNT, Function.DAYS_ACTIVE, Function.FIRST_TIME})
-"""What is made of the times of events alone."""
+_OF_OTHERS: Final = ("events_count", "events_subject")
+"""Indexes that find nothing more of one person than another does: of many events each takes milliseconds to make."""
 _OF: Final = {"profile": "profiles", "company": "companies", "subscription": "subscriptions"}
 
 
@@ -42,7 +41,6 @@ def alone(conn: sqlite3.Connection, profile_id: int, conditions: Iterable[Any], 
     conn.execute("SAVEPOINT alone")
     try:
         _hide(conn, profile_id, asked, facts)
-        facts.forget_side_columns()  # the copy of the person's events has none
         yield
     finally:
         conn.execute("ROLLBACK TO alone")
@@ -52,17 +50,21 @@ def alone(conn: sqlite3.Connection, profile_id: int, conditions: Iterable[Any], 
 def _hide(conn: sqlite3.Connection, profile_id: int, asked: Sequence[Any], facts: Facts) -> None:
     row = conn.execute("SELECT company_id FROM main.profiles WHERE id = ?", (profile_id,)).fetchone()
     company_id = row[0] if row else None
-    _shadow(conn, "profiles", [("*", "id = ?", (profile_id,))])
-    _shadow(conn, "companies", [("*", "id = ?", (company_id,))])
-    own = ("*", "profile_id = ?", (profile_id,))
-    companys = ("*", "company_id = ? AND profile_id IS NOT ?", (company_id, profile_id))
+    _shadow(conn, "profiles", [Some("WHERE id = ?", (profile_id,))])
+    _shadow(conn, "companies", [Some("WHERE id = ?", (company_id,))])
+    own = Some("WHERE profile_id = ?", (profile_id,))
+    companys = Some("WHERE company_id = ? AND profile_id IS NOT ?", (company_id, profile_id))
     for kind, table in TABLES.items():
         if kind is not Kind.EVENT:  # what a company's other people answered is theirs; its bills are everybody's
             _shadow(conn, table, [own, companys] if kind in _OF_COMPANY else [own])
     for text in {f"{part.connection}.{part.stream}" for part in asked if isinstance(part, SourceField)}:
         if text in facts.streams and facts.streams[text].landing:
-            _shadow(conn, facts.streams[text].landing, [("*", "profile_id = ?", (profile_id,))])
-    _shadow_events(conn, profile_id, asked, facts)
+            _shadow(conn, facts.streams[text].landing, [own])
+    events = events_of(profile_id, asked, facts)
+    _shadow(conn, "events", events.rows, events.side)
+    for statement in events.indexes:
+        conn.execute(statement)
+    facts.side_columns, facts.side_indexes = frozenset(events.side), frozenset(events.indexed)
     _shadow(conn, "field_history", [])
     subscriptions = [row[0] for row in conn.execute("SELECT id FROM temp.subscriptions")]
     for of, ids in (("profile", [profile_id]), ("company", [company_id]), ("subscription", subscriptions)):
@@ -74,55 +76,23 @@ def _hide(conn: sqlite3.Connection, profile_id: int, asked: Sequence[Any], facts
         )
 
 
-def _shadow_events(conn: sqlite3.Connection, profile_id: int, asked: Sequence[Any], facts: Facts) -> None:
-    """
-    Copy the person's events of the names asked for.
-
-    Those older than all windows stay out, and where only times are asked for an index alone is read: to fetch a thousand rows
-    strewn over a large file is what takes time.
-    """
-    asking = [part for part in asked if isinstance(part, Did | Aggregate)]
-    within = Counter(part.events for part in asking)
-    timed = Counter(part.events for part in asking if isinstance(part, Did) or part.function in _OF_TIMES)
-    sets = Counter(part for part in asked if isinstance(part, EventSet))
-    by_name: dict[int, list[EventSet]] = {}
-    for events in sets:
-        if (name_id := facts.event_id(events.name)) is not None:
-            by_name.setdefault(name_id, []).append(events)
-    wheres = []
-    for name_id, several in by_name.items():
-        windowed = all(within[events] == sets[events] for events in several)
-        start = min((_start(events, facts) for events in several), default=_ALWAYS) if windowed else _ALWAYS
-        bare = not facts.hidden and all(
-            timed[events] == sets[events] and events.filter is None and events.source is None for events in several
-        )
-        columns = "id, profile_id, name_id, time" if bare else "*"
-        wheres.append((columns, "profile_id = ? AND name_id = ? AND time > ?", (profile_id, name_id, start)))
-    _shadow(conn, "events", wheres)
-
-
-def _start(events: EventSet, facts: Facts) -> int:
-    """Return a moment before which no event of the set counts, now or later."""
-    window = events.window
-    starts = [facts.as_of_us - part.us for part in (window.after,) if isinstance(part, Ago)]
-    starts += [part.at_us - 1 for part in (window.since,) if isinstance(part, Moment)]
-    return max(starts, default=_ALWAYS)
-
-
-def _shadow(conn: sqlite3.Connection, table: str, wheres: Sequence[tuple[str, str, tuple[Any, ...]]]) -> None:
-    """Put a temporary table of the same name, columns and indexes before *table*, with what *wheres* (columns, where) find."""
+def _shadow(conn: sqlite3.Connection, table: str, rows: Sequence[Some], side: Sequence[str] = ()) -> None:
+    """Put a temporary table of the same name, columns (and those of *side*) and indexes before *table*, with *rows* of it."""
     of = quoted(table)
     columns = [r[0] for r in conn.execute("SELECT name FROM pragma_table_xinfo(?, 'main') WHERE hidden = 0", (table,))]
     if not columns:
         return
-    names = ", ".join(map(quoted, columns))
+    names = ", ".join(map(quoted, (*columns, *side)))
     conn.execute(f"CREATE TEMP TABLE {of} AS SELECT {names} FROM main.{of} WHERE 0")
-    for some, where, params in wheres:
-        picked = names if some == "*" else some
-        conn.execute(f"INSERT INTO temp.{of} ({picked}) SELECT {picked} FROM main.{of} WHERE {where}", params)
+    for some in rows:
+        picked = some.columns or names
+        conn.execute(
+            f"INSERT INTO temp.{of} ({picked}) SELECT {some.values or picked} FROM main.{of} {some.where}", some.params
+        )
     for (sql,) in conn.execute(
-        "SELECT sql FROM main.sqlite_master WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL AND name NOT LIKE ?",
-        (table, f"{SIDE_INDEX}%"),
+        "SELECT sql FROM main.sqlite_master WHERE type = 'index' AND tbl_name = ? AND sql IS NOT NULL AND name NOT LIKE ? "
+        "AND name NOT IN (SELECT value FROM json_each(?))",
+        (table, f"{SIDE_INDEX}%", json.dumps(_OF_OTHERS)),
     ).fetchall():
         conn.execute(sql.replace("CREATE INDEX ", "CREATE INDEX temp.", 1))
 

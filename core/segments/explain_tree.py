@@ -167,7 +167,8 @@ class Person:
     def _ask(self, leaf: Any, at_us: int) -> bool:
         facts = self.facts if at_us == self.facts.as_of_us else later(self.facts, at_us)
         query = compile_leaf(leaf, facts)
-        (found,) = facts.conn.execute(f"SELECT ? IN ({query.sql.text})", (self.profile_id, *query.sql.params)).fetchone()
+        text = f"WITH asked(id) AS ({query.sql.text}) SELECT EXISTS (SELECT 1 FROM asked WHERE id = ?)"
+        (found,) = facts.conn.execute(text, (*query.sql.params, self.profile_id)).fetchone()
         return self.live and bool(found) != query.complement
 
     # --- the tree ------------------------------------------------------------------------------------------------------

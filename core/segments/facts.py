@@ -199,11 +199,6 @@ class Facts:
         rows = self.conn.execute("SELECT name FROM pragma_index_list('events') WHERE partial = 1")
         return frozenset(row[0] for row in rows)
 
-    def forget_side_columns(self) -> None:
-        """Look for the side columns and their indexes anew: another table stands before that of all events."""
-        for name in ("side_columns", "side_indexes"):
-            self.__dict__.pop(name, None)
-
     @cached_property
     def event_streams(self) -> frozenset[int]:
         """The ids of all streams that brought events."""

@@ -191,6 +191,41 @@ def test_events_are_counted_and_the_latest_is_named(shared: Store) -> None:
     assert ("web.events", "1", AS_OF - timedelta(days=2)) == (source.stream, source.record, source.at)
 
 
+FROM_INDEXES = (
+    'sequence("Page Viewed", "Page Viewed", within="2d", same="path") and avg("Page Viewed", "ms") > 20',
+    'sequence("Page Viewed", "Order", within="2d") and last_time("Order") < date("2030-01-01")',
+    'median("Page Viewed", "ms") >= 20 and count("Page Viewed", path="/docs", last="30d") >= 2',
+    'distinct("Page Viewed", "path") >= 2 and last_event("Page Viewed", where=ms > 10)',
+    'regularly("Order", 2, of=4, every="7d")',
+)
+FROM_ROWS = ('sum("Page Viewed", "ms") > 20', 'max("Page Viewed", "ms") > 20 and did("Page Viewed", where=ms > 10)')
+"""Numbers that are shown as they came: an index has them all as fractions."""
+
+
+@pytest.mark.parametrize("text", (*FROM_INDEXES, *FROM_ROWS))
+def test_an_index_tells_what_the_events_themselves_do(shared: Store, text: str) -> None:
+    """The same values, sources and moments; of a busy person to fetch each event would take most of the time."""
+    world = World()
+    ann = world.person()
+    for n in range(12):
+        world.event(ann, "Page Viewed", ago(days=n, hours=3), ms=n * 10, path=("/docs", "/")[n % 3 == 0])
+        world.event(ann, "Order", ago(days=n, hours=1))
+    sets = definitions({"x": text})
+    bare = explained(shared, world, text, ann)
+    ensure_indexes(shared, sets)
+    asked: list[str] = []
+    shared.conn.set_trace_callback(asked.append)
+    indexed = explain(shared, sets, "segment.x", ann, as_of=AS_OF)
+    shared.conn.set_trace_callback(None)
+    ensure_indexes(shared, definitions({"x": "exists(email)"}))
+
+    assert bare == indexed
+    assert [repr(one.seen) for one in leaves(bare.tree)] == [repr(one.seen) for one in leaves(indexed.tree)]  # 2 is not 2.0
+    copied = [sql for sql in asked if sql.startswith('INSERT INTO temp."events"')]
+    assert copied
+    assert (text in FROM_INDEXES) == all("INDEXED BY events_" in sql and "properties" not in sql for sql in copied)
+
+
 def test_a_missing_value_is_nothing(shared: Store) -> None:
     """No value, no source; `missing` is one condition as it was written."""
     world = World()
