@@ -74,7 +74,8 @@ def aggregate(value: Aggregate, facts: Facts) -> Relation:
         params = (*(of.params * parts.count("{n}")), *found.params)
         return Relation(Sql(f"SELECT p, {whole} AS v FROM ({groups})", params), zero=value.function in ZERO_WHEN_NONE)
     made = _made(value, facts)
-    sql = f"SELECT profile_id AS p, {made.text} AS v FROM {found.text} GROUP BY profile_id"
+    person = dialect.PERSON if facts.among else "profile_id"  # of the few, each one's events come together
+    sql = f"SELECT {person} AS p, {made.text} AS v FROM {found.text} GROUP BY {person}"
     return Relation(Sql(sql, (*made.params, *found.params)), zero=value.function in ZERO_WHEN_NONE)
 
 
