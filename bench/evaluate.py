@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from asked import segment_texts, whole_texts
 from beside import beside
 from changing import change
-from world import AS_OF, make_definitions, make_store
+from world import AS_OF, make_definitions, make_store, sizes_of
 
 from core.segments.definitions import Definitions
 from core.segments.evaluate import Evaluation, evaluate
@@ -81,8 +81,8 @@ def _figures(path: Path, options: argparse.Namespace) -> dict[str, Any]:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     full, full_seconds = _evaluated(path, definitions, clock, reuse=False)
     differing = [name for name in full.sets if full.sets[name] != again.sets[name]]
-    figures = {
-        "profiles": options.profiles, "events": options.events, "segments": options.segments, "index": indexed,
+    figures = sizes_of(path) | {
+        "segments": options.segments, "index": indexed,
         "cold": cold_seconds, "changed": rounds, "full_again": full_seconds, "same_bits": not differing, "differing": differing,
         "memberships": sum(len(people) for people in full.sets.values()), "peak_rss_mb": round(peak / 1024),
         "database_mb": round(path.stat().st_size / 1e6), "whole": _whole(path, options, clock),

@@ -23,7 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from asked import segment_texts
-from world import AS_OF, make_definitions, make_store
+from world import AS_OF, make_definitions, make_store, sizes_of
 
 from core.clock import from_us
 from core.segments.evaluate import evaluate
@@ -71,9 +71,10 @@ def main() -> None:
                     seconds.setdefault(who, []).append(time.perf_counter() - start)
                     work.append(time.process_time() - worked)
         wrong = _wrong(path, definitions, clock, answers) if options.check else None
+        sizes = sizes_of(path)
     every = sorted(s for several in seconds.values() for s in several)
-    figures = {
-        "profiles": options.profiles, "events": options.events, "segments": options.segments, "cores": os.cpu_count(),
+    figures = sizes | {
+        "segments": options.segments, "cores": os.cpu_count(),
         "explained": len(every), "members": sum(bool(a) for a in answers.values()),
         "median_ms": round(1000 * statistics.median(every), 1), "p99_ms": round(1000 * every[int(len(every) * 0.99)], 1),
         "slowest_ms": round(1000 * every[-1], 1), "busiest_slowest_ms": round(1000 * max(seconds[busiest]), 1),

@@ -93,6 +93,12 @@ def vocabulary() -> Vocabulary:
     )
 
 
+def sizes_of(path: Path) -> dict[str, int]:
+    """Return how many people and events a store holds, for figures of one that was made before."""
+    with Store(path) as store:
+        return {table: store.conn.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("profiles", "events")}
+
+
 def make_store(path: Path, profiles: int, events: int, seed: int = 1) -> None:
     """Write a store with so many people and events, the same for the same seed. *path* must not exist."""
     chance = random.Random(seed)
