@@ -66,15 +66,15 @@ def latest_of(events: EventSet, facts: Facts) -> Sql:
 def aggregate(value: Aggregate, facts: Facts) -> Relation:
     """Return who has such events and what is made of them."""
     found = rows(value.events, facts, reads=value.of is not None)
+    person = dialect.PERSON if facts.among else "profile_id"  # of the few, each one's events come together
     if value.function is Function.DISTINCT:
         return Relation(_distinct(value, facts), zero=True)
     if value.function in _EXACT:
         (parts, whole), of = _EXACT[value.function], number(value, facts)
-        groups = f"SELECT profile_id AS p, {parts.replace('{n}', of.text)} FROM {found.text} GROUP BY profile_id"
+        groups = f"SELECT {person} AS p, {parts.replace('{n}', of.text)} FROM {found.text} GROUP BY {person}"
         params = (*(of.params * parts.count("{n}")), *found.params)
         return Relation(Sql(f"SELECT p, {whole} AS v FROM ({groups})", params), zero=value.function in ZERO_WHEN_NONE)
     made = _made(value, facts)
-    person = dialect.PERSON if facts.among else "profile_id"  # of the few, each one's events come together
     sql = f"SELECT {person} AS p, {made.text} AS v FROM {found.text} GROUP BY {person}"
     return Relation(Sql(sql, (*made.params, *found.params)), zero=value.function in ZERO_WHEN_NONE)
 
@@ -168,10 +168,11 @@ def rows(
     """
     name_id = facts.event_id(events.name)
     streams = _streams(events.source, facts)
-    if name_id is None or streams is None:
-        return Sql(f"events {alias} WHERE 0")  # alone: beside an index that must be used SQLite finds no plan for it
-    small = of is None and _small(events.window, name_id, facts)
     few = facts.among and of is None
+    if name_id is None or streams is None:
+        led_by_few = f"{dialect.AMONG} CROSS JOIN " if few and not each else ""
+        return Sql(f"{led_by_few}events {alias} WHERE 0")  # beside an index that must be used SQLite finds no plan for it
+    small = of is None and _small(events.window, name_id, facts)
     led = small or few or (of is not None and not bounded)
     column = "time" if led else dialect.not_led_by("time")
     window = inside(events.window, column, facts.as_of_us, own_times("profile_id", facts))
