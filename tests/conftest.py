@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import hypothesis
 import pytest
 import structlog
 
@@ -33,6 +34,11 @@ from core.registry import Connector, load_connector
 from core.sandbox import Served, as_settings, serve
 from core.store import Store
 from core.store.upgrade import upgrade
+
+# the same cases each time, so that a run that fails has met a change; `HYPOTHESIS_PROFILE=anew` and the benches look for others
+hypothesis.settings.register_profile("same", derandomize=True)
+hypothesis.settings.register_profile("anew")
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 class SettableClock:

@@ -80,7 +80,7 @@ def is_in(person: dict[str, Any], name: str, sets: Definitions, found: Evaluatio
     return person["id"] in found.sets[name]
 
 
-RANDOM = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.reuse, Phase.generate))
+RANDOM = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.reuse, Phase.generate))
 
 
 @RANDOM
@@ -135,7 +135,7 @@ def test_the_next_change_is_the_next(shared: Store, data: st.DataObject, world: 
                 assert (one.next.holds, one.member) == told, (name, texts)
 
 
-@settings(RANDOM, max_examples=6)
+@settings(RANDOM, max_examples=4)
 @given(seed=st.integers(0, 2**32))
 def test_nothing_changes_before_the_moment_that_is_told(shared: Store, seed: int) -> None:
     """Of whatever time alone may move: day after day, and more closely at first; where no change is told there is none."""

@@ -43,7 +43,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_template(tmp_path_factory.mktemp("living") / "template.db")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.reuse, Phase.generate))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.reuse, Phase.generate))
 @given(seed=st.integers(0, 2**32), texts=st.lists(EXPRESSIONS | COMPUTED, min_size=4, max_size=8), traits=traits_of())
 def test_three_evaluators_give_one_answer(template: Path, seed: int, texts: list[str], traits: dict[str, str]) -> None:
     """Over random data, segments, traits and edits (merges and splits among them), and a moving clock; by one thread or two."""

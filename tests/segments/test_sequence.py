@@ -221,7 +221,7 @@ def sequences(draw: st.DrawFn) -> str:
 SEEN: Counter[tuple[str, bool]] = Counter()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.reuse, Phase.generate))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.reuse, Phase.generate))
 @given(histories=st.lists(HISTORY, min_size=3, max_size=8), texts=st.lists(sequences(), min_size=20, max_size=20))
 def test_the_engine_and_the_reference_agree_on_sequences(
     shared: Store, histories: list[list[tuple[str, int, object]]], texts: list[str]
