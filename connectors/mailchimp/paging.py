@@ -49,6 +49,7 @@ def pages(api: Api, path: str, items: str, place: Place, **query: Any) -> Iterat
 
     Raises:
         TransientError: the list moves faster than it can be read.
+        ProtocolError: a page in the middle holds nothing, or the answer has another shape.
     """
     restarts = 0
     while True:
@@ -66,8 +67,12 @@ def pages(api: Api, path: str, items: str, place: Place, **query: Any) -> Iterat
             place = replace(place, position=max(0, place.position - left), total=total, margin=margin)
             continue
         end = start + len(rows)
+        if not rows and end < total:  # to take it for the end would be to lose the rest, and to call what is lost gone
+            raise ProtocolError(
+                f"a page of {items} is empty, and {total - end} are still to come; it is asked for again next time"
+            )
         place = replace(place, position=end, total=total)
-        if not rows or end >= total:
+        if end >= total:
             yield rows, None
             return
         yield rows, place

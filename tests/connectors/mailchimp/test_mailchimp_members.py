@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from connectors.mailchimp import paging
 from connectors.mailchimp.members import rows
 from core.contract import Kind
 from core.errors import ProtocolError, RateLimited, TransientError
+from core.sandbox import Rewritten
 
 MEMBERS = f"{BASE}/lists/a6b5da1054/members"
 
@@ -219,6 +221,23 @@ def test_an_answer_of_another_shape_is_a_protocol_error(body: Any, respx_mock: A
 
     with pytest.raises(ProtocolError):
         list(stream.pull(fake_api("mailchimp", SETTINGS), None, None))
+
+
+def test_an_empty_page_in_the_middle_is_not_the_end(
+    mail: Any, stream: Any, monkeypatch: pytest.MonkeyPatch, clock: Any
+) -> None:
+    """Taken for the end, a full pull would call everybody behind it deleted."""
+    monkeypatch.setattr(paging, "PAGE_SIZE", 2)
+    mail.sandbox.load("members", people(*(f"p{number}@example.com" for number in range(5))))
+
+    def empty(body: bytes) -> bytes:
+        return json.dumps({**json.loads(body), "members": []}).encode()
+
+    mail.served.faults = lambda _method, _path, number: Rewritten(empty) if number == 2 else None
+    with pytest.raises(ProtocolError, match="3 are still to come"):
+        list(stream.pull(mail, None, None))
+    mail.served.faults = None
+    assert 5 == sum(len(page.records) for page in stream.pull(mail, None, None))
 
 
 def test_a_bare_403_in_the_middle_is_waited_out(make_mail: Any, stream: Any) -> None:
