@@ -75,6 +75,9 @@ def walk(api: Api, form_id: str, place: Place, since: datetime | None) -> Iterat
 
     An empty page while answers are still to come is no end: some were deleted meanwhile, or the page is broken. The walk is
     then taken up by time, from the second of the last answer, once for each such second (Quirk 2).
+
+    Raises:
+        ProtocolError: the first page of a whole form is empty beside a count of answers; as the end all would seem deleted.
     """
     while True:
         window = _window(place, since) if place.by_time else {"before": place.before}
@@ -83,7 +86,10 @@ def walk(api: Api, form_id: str, place: Place, since: datetime | None) -> Iterat
         if not items and not place.by_time and place.left > 0 and place.at and place.entered != place.at:
             place = replace(place, entered=place.at, by_time=True)
             continue
-        following = _following(place, items, int(body["total_items"]), since)
+        total = int(body["total_items"])
+        if not items and place.before is None and since is None and total > 0:  # of a window the count may be the form's
+            raise ProtocolError(f"the first page of a form is empty, though there are {total} answers")
+        following = _following(place, items, total, since)
         yield [item for item in _new(items, place) if not _older(item, since)], following
         if following is None:
             return

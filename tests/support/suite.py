@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
+
+import pytest
 
 from core.contract import Audience, Change, OAuth2, Outcome, Ref, Sandbox, Verdict, chunks, pick
 from core.registry import connector_names, load_connector
@@ -42,6 +46,14 @@ def renews(name: str, api: Any) -> bool:
 def streams_of(name: str, api: Any) -> dict[str, Any]:
     """Return the streams of *name* by their names."""
     return dict(load_connector(name).streams(api.settings))
+
+
+def with_small_pages(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a connector ask for ten at a time, whatever it calls that: its sandbox's hundred people are then several pages."""
+    modules = [module for at, module in sys.modules.items() if at.startswith(f"connectors.{name}") and ".sandbox" not in at]
+    sizes = [(module, key) for module in modules for key in vars(module) if re.search(r"(^|_)PAGE(_SIZE)?$", key)]
+    for module, key in sizes:
+        monkeypatch.setattr(module, key, min(vars(module)[key], 10))
 
 
 def pages_of(api: Any, stream: Any) -> Iterator[Any]:
