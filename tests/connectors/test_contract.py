@@ -11,13 +11,25 @@ import json
 import re
 import tomllib
 from collections import Counter
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 from pydantic import BaseModel, SecretStr, ValidationError
-from support.suite import DESTINATIONS, NAMES, ONLINE, SOURCES, api_of, examples_of, pages_of, pull_all, streams_of
+from support.suite import (
+    DESTINATIONS,
+    NAMES,
+    ONLINE,
+    SOURCES,
+    api_of,
+    examples_of,
+    pages_of,
+    pull_all,
+    streams_of,
+    with_small_pages,
+)
 
 from core.contract import UNSUPPORTED, Audience, Deletions, Kind, Op, Result, Verdict, pick
 from core.errors import AuthError, ConfigError
@@ -32,6 +44,8 @@ TIERS = {
 }
 TELLS_NOBODY = {"segment": "any write key is answered 200: its quirk 1"}
 """Vendors that take a wrong key for a right one; `check` has to say where to look instead."""
+ANEW = {"amplitude": "an hour's archive", "google_analytics": "a day's report"}
+"""Sources of which a part that was broken off is read from its beginning."""
 MOST_RECORDS = 2000
 """More than this in one page would be a collection held."""
 TIERS = {tier.lower(): rules for tier, rules in TIERS.items()}
@@ -170,6 +184,28 @@ def test_a_full_pull_ends_and_its_keys_are_unique(name: str, sandbox_api: Any):
         assert keys, f"{stream.name} brought nothing: the sandbox has people in it"
         assert len(keys) == len(set(keys)), stream.name
         assert stream.deletions in Deletions
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_pull_goes_on_after_a_kill_and_leaves_nobody_out(name: str, sandbox_api: Any, monkeypatch: pytest.MonkeyPatch):
+    """What was read before it and what the token brings after it is everything, wherever it came (resume-after-kill)."""
+    with_small_pages(name, monkeypatch)
+    api = api_of(name, sandbox_api)
+    tried = 0
+    for stream in streams_of(name, api).values():
+        for slice_ in [()] if stream.slices is None else [(each,) for each in list(stream.slices(api))[-3:]]:
+            pages = list(stream.pull(api, None, None, *slice_))
+            for read in {1, len(pages) // 2, len(pages) - 1} - {0}:
+                if pages[read - 1].resume is None:
+                    continue
+                tried += 1
+                rest = stream.pull(api, None, pages[read - 1].resume, *slice_)
+                assert keys_of(stream, [*pages[:read], *rest]) == keys_of(stream, pages), f"{stream.name}, page {read}"
+    assert tried or name in ANEW
+
+
+def keys_of(stream: Any, pages: Iterable[Any]) -> set[str]:
+    return {str(pick(record, stream.key)) for page in pages for record in page.records}
 
 
 @pytest.mark.parametrize("name", ONLINE)
