@@ -32,8 +32,11 @@ def merging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Story, dic
 
 
 def _merge(story: Story, merged: dict[str, str], loser: str, winner: str) -> None:
-    """As a vendor does it: the loser is gone, from the lists too, and the winner answers to both addresses."""
+    """As a vendor does it: the loser is gone, from the lists too, and the winner answers to both addresses and both ids."""
     merged[loser] = winner
+    change = story.vendor.change
+    # so taking the loser out would take the winner out, who is wanted
+    story.vendor.change = lambda id_, op, who, values=None: change(id_, op, merged.get(who, who), values)  # type: ignore[method-assign]
     lost = story.vendor.people.pop(loser)
     story.vendor.people[winner]["also"] = (lost["email"],)
     for members in story.vendor.audiences.values():
@@ -73,6 +76,23 @@ def test_a_survivor_who_goes_by_the_address_of_the_lost_one_stays_listed(
         assert report.status == "done"
         assert story.there() == ids(int(winner), 3)
     assert story.vendor.log == []
+
+
+def test_who_lives_on_as_another_record_is_ours_still(merging: tuple[Story, dict[str, str]]) -> None:
+    """The vendor moves their place in the list along: by our doing they are there, so we take them out in the end."""
+    story, merged = merging
+    story.people(1, 3)
+    story.people(2, stage="lead")
+    story.sync()
+    _merge(story, merged, "1", "2")
+    story.vendor.audiences["a1"]["2"] = {}
+    story.people(2, stage="vip")
+    for _ in range(2):
+        story.sync()
+        assert ids(2, 3) == story.there()
+    story.people(2, stage="lead")
+    story.sync()
+    assert ids(3) == story.there()
 
 
 def test_what_was_merged_into_a_record_of_the_stream_is_of_its_type() -> None:
