@@ -196,6 +196,10 @@ class Session:
         if by is not None:
             log.warning("clock_was_ahead", connection=connection, by_s=round(by.total_seconds()))
 
+    def count(self) -> int:
+        """Return how many requests were sent so far."""
+        return sum(sum(api.requests.values()) for api in self._apis.values())
+
     def taken(self) -> dict[str, dict[str, int]]:
         """Return the requests since the last call: connection -> METHOD -> how many."""
         news: dict[str, dict[str, int]] = {}

@@ -39,34 +39,41 @@ def describe_plans(hub: Hub, store: Store, plans: Sequence[Plan]) -> list[dict[s
         told = describe_plan(plan)
         mends = plan.target.sync.grace is None and told["mode"] == "mirror"
         flapping = count_flapping(store.conn, [plan.target.set_name], until=plan.as_of) if mends else None
-        found.append({**told, "quota": describe_quota(hub, store, plan), "flapping": flapping})
+        found.append({**told, "asked": plan.asked, "quota": describe_quota(hub, store, plan), "flapping": flapping})
     return found
 
 
 def describe_quota(hub: Hub, store: Store, plan: Plan) -> dict[str, Any]:
-    """Return what a plan needs of the vendor's quota, and what is left of it."""
+    """Return what a plan needs of the vendor's quota, with what a sync asks before it sends, and what is left of it."""
     from core.limits.quota import quota_of
+    from core.planning.cost import pace_s
 
     target = plan.target
     manifest = hub.connector(target.connection).manifest
     found = quota_of(store.conn, target.connection, manifest, target.audience.path, now=hub.clock())
     limit = None if found.limit is None else {"amount": found.limit.amount, "per_s": found.limit.per_s}
+    seconds = plan.seconds + plan.asked * pace_s(manifest, target.audience.path)
     return {
-        "requests": plan.requests, "minutes": round(plan.seconds / 60, 1), "resume_at": found.resume_at,
+        "requests": plan.requests + plan.asked, "minutes": round(seconds / 60, 1), "resume_at": found.resume_at,
         "remaining": found.remaining, "limit": limit,
     }  # fmt: skip
 
 
 def show_quotas(plans: Sequence[Mapping[str, Any]]) -> None:
-    """Print, for each connection with a quota, what the plans need of it and what is left."""
+    """Print, for each connection, what it took to find people, and where there is a quota what is needed and left of it."""
     from core.cli.output import clean, counted
 
     needed: dict[str, int] = {}
+    asked: dict[str, int] = {}
     quotas: dict[str, Mapping[str, Any]] = {}
     for plan in plans:
-        needed[plan["to"]] = needed.get(plan["to"], 0) + plan["requests"]
+        needed[plan["to"]] = needed.get(plan["to"], 0) + plan["quota"]["requests"]
+        asked[plan["to"]] = asked.get(plan["to"], 0) + plan["asked"]
         quotas[plan["to"]] = plan["quota"]
     for connection, quota in quotas.items():
+        if asked[connection]:
+            took = counted(asked[connection], "request")
+            click.echo(clean(f"{connection}: it took {took} to find who is there, which a sync makes as well"))
         if quota["resume_at"] is not None:
             click.echo(clean(f"{connection}: the quota is used up until {quota['resume_at']:%Y-%m-%d %H:%M}Z"))
         if quota["remaining"] is not None:

@@ -20,11 +20,12 @@ def priced(plan: Plan, manifest: Manifest) -> Plan:
     requests += -(-len(plan.creates) // audience.max_batch)
     if plan.draft.bound.row is None and (plan.size or audience.whole) and not plan.whole_held:
         requests += 1
-    limits = [
-        limit for limit in manifest.limits if not limit.paths or any(fnmatch(audience.path, glob) for glob in limit.paths)
-    ]
-    paces = [limit.per_s * limit.cost / limit.amount for limit in limits]
-    return replace(plan, requests=requests, seconds=requests * max(paces, default=0.0))
+    return replace(plan, requests=requests, seconds=requests * pace_s(manifest, audience.path))
+
+
+def pace_s(manifest: Manifest, path: str) -> float:
+    """Return the seconds from one request to *path* to the next that the vendor's limits make of them."""
+    return max((limit.per_s * limit.cost / limit.amount for limit in manifest.limits if _holds(limit, path)), default=0.0)
 
 
 def _holds(limit: Limit, path: str) -> bool:

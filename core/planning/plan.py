@@ -147,6 +147,8 @@ class Plan:
     requests: int = 0
     seconds: float = 0.0
     """At the pace that the vendor permits."""
+    asked: int = 0
+    """Requests that it took to find out who is there and who is known; of a sync's plans the first has them all."""
 
     @property
     def label(self) -> str:

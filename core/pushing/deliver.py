@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 
 from core.config.model import SyncConfig
 from core.errors import HubError, LeaseLost, QuotaExhausted, Stopped, StoreError, told
@@ -137,10 +138,13 @@ def plans_of(
     hub, store = delivery.session.hub, delivery.store
     connector = hub.connector(sync.to)
     several = targets.targets_of(sync, delivery.definitions.config, connector)
+    before = delivery.session.count()
     drafts = drafts_of(delivery, several, lease=lease, run_id=run_id)
+    asked = delivery.session.count() - before
     plans = limit(hold(drafts, attended=delivery.attended, size_guards=delivery.size_guards), delivery.limit)
     if remember:
         with store.atomic() as conn:
             for plan in plans:
                 holding.remember(conn, plan, definition=plan.draft.definition, syncing=lease is not None)
+    plans[:1] = [replace(plan, asked=asked) for plan in plans[:1]]
     return [priced(plan, connector.manifest) for plan in plans]

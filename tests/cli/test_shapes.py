@@ -13,7 +13,7 @@ PLAN = {
     "notes",
 }  # fmt: skip
 DOCUMENT = PLAN | {
-    "quota", "flapping", "account", "remote_id", "definition", "settings", "sends", "before_us", "skipped", "withheld",
+    "asked", "quota", "flapping", "account", "remote_id", "definition", "settings", "sends", "before_us", "skipped", "withheld",
 }  # fmt: skip
 PULL = {"connection", "status", "run", "requests", "resume_at", "error", "streams"}
 STREAM = {"name", "complete", "records", "changed", "pages", "deleted", "held", "bad", "known_bad", "took_s", "notes", "error"}

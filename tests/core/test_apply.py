@@ -504,6 +504,28 @@ def test_nobody_else_sends_for_the_syncs_of_a_plan_that_is_being_carried_out(tmp
     assert {True} == set(busy)
 
 
+def test_what_moves_while_the_first_audience_is_sent_stops_the_second(tmp_path: Path) -> None:
+    """All are compared before the first request, and each once more before its own: a vendor may take hours for the first."""
+    story = Story(tmp_path)
+    story.add_sync("second", audience_name="Second")
+    story.people(1, 2)
+    path = keep(story)
+
+    def leaves(where: str) -> None:
+        if where == "before apply":
+            story.vendor.fault = None
+            story.pass_time()
+            story.people(2, stage="lead")
+            pull(story.hub())
+
+    story.vendor.fault = leaves
+    report = carry_out(story, path).report
+    assert report is not None
+    assert [Status.DONE, Status.FAILED] == [run.status for run in report.syncs]
+    assert "1 of 2 adds of second" in str(report.syncs[1].error)
+    assert set() == story.there("Second"), "the plan that was looked at, or nothing of it"
+
+
 def test_a_file_whose_other_members_changed_is_not_written_by_an_old_plan(tmp_path: Path) -> None:
     """It is written whole, so their new values would go along unseen."""
     story = Story(tmp_path, kind="file")

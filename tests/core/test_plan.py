@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from pyroaring import BitMap
 from support.story import Story, held, ids, skips
 
+from core.cli.plan_document import describe_quota
 from core.contract import Category
 from core.planning.approve import approve
 from core.planning.plan import difference
+from core.pulling.fill import pull
 from core.run import plan
 from core.store import audiences
 from core.store.audiences import Standing
@@ -269,6 +271,20 @@ def test_who_is_not_known_there_is_asked_for_again_after_a_day_or_when_their_rec
     story.pass_time(timedelta(days=1))
     story.sync()
     assert {"p1@example.com", "p2@example.com", "p3@example.com"} == story.there()
+
+
+def test_a_plan_says_what_finding_people_takes(story: Story) -> None:
+    """Who is known at a destination may be a request each: minutes that sending alone does not show."""
+    story.add_sync("vips", audience_kind="mail")
+    story.vendor.unknown |= {f"p{n}@example.com" for n in range(1, 8)}
+    story.people(*range(1, 9))
+    pull(story.hub())
+    reads = story.vendor.reads
+    (made,) = plan(story.hub(), names=["vips"])
+    assert made.asked == story.vendor.reads - reads > 0
+    with story.store() as store:
+        told = describe_quota(story.hub(), store, made)
+    assert made.requests + made.asked == told["requests"]
 
 
 def test_people_are_created_where_the_sync_says_so(story: Story) -> None:
