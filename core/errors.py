@@ -9,6 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
+from unicodedata import east_asian_width
+
+WIDEST: Final = 120
+"""How much of a line is shown, in characters."""
 
 
 class HubError(Exception):
@@ -49,10 +54,19 @@ class Problem:
             before = self.source[: self.column]
             row = before.count("\n")
             start = before.rfind("\n") + 1
-            lines += ["    " + self.source.split("\n")[row], "    " + " " * (self.column - start) + "^"]
+            lines += _pointed_at(self.source.split("\n")[row], self.column - start)
         if self.remedy:
             lines.append(f"  {self.remedy}")
         return "\n".join(lines)
+
+
+def _pointed_at(line: str, column: int) -> list[str]:
+    """Return the part of a line around a column, and a caret under it; behind tabs and wide characters, too."""
+    begin = max(0, min(column - WIDEST // 2, len(line) - WIDEST))
+    part = line[begin : begin + WIDEST]
+    before, after = "…" * (begin > 0), "…" * (begin + WIDEST < len(line))
+    blank = "".join("\t" if c == "\t" else "  " if east_asian_width(c) in "WF" else " " for c in line[begin:column])
+    return [f"    {before}{part}{after}", f"    {' ' * len(before)}{blank}^"]
 
 
 class ConfigError(HubError):

@@ -18,7 +18,6 @@ from core.errors import ConfigError, Problem
 from core.segments.calendar import WEEKDAYS
 from core.segments.kept_history import history_problems
 from core.segments.language import ExpressionError
-from core.segments.never_seen import never_seen
 from core.segments.reader import Scope, read
 from core.segments.rests import digests_in, rests_on, rests_on_zones
 from core.segments.texts import Text, Zone, in_order, texts_of, whole_of
@@ -36,6 +35,7 @@ from core.segments.tree import (
     walk,
 )
 from core.segments.tree_sets import CompanyIn
+from core.segments.unseen import unseen_in
 from core.segments.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def _sets(
 
 def _trait(book: Book, name: str, vocabulary: Vocabulary) -> TraitDefinition:
     value, config = book.read(name), book.config.traits[name]
-    unseen, warnings = never_seen(Exists(value), vocabulary)
+    unseen, warnings = unseen_in(Exists(value), vocabulary)
     rests = rests_on(Exists(value), vocabulary) | vocabulary.always
     return TraitDefinition(
         name,
@@ -239,7 +239,7 @@ def _completed(
     files = digests_in(made.condition)
     kind = [made.of] if made.of != "person" else []
     parts = [made.name, str(made.anonymous), *kind, *own, *files, *order, *(s.definition for s in under)]
-    unseen, warnings = never_seen(made.condition, vocabulary)
+    unseen, warnings = unseen_in(made.condition, vocabulary)
     return SetDefinition(
         made.name,
         made.condition,

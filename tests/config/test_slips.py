@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.config.load import load_config
-from core.errors import ConfigError
+from core.errors import ConfigError, Problem
 from tests.config.conftest import Write
 
 SLIPS = {
@@ -66,3 +66,17 @@ def test_a_table_that_only_the_environment_names_is_told_by_its_variable(load: W
 
     (problem,) = caught.value.problems
     assert (f"environment variable {variable}", "connections.crn.connector") == (problem.file, problem.key)
+
+
+@pytest.mark.parametrize(
+    ("source", "column", "expected"),
+    [
+        pytest.param("paying and nope", 11, ["    paying and nope", "               ^"], id="as it stands"),
+        pytest.param("a\n\tb == nope", 8, ["    \tb == nope", "    \t     ^"], id="behind a tab"),
+        pytest.param('x == "日本" and y', 13, ['    x == "日本" and y', "                   ^"], id="behind wide letters"),
+        pytest.param("x" * 9000 + "!" + "y" * 9000, 9000, [f"    …{'x' * 60}!{'y' * 59}…", " " * 65 + "^"], id="far out"),
+    ],
+)
+def test_a_caret_stands_under_what_is_wrong(source: str, column: int, expected: list[str]) -> None:
+    """Also where the line is longer than anybody reads: ten thousand letters are no help."""
+    assert ["wrong", *expected] == str(Problem("wrong", source=source, column=column)).split("\n")

@@ -81,6 +81,27 @@ def test_what_no_complete_pull_has_shown_is_unseen_with_the_nearest_name() -> No
     assert ('"Order" was never seen with amonut; did you mean amount?',) == sets["segment.v"].warnings
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param('not did("Order", lst="3d")', '"Order" was never seen with lst; did you mean last=?', id="a window"),
+        pytest.param('not did("Login", lst="3d")', '"Login" was never seen with lst; did you mean last=?', id="no property"),
+        pytest.param('sum("Order", "amonut") > 3', '"Order" was never seen with amonut; did you mean amount?', id="a sum"),
+        pytest.param('sequence("Order", "Login", same="amount")', '"Login" was never seen with amount', id="a join"),
+        pytest.param('did("Order", amount=3)', None, id="seen"),
+        pytest.param('did("Half", lst="3d")', 'event "Half" was never seen in a complete pull', id="not pulled"),
+    ],
+)
+def test_a_property_that_was_never_seen_is_told_with_what_was_meant(text: str, expected: str | None) -> None:
+    """A window that is misspelt would else be a filter that nobody passes, in silence."""
+    words = vocabulary(
+        events={name: Seen(frozenset({"web.events"}), True) for name in ("Order", "Login")}
+        | {"Half": Seen(frozenset({"half.events"}), False)},
+        properties={"Order": {"amount": frozenset({"number"})}},
+    )
+    assert ((expected,) if expected else ()) == definitions({"s": text}, words=words).sets["segment.s"].warnings
+
+
 def test_the_hash_changes_with_the_text_and_with_what_it_names_alone() -> None:
     def hashes(base: str, other: str = "paying") -> dict[str, str]:
         segments = {"s": 'segment("base")', "base": base, "other": other}

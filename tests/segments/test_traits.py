@@ -299,6 +299,7 @@ def test_the_docs_have_the_formulas() -> None:
         ("mrr + created_at > 1", "is a time, not a number", "created_at"),
         ("mrr ** 2 > 1", "other arithmetic than + - * / is not in the language", "mrr"),
         ("mrr / 0 > 1 / 0", "nothing is divided by zero", "0"),
+        ("mrr / (1 - 1) > 1", "nothing is divided by zero", "1 - 1"),
         ("(1 if paying else 'x') == 1", "is a text where a number stands beside it", "'x'"),
         ("min(mrr, nps, country) > 1", "is a country where a number stands beside it", "country"),
         ("max(country, language) == 'x'", "a text has no order", "country"),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from core.segments.words.call import Call
 
 MAX_DIGITS: Final = 10
+BY_NOTHING: Final = "nothing is divided by zero"
 _SIGNS: Final[dict[type[ast.operator], Sign]] = {
     ast.Add: Sign.PLUS, ast.Sub: Sign.MINUS, ast.Mult: Sign.TIMES, ast.Div: Sign.OVER,
 }  # fmt: skip
@@ -109,12 +110,14 @@ def _arithmetic(reader: Reader, sign: Sign, nodes: tuple[ast.expr, ast.expr]) ->
     left, right = (as_number(reader, node, term) for node, term in zip(nodes, terms, strict=True))
     if isinstance(left, Literal) and isinstance(right, Literal):
         return _of_literals(reader, nodes[1], sign, float(left.value), float(right.value))
+    if sign is Sign.OVER and isinstance(right, Literal) and right.value == 0:
+        raise reader.error(nodes[1], BY_NOTHING)
     return Arithmetic(sign, left, right, Type.NUMBER)
 
 
 def _of_literals(reader: Reader, node: ast.expr, sign: Sign, left: float, right: float) -> Literal:
     if sign is Sign.OVER and right == 0:
-        raise reader.error(node, "nothing is divided by zero")
+        raise reader.error(node, BY_NOTHING)
     found = {
         Sign.PLUS: lambda: left + right, Sign.MINUS: lambda: left - right,
         Sign.TIMES: lambda: left * right, Sign.OVER: lambda: left / right,
