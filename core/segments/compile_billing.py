@@ -16,7 +16,8 @@ from core.segments.relation import Relation, historic
 from core.segments.tree import Billing
 
 IN_FORCE: Final = "status IN ('active', 'past_due')"
-_RANKS: Final = ("active", "past_due", "trialing", "unpaid", "paused", "incomplete", "canceled")
+STATUSES: Final = ("active", "past_due", "trialing", "unpaid", "paused", "incomplete", "canceled")
+"""As every vendor's are told, in the order in which a subscription is the principal one."""
 _COLUMNS: Final = (
     "status",
     "plan",
@@ -128,8 +129,8 @@ def _worth(amount: str, when: str, facts: Facts, *, at: tuple[int, ...] = ()) ->
 
 
 def _principal(rows: Sql, column: str, facts: Facts) -> Relation:
-    rank = " ".join(f"WHEN '{status}' THEN {n}" for n, status in enumerate(_RANKS))
-    order = f"CASE status {rank} ELSE {len(_RANKS)} END, coalesce(worth, 0) DESC, coalesce(started_at, 0) DESC, id"
+    rank = " ".join(f"WHEN '{status}' THEN {n}" for n, status in enumerate(STATUSES))
+    order = f"CASE status {rank} ELSE {len(STATUSES)} END, coalesce(worth, 0) DESC, coalesce(started_at, 0) DESC, id"
 
     def owners(owner: str, where: str) -> str:
         turn = f"row_number() OVER (PARTITION BY {owner} ORDER BY {order})"

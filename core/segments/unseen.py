@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from core.config.names import nearest
+from core.segments.compile_billing import STATUSES
 from core.segments.rests import deep, event_sets, values_in
-from core.segments.tree import Aggregate, Answer, Answered, Condition, Property, SourceField
+from core.segments.tree import (
+    Aggregate,
+    Answer,
+    Answered,
+    Billing,
+    Compare,
+    Condition,
+    In,
+    Literal,
+    Property,
+    SourceField,
+    values_of,
+)  # fmt: skip
 from core.segments.tree_events import Sequence
+from core.segments.tree_sets import Changed
 from core.segments.vocabulary import Seen, Vocabulary
 from core.segments.words.events import ABOUT
+
+STATUS: Final = "subscription_status"
 
 
 def unseen_in(condition: Condition, vocabulary: Vocabulary) -> tuple[frozenset[str], list[str]]:
@@ -41,7 +58,26 @@ def unseen_in(condition: Condition, vocabulary: Vocabulary) -> tuple[frozenset[s
             if stream is None or not stream.completed:
                 where = f"{value.connection}.{value.stream}" if value.stream else value.connection
                 warnings.append(f"{value.field} cannot be checked before the first complete pull of {where}")
+    warnings += _no_statuses(condition)
     return frozenset(unseen), warnings
+
+
+def _no_statuses(condition: Condition) -> Iterator[str]:
+    """Yield what is told of texts that are no status of a vendor's subscription: what is compared with one is never equal."""
+    for node in deep(condition):
+        if not any(isinstance(value, Billing) and value.word == STATUS for value in values_of(node)):
+            continue
+        match node:
+            case Compare(terms=terms) | In(options=terms):
+                pass
+            case Changed(to=to, before=before):
+                terms = (*to, *before)
+            case _:
+                continue
+        for term in terms:
+            if isinstance(term, Literal) and term.value not in STATUSES:
+                meant = _meant(nearest(str(term.value), STATUSES)) or f"; there is {', '.join(STATUSES)}"
+                yield f'"{term.value}" is no {STATUS} that a vendor gives{meant}'
 
 
 def _properties(condition: Condition) -> Iterator[tuple[str, str]]:

@@ -289,3 +289,21 @@ def test_describe_lists_words_with_coverage_and_masks_people(store: Store) -> No
     assert "ann" not in repr(found)
     assert ["country", "company.country"] == [word.name for word in describe(store, words, "COUNTRY")]
     assert all(word.coverage is None for word in describe(None, words))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            'subscription_status != "cancelled"',
+            '"cancelled" is no subscription_status that a vendor gives; did you mean c',
+        ),
+        ('subscription_status in ["active", "trial"]', '"trial" is no subscription_status that a vendor gives; did you mean '),
+        ('changed(subscription_status, to="gone")', '"gone" is no subscription_status that a vendor gives; there is active, '),
+        ('subscription_status == "canceled" and plan != "cancelled"', None),
+    ],
+)
+def test_a_status_that_no_subscription_has_is_told(text: str, expected: str | None) -> None:
+    """Of `!=` it would be everybody, in silence."""
+    warnings = definitions({"s": text}).sets["segment.s"].warnings
+    assert warnings == () if expected is None else warnings[0].startswith(expected)
