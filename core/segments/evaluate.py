@@ -173,8 +173,8 @@ class _Run:
         if exclude in self.failed:
             reason = f"{exclude} cannot be told: {self.failed[exclude]}"
             self.failed |= {name: reason for name in wanted if name not in self.failed}
-        if self.facts.past:
-            self._note_universe(wanted)
+        for name in wanted if self.facts.past else ():
+            self.approximate.setdefault(name, set()).add("deleted and merged people")
         told = [name for name in wanted if name not in self.failed]
         companies = {name for name in wanted if self.definitions.sets[name].of == "company"}
         return Evaluation(
@@ -283,10 +283,6 @@ class _Run:
         own = {leaf: query for leaf, query in queries.items() if self.facts.is_own(query.text)}
         others = {leaf: query for leaf, query in queries.items() if leaf not in own}
         self.raw |= ask(self.conn, readers, others, own)
-
-    def _note_universe(self, wanted: list[str]) -> None:
-        for name in wanted:
-            self.approximate.setdefault(name, set()).add("deleted and merged people")
 
     def _warnings(self, wanted: list[str]) -> dict[str, list[str]]:
         """Name the currencies without a rate to the sets that speak of money."""

@@ -23,7 +23,7 @@ from core.segments.compile import relation
 from core.segments.dialect import Param, Sql
 from core.segments.facts import Facts, LeafFailed
 from core.segments.incremental_reach import History, Passing, Rows, Subject
-from core.segments.parallel import Readers, share_out
+from core.segments.parallel import Readers, Work, share_out
 from core.segments.tree import Aggregate, Ago, Billing, ProfileField
 from core.segments.tree_events import Edge, personal
 from core.store import changes
@@ -48,6 +48,8 @@ _BILLED: Final = {
 Way = tuple[int, int]
 """From where to where an edge has gone."""
 _Asked = tuple[Subject, tuple[Way, ...]]
+_Found = list[tuple[Any, ...]]
+_AT: Final = itemgetter(0)
 
 
 class Passed:
@@ -82,27 +84,23 @@ class Passed:
                 self._people |= {(subject, way): None for way in ways}
         found = share_out(self.conn, readers, {key: _reading(query) for key, query in queries.items()})
         for (subject, ways), query in queries.items():
-            rows = found.get((subject, ways))
-            self._put(subject, ways, _reading(query)(self.conn) if rows is None else rows)
+            rows = found[subject, ways] if (subject, ways) in found else _reading(query)(self.conn)
+            if len(rows) <= MOST * len(ways):
+                self._put(subject, ways, rows)
+            elif len(ways) == 1:
+                self._people[subject, ways[0]] = None
+            else:  # one of them led past too many: each by itself
+                self._ask((subject, (way,)) for way in ways)
 
-    def _put(self, subject: Subject, ways: Sequence[Way], rows: list[tuple[Any, ...]]) -> None:
+    def _put(self, subject: Subject, ways: Sequence[Way], rows: _Found) -> None:
         """Note whom each of *ways* led past, of rows (person, company, times)."""
-        if len(rows) > MOST * len(ways):
-            if len(ways) > 1:  # one of them led past too many: each by itself
-                return self._ask((subject, (way,)) for way in ways)
-            self._people[subject, ways[0]] = None
-            return None
-        times = sorted(
-            ((at, row[0], row[1]) for row in rows for at in row[2:] if isinstance(at, int | float)), key=itemgetter(0)
-        )
+        times = sorted(((at, row[0], row[1]) for row in rows for at in row[2:] if isinstance(at, int | float)), key=_AT)
         for low, high in ways:
-            some = times[bisect_left(times, low, key=itemgetter(0)) : bisect_right(times, high, key=itemgetter(0))]
+            some = times[bisect_left(times, low, key=_AT) : bisect_right(times, high, key=_AT)]
             people = BitMap([person for _, person, _ in some if person is not None])
             companies = BitMap([company for _, _, company in some if company is not None])
-            if companies:
-                people |= changes.people_of(self.conn, companies)
+            people |= changes.people_of(self.conn, companies) if companies else BitMap()
             self._people[subject, (low, high)] = people if len(some) <= MOST else None
-        return None
 
     # --- where the edges went ------------------------------------------------------------------------------------------
 
@@ -162,7 +160,7 @@ def _parts(subject: Subject, ways: Sequence[Way]) -> Iterator[tuple[Way, ...]]:
     yield from (tuple(ways[start : start + at_once]) for start in range(0, len(ways), at_once))
 
 
-def _reading(query: Sql) -> Any:
+def _reading(query: Sql) -> Work[_Found]:
     return lambda conn: conn.execute(query.text, query.params).fetchall()
 
 
