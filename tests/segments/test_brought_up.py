@@ -37,6 +37,7 @@ TEXTS = {
     "e": 'crm.score > 3 and crm.score < 7 and within_last(created_at, "30d")',
     "f": 'count("Order", last="30d") > 2',
     "g": 'did("Page Viewed", path="/docs")',
+    "h": 'count("Never Sent") + crm.score > 3 and not 0 * sum("Never Sent", "ms") + crm.score > 8',
 }
 
 
