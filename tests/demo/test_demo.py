@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -23,6 +24,7 @@ from core.demo.people.loss import lose_half_of_the_crm
 from core.demo.people.make import make_world
 from core.demo.people.truth import truth
 from core.demo.story import Lists
+from core.store import Store
 
 
 class Tampered(FirstDay):
@@ -89,31 +91,37 @@ main(["demo", "--keep"])
 """
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGHUP], ids=["ctrl_c", "terminal_closed"])
-def test_kept_it_stays_until_it_is_told_to_stop(tmp_path: Path, ending: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("ending", "tried"), [(signal.SIGINT, slice(None)), (signal.SIGHUP, slice(1))], ids=["ctrl_c", "terminal_closed"]
+)
+def test_kept_it_stays_until_it_is_told_to_stop(tmp_path: Path, ending: signal.Signals, tried: slice) -> None:
     """The daemon runs, whatever lies in the folder; the commands that it names work, and one signal ends all of it cleanly."""
     theirs = tmp_path / "project"
     (theirs / "core").mkdir(parents=True)
     (theirs / "core/__init__.py").write_text("raise SystemExit('a package of somebody else')\n")
     environ = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
     demo = subprocess.Popen(
-        [sys.executable, "-P", "-c", KEPT], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ, cwd=theirs
-    )
+        [sys.executable, "-P", "-c", KEPT], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ, cwd=theirs,
+        start_new_session=True,
+    )  # fmt: skip
     try:
         assert demo.stdout is not None
         named = [line.strip() for line in _until(demo.stdout, "plan --members") if "tagalong --config" in line]
         assert ["status", "segments", "person", "fields", "runs", "plan"] == [line.split()[3] for line in named]
         (status,) = (line for line in named if line.endswith(" status"))
+        database = next(tmp_path.glob("tagalong-demo-*")) / "tagalong.db"
         until = time.monotonic() + 60
-        while not _daemon_runs(status):
+        while not _leased(database):
             assert time.monotonic() < until
-            time.sleep(0.2)
-        typed = [subprocess.Popen(shlex.split(line), stdout=subprocess.DEVNULL) for line in named]
+            time.sleep(0.05)
+        assert _daemon_runs(status)
+        typed = [subprocess.Popen(shlex.split(line), stdout=subprocess.DEVNULL) for line in named[tried]]
         assert {0} == {one.wait(60) for one in typed}
         demo.send_signal(ending)
         out, err = demo.communicate(timeout=60)
     finally:
-        demo.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(demo.pid, signal.SIGKILL)  # its daemon too
         demo.communicate()
 
     assert 0 == demo.returncode
@@ -127,6 +135,11 @@ def _until(lines: Iterable[str], end: str) -> Iterator[str]:
         yield line
         if end in line:
             return
+
+
+def _leased(database: Path) -> bool:
+    with Store(database, read_only=True) as store:
+        return bool(store.conn.execute("SELECT 1 FROM leases WHERE name = 'daemon'").fetchall())
 
 
 def _daemon_runs(status: str) -> bool:
