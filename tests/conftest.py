@@ -36,8 +36,9 @@ from core.store import Store
 from core.store.upgrade import upgrade
 
 # the same cases each time, so that a run that fails has met a change; `HYPOTHESIS_PROFILE=anew` and the benches look for others
-hypothesis.settings.register_profile("same", derandomize=True)
-hypothesis.settings.register_profile("anew")
+_PATIENT = {"deadline": None, "suppress_health_check": list(hypothesis.HealthCheck)}  # a busy machine is no fault of a test
+hypothesis.settings.register_profile("same", derandomize=True, **_PATIENT)
+hypothesis.settings.register_profile("anew", **_PATIENT)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 

@@ -29,7 +29,7 @@ def record(store: Store, sets: list[frozenset[int]]) -> None:
         memberships.record(store, {"segment.x": BitMap(members)}, definitions={}, run_id=n, as_of=as_of)
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=list(HealthCheck))
 @given(st.lists(PEOPLE, max_size=10), st.integers(1, 4), st.integers(0, 12))
 def test_each_way_out_is_counted(store: Store, sets: list[frozenset[int]], times: int, hours: int) -> None:
     """As somebody would who looks at every run in the window."""

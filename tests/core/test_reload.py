@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import structlog
 from structlog.testing import capture_logs
-from test_scheduler import FakeWork, eventually, running
+from test_scheduler import PATIENCE_S, FakeWork, eventually, running
 from test_timetable import connection, sync, timetable
 
 from core.alerts.watch import Watch
@@ -264,26 +264,32 @@ def test_the_daemon_swaps_its_jobs_and_workers(tmp_path: Path) -> None:
     """What was taken out is begun no more, what is under way ends, what came is run, what moved has another worker."""
     often = Every(timedelta(milliseconds=100))
     with Store(tmp_path / "a.db") as store:
-        work = FakeWork(store)
+        work, hold, in_hand, let_go = FakeWork(store), threading.Event(), threading.Event(), threading.Event()
+
+        def slow() -> str:
+            if hold.is_set():
+                in_hand.set()
+                let_go.wait(PATIENCE_S)
+            return "done"
+
+        work.fate["pull.slow"] = slow
         before = timetable([connection("slow", often), connection("stays", often)], [sync("moves", often, to="slow")])
         after = timetable([connection("stays", often), connection("new", often)], [sync("moves", often, to="new")])
         after = replace(after, began_at=utc_now())
         queue: list[Timetable] = []
         daemon = Daemon(
-            before, work, lambda: Store(store.path).conn, stop=threading.Event(), tick_s=0.05, grace_s=5.0,
+            before, work, lambda: Store(store.path).conn, stop=threading.Event(), tick_s=0.05, grace_s=PATIENCE_S,
             renew=lambda: queue.pop() if queue else None,
         )  # fmt: skip
-
-        def slow() -> str:  # the first for a moment, for its worker has syncs to make; then until what came has begun
-            eventually(lambda: daemon.stop.is_set() or not work.count("pull.slow") or work.count("pull.new") > 0)
-            return "done"
-
-        work.fate["pull.slow"] = slow
         with running(daemon):
-            eventually(lambda: "pull.slow" in daemon.busy and work.count("pull.slow") == 1 and work.count("sync.moves") > 0)
+            eventually(lambda: work.count("sync.moves") > 0)
+            hold.set()
+            eventually(in_hand.is_set)
             begun = work.count("pull.slow")
             queue.append(after)
-            eventually(lambda: work.count("pull.new") > 1 and "pull.slow" not in daemon.busy)
+            eventually(lambda: work.count("pull.new") > 1)
+            let_go.set()
+            eventually(lambda: "pull.slow" not in daemon.busy)
             assert {"stays", "new"} == daemon.workers.keys()
             ended, moved, stayed = work.count("pull.slow"), work.count("sync.moves"), work.count("pull.stays")
             eventually(lambda: work.count("sync.moves") > moved + 1 and work.count("pull.stays") > stayed + 1)

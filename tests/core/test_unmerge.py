@@ -246,7 +246,7 @@ def _put(tools: Tools, table: str, id_: int, email: str | None, user: str | None
     getattr(tools, table).append(contact(id_, email, user=user))
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
 @given(life=lives(), seed=st.integers(0, 999))
 def test_who_is_who_does_not_depend_on_the_order_of_records_and_cuts(tmp_path_factory: Any, life: Any, seed: int) -> None:
     """All at once with the cuts first, or one after the other with the cuts in between and some records gone and back."""
@@ -303,7 +303,7 @@ def _whose(tools: Tools, node: Node) -> int | None:
     return tools.of(*node)
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
 @given(life=lives())
 def test_told_apart_and_back_are_the_same_profiles(tmp_path_factory: Any, life: Any) -> None:
     """By number too: whatever points at them stays right."""

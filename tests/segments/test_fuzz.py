@@ -240,9 +240,7 @@ HURT = st.builds(
     st.text(max_size=3)
     | st.sampled_from(["(", ")", "'", '"', "\\", ",", "=", "#", "\n", ".", "[", "__class__", "lambda: ", "*", "@"]),
 )
-QUICK = settings(
-    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+QUICK = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @settings(QUICK, max_examples=500)
