@@ -162,13 +162,26 @@ def _approved_since(source: SourceState) -> bool:
 
 
 def sources_held(sources: Sequence[SourceState], now: datetime, *, guards: Sequence[SourceGuard] = SOURCE_GUARDS) -> list[Held]:
-    """Return every reason to hold a sync that rests on *sources*, one a source."""
-    found = []
+    """Return every reason to hold a sync that rests on *sources*: one a source, but what one first pull mends is one."""
+    found: list[Held] = []
+    unread: dict[str, list[Held]] = {}
     for source in sources:
-        held = next((held for held in (guard(source, now) for guard in guards) if held is not None), None)
-        if held is not None:
-            found.append(held)
-    return found
+        for guard in guards:
+            held = guard(source, now)
+            if held is not None:
+                of_its_kind = found if guard is not never_completed else unread.setdefault(source.name.partition(".")[0], [])
+                of_its_kind.append(held)
+                break
+    return [*(_together(connection, several) for connection, several in unread.items()), *found]
+
+
+def _together(connection: str, several: Sequence[Held]) -> Held:
+    if len(several) == 1:
+        return several[0]
+    names = [str(held.facts["stream"]) for held in several]
+    listed = f"{', '.join(names[:-1])} and {names[-1]}"
+    reason = f"{listed} have never been pulled to their end; `tagalong pull {connection}` does so"
+    return Held(HeldKind.SOURCE, reason, facts={**several[0].facts, "streams": names})
 
 
 # --- the text ------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ What is held, written down: each reason with the members shown, which is what `s
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Final
 
 from pyroaring import BitMap
@@ -43,7 +44,7 @@ def _holds(plan: Plan, definition: str) -> list[Hold]:
             reason="; ".join(one.reason for one in several),
             facts={
                 **several[0].facts,
-                "streams": [one.facts["stream"] for one in several if "stream" in one.facts],
+                "streams": [name for one in several for name in _streams(one)],
                 "approve": [one.approve for one in several if one.approve],
             },
             since=to_us(plan.as_of),
@@ -53,6 +54,12 @@ def _holds(plan: Plan, definition: str) -> list[Hold]:
         )
         for kind, several in merged.items()
     ]
+
+
+def _streams(held: Held) -> Sequence[str]:
+    """Return the streams that something is held for."""
+    streams: Sequence[str] = held.facts.get("streams") or [held.facts[key] for key in ("stream",) if key in held.facts]
+    return streams
 
 
 def note_gone(conn: sqlite3.Connection, plan: Plan) -> None:

@@ -227,6 +227,20 @@ def test_an_approval_is_of_what_was_stored_then() -> None:
     assert 1 == len(sources_held([replace(FRESH, completed_at=None, approved_at=APPROVED)], NOON))
 
 
+def test_what_one_first_pull_mends_is_one_reason() -> None:
+    """Not a line for each stream of a connection that was never pulled."""
+    streams = ("crm.contacts", "billing.customers", "billing.invoices", "billing.subscriptions")
+    states = [replace(FRESH, name=name, completed_at=None) for name in streams]
+    crm, billing, failed = sources_held([*states, replace(FRESH, name="mail.members", error="500")], NOON)
+
+    assert "crm.contacts has never been pulled to its end; `tagalong pull crm` does so" == crm.reason
+    assert billing.reason == (
+        "billing.customers, billing.invoices and billing.subscriptions have never been pulled to their end;"
+        " `tagalong pull billing` does so"
+    )
+    assert (list(streams[1:]), "mail.members") == (billing.facts["streams"], failed.facts["stream"])
+
+
 def test_words_and_targets_are_held_until_approved() -> None:
     """A name nobody has seen, and an audience that is another by now."""
     assert unseen(['event "Sigend Up"'], sync="s", approved=False) is not None
