@@ -213,7 +213,7 @@ def test_fields_that_are_told_alike_are_told_together() -> None:
         "before it all",
     ]
     assert [
-        "company", "before all", f"subscription status, mrr {before}", f"profile country {before}",
+        "company", "before it all", f"subscription status, mrr {before}", f"profile country {before}",
     ] == gathered(of)  # fmt: skip
 
 
