@@ -7,7 +7,6 @@ Here are the list of commands, the options that all share, and the one place whe
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import click
 
 from core.cli.app import App, Verb, failed, shared_options
+from core.cli.reader import heed_no_reader
 
 COMMANDS = {
     "init": "setup",
@@ -85,12 +85,11 @@ class Tagalong(click.Group):
         app = extra.setdefault("obj", App())
         given = list(sys.argv[1:] if args is None else args)
         app.as_json = "--json" in given  # so that a usage error, too, is told in the form that was asked for
+        if standalone_mode:
+            heed_no_reader()
         try:
             _refuse_bytes(given)
             code = super().main(given, prog_name or "tagalong", complete_var, standalone_mode=False, **extra)
-        except (BrokenPipeError, SystemExit):  # the reader (`| head`) has seen enough; click tells it by the second
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = 0
         except (Exception, KeyboardInterrupt) as error:
             code = failed(app, error)
         if not standalone_mode:

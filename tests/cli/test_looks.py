@@ -228,20 +228,25 @@ def test_samples_are_masked_where_they_are_people(type_: Type) -> None:
     assert "SE" in said
 
 
-def test_a_reader_that_has_seen_enough_is_no_failure(type_: Type, tmp_path: Path) -> None:
-    """`tagalong fields | head -1`."""
+def test_a_reader_that_has_seen_enough_changes_no_exit_code(type_: Type, tmp_path: Path) -> None:
+    """`tagalong fields | head -1` is well, and `tagalong check | head -1` fails where check does: a script goes by that."""
     type_("pull")
-    code = "from core.cli import main; main()"
-    shell = f'"{sys.executable}" -c "{code}" segments region.nordic --members; echo $? >code'
-    process = subprocess.Popen(["/bin/sh", "-c", shell], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert (0, b"") == unread(tmp_path, "segments", "region.nordic", "--members")
+    lacking = '\n[connections.billing]\nconnector = "stripe"\nkey = { env = "NO_SUCH_KEY" }\n'
+    Path("tagalong.toml").write_text(CONFIG + lacking)
+    assert (1, b"") == unread(tmp_path, "check", "billing")
+
+
+def unread(folder: Path, *words: str) -> tuple[int, bytes]:
+    """Type a command whose output nobody reads; return its exit code and what it says besides."""
+    ran = [sys.executable, "-c", "from core.cli import main; main()", *words]
+    process = subprocess.Popen(ran, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
     process.stdout.close()
     assert process.stderr is not None
     err = process.stderr.read()
     process.stderr.close()
-    process.wait()
-
-    assert ("0", b"") == ((tmp_path / "code").read_text().strip(), err)
+    return process.wait(), err
 
 
 def test_drift_lists_members_only_where_somebody_differs(type_: Type) -> None:
