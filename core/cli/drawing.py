@@ -69,7 +69,7 @@ def draw(columns: Sequence[str], cells: Sequence[Sequence[str]], figures: Sequen
     widths = [max(map(cell_len, column)) for column in zip(columns, *cells, strict=True)]
     below = beneath(widths, figures, console.width)
     filled = [place for place in range(len(columns)) if not place or any(row[place] for row in cells)]
-    if below and len(filled) < len(columns):  # a column of nothing takes room from the others
+    if len(filled) < len(columns) and _across(widths) > console.width:  # a column of nothing takes room from the others
         kept = [[row[place] for place in filled] for row in (columns, *cells)]
         draw(kept[0], kept[1:], [figures[place] for place in filled], title)
         return

@@ -204,17 +204,9 @@ def test_the_past_says_what_it_answers_from_today(type_: Type) -> None:
 
 def test_fields_that_are_told_alike_are_told_together() -> None:
     """Of a segment by billing words there were nine lines, each with the names of all segments."""
-    before = "before it was first pulled"
-    of = [
-        f"subscription status {before}",
-        "company",
-        f"subscription mrr {before}",
-        f"profile country {before}",
-        "before it all",
-    ]
-    assert [
-        "company", "before it all", f"subscription status, mrr {before}", f"profile country {before}",
-    ] == gathered(of)  # fmt: skip
+    since = "before it was first pulled"
+    of = [f"subscription status {since}", "company", f"subscription mrr {since}", f"profile country {since}"]
+    assert ["company", f"subscription status, mrr {since}", f"profile country {since}"] == gathered(of)
 
 
 def test_samples_are_masked_where_they_are_people(type_: Type) -> None:
