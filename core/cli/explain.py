@@ -176,10 +176,17 @@ def _origins(values: Sequence[Described], at: datetime) -> str:
 
 
 def _seen(value: Described, named: bool) -> str:
+    told = ", ".join(map(_told, value["values"])) or "nothing"
+    return f"{value['text']}: {told}" if named else told
+
+
+def _told(value: object) -> str:
+    """Return a value as exactly as it takes to see why it passed: 0.497 is below 0.5, which 0.5 is not."""
     from core.cli.output import cell
 
-    told = ", ".join(cell(one) for one in value["values"]) or "nothing"
-    return f"{value['text']}: {told}" if named else told
+    if not isinstance(value, float) or value.is_integer():
+        return cell(value)
+    return f"{value:.4g}" if abs(value) < 1 else f"{value:,.4f}".rstrip("0").rstrip(".")
 
 
 def _origin(source: Described, at: datetime) -> str:

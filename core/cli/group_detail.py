@@ -163,9 +163,9 @@ def _show_funnel(detail: Detail) -> None:
     if funnel is None or len(funnel["steps"]) < 2:
         return
     click.echo()
-    so_far = "so far" if funnel["kind"] == "all" else "together"
-    rows = [[step["text"], step["alone"], step["so_far"]] for step in funnel["steps"]]
-    table(("all of" if funnel["kind"] == "all" else "any of", "alone", so_far), rows)
+    kind, so_far = ("all of", "so far") if funnel["kind"] == "all" else ("any of", "together")
+    # the text comes last: there it folds, and conditions are long
+    table(("alone", so_far, kind), [[step["alone"], step["so_far"], step["text"]] for step in funnel["steps"]])
 
 
 def _who(one: Detail) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from workspace import ACCOUNTS, CONFIG, Type
 
+from core.cli.explain import _told
+
 HOT = """
 [segments.hot]
 where = '''
@@ -127,3 +129,12 @@ def test_what_cannot_be_told_says_why(type_: Type, tmp_path: Path) -> None:
     assert "cannot be told" in said.out
     (one,) = type_("explain", "named", "u1", "--json").json["people"][0]["sets"]
     assert (None, None) == (one["member"], one["tree"]["holds"])
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0.49712345, "0.4971"), (0.0000003, "3e-07"), (1234.56789, "1,234.5679"), (50.0, "50"), (12, "12"), (True, "yes")],
+)
+def test_a_value_is_told_exactly_enough(value: object, expected: str) -> None:
+    """With two digits 0.497 stood as 0.5 beside `< 0.5`, which it passes."""
+    assert expected == _told(value)
