@@ -19,7 +19,8 @@ def utc_now() -> datetime:
 
 def to_us(at: datetime) -> int:
     """Return microseconds since 1970 UTC, exactly."""
-    return (at - EPOCH) // MICROSECOND
+    since = at - EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def from_us(us: int) -> datetime:

@@ -148,11 +148,18 @@ def time_us(value: object) -> int | None:
 
     An epoch is seconds, milliseconds or microseconds by its size. ValueError for what is none of them.
     """
+    if type(value) is str and value[4:5] == "-":  # most are
+        try:
+            at = datetime.fromisoformat(value)
+        except ValueError:
+            pass  # one with spaces around it, or none
+        else:
+            return to_us(at if at.tzinfo is not None else at.replace(tzinfo=UTC))
     if value is None or value == "":
         return None
     if isinstance(value, str):
         value = value.strip()
-        if value[4:5] != "-":  # else a date, as most are
+        if value[4:5] != "-":
             digits = value.lstrip("-")
             if digits.isdigit() and len(digits) > 8:
                 return _epoch_us(int(value))

@@ -130,6 +130,15 @@ def _field(kind: Kind, column: str, where: Pick) -> _Field:
     return _Field(shape.position.get(column, -1), plain(where), convert is normalise.text, convert, column, where)
 
 
+def _converted(values: Sequence[Any], convert: Callable[[object], object], *, is_text: bool) -> Sequence[Any]:
+    """Return what *convert* makes of each value; of one text that all records have it is asked once."""
+    if type(values[0]) is str and values.count(values[0]) == len(values):
+        return [convert(values[0])] * len(values)
+    if is_text:
+        return [value.strip() or None if type(value) is str else normalise.text(value) for value in values]
+    return list(map(convert, values))
+
+
 class RowReader:
     """
     Reads the canonical rows of a stream's records, by its mapping of fields or its `rows`.
@@ -195,10 +204,8 @@ class RowReader:
             values = page.at(where)
             if values is None:
                 continue
-            if is_text:
-                values = [value.strip() or None if type(value) is str else normalise.text(value) for value in values]
-            elif convert is not None:
-                values = list(map(convert, values))
+            if convert is not None:
+                values = _converted(values, convert, is_text=is_text)
             columns[at] = values
         if self.kind is Kind.PROFILE:
             at = self._shape.position["email"]

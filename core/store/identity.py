@@ -12,7 +12,10 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
+from types import MappingProxyType
 from typing import Final, NamedTuple
+
+import orjson
 
 from core import normalise
 from core.contract import Pick, Record, pick
@@ -38,8 +41,10 @@ class Seen(NamedTuple):
     companies: tuple[Identifier, ...]
 
 
-Fresh = dict[tuple[int, str, bool], list[tuple[int, str]]]
-"""By position, kind, and whether it names a company: subject and value."""
+FreshKind = tuple[int, str, bool]
+"""Position, kind, and whether it names a company."""
+Fresh = dict[FreshKind, list[tuple[int, str]]]
+"""Subject and value."""
 
 
 class IdentifierColumn(NamedTuple):
@@ -170,7 +175,7 @@ def known_subjects(conn: sqlite3.Connection, stream_id: int, refs: Sequence[str]
     rows = conn.execute(
         "SELECT s.ref, s.id, s.profile_id, s.company_id FROM json_each(?) j "
         "CROSS JOIN subjects s ON s.stream_id = ? AND s.ref = j.value",
-        (json.dumps(refs), stream_id),
+        (orjson.dumps(refs).decode(), stream_id),
     )
     return {ref: Subject(*rest) for ref, *rest in rows}
 
@@ -191,9 +196,12 @@ def attach(
     known: Mapping[str, Subject],
     identifiers: Fresh,
     now: int,
+    whole: Mapping[FreshKind, Sequence[str]] = MappingProxyType({}),
 ) -> None:
     """
     Store the subjects *ids*, by ref, live and dirty, and let them have exactly *identifiers* from the next `settle` on.
+
+    *whole* are those of which each subject has one, in the order of *ids*: they go in together, in the order of their table.
 
     *known* is what `known_subjects` gave for their refs, *ids* what `numbered` made of that.
     """
@@ -207,24 +215,15 @@ def attach(
             "UPDATE subjects SET live = 1, dirty = 1, trust = ?, changed_at = ? WHERE id IN (SELECT value FROM json_each(?))",
             (trust, now, array),
         )
-        bare = set(old).difference(subject_id for rows in identifiers.values() for subject_id, _ in rows)
+        bare = set() if whole else set(old).difference(subject_id for rows in identifiers.values() for subject_id, _ in rows)
         conn.execute(
             "DELETE FROM subject_identifiers WHERE subject_id IN (SELECT value FROM json_each(?))", (json.dumps(list(bare)),)
         )
-    _insert_fresh(conn, identifiers, len(ids))
-
-
-def _insert_fresh(conn: sqlite3.Connection, identifiers: Fresh, subjects: int) -> None:
     statement = "INSERT INTO fresh_identifiers (position, kind, is_company, subject_id, value) VALUES"
-    # those that each of the subjects has go in together, in the order of the table
-    whole = {same: rows for same, rows in identifiers.items() if len(rows) == subjects}
     if whole:
-        ids = [subject_id for subject_id, _ in next(iter(whole.values()))]
-        values = [[value for _, value in rows] for rows in whole.values()]
-        insert_each(conn, statement, list(zip(ids, *values, strict=True)), list(whole))
+        insert_each(conn, statement, list(zip(ids.values(), *whole.values(), strict=True)), list(whole))
     for same, rows in identifiers.items():
-        if same not in whole:
-            insert(conn, statement, rows, same=same)
+        insert(conn, statement, rows, same=same)
 
 
 def settle(conn: sqlite3.Connection) -> None:

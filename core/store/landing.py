@@ -14,6 +14,8 @@ from operator import itemgetter
 from types import NoneType
 from typing import Any, Final
 
+import orjson
+
 from core.contract import Record, Stream
 from core.store.columns import Column, Columns
 from core.store.field_types import MAX_INTEGER, as_type, converted, flatten, type_of, wider
@@ -87,7 +89,7 @@ class Landing:
         rows = conn.execute(
             "SELECT l.key, l.content_hash, l.deleted_at IS NULL FROM json_each(?) j "
             f'CROSS JOIN "{self.table}" l ON l.key = j.value',
-            (json.dumps(keys),),
+            (orjson.dumps(keys).decode(),),
         )
         return {key: (digest, bool(live)) for key, digest, live in rows}
 

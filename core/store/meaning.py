@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple, cast
 
 from core.contract import BadRecord, Kind, Record, Stream
 from core.store.canonical import RowReader
 from core.store.canonical_tables import StoredRow
 from core.store.columns import Columns, Sharing
-from core.store.identity import Fresh, Identifier, IdentifierColumn, IdentifierReader, Seen, add_fresh
+from core.store.identity import Fresh, FreshKind, Identifier, IdentifierColumn, IdentifierReader, Seen, add_fresh
 from core.store.landing import Landing, LandingRow
 from core.store.reading import Item, reason
 from core.store.sources import Source
@@ -35,6 +36,8 @@ class Said(NamedTuple):
     """Places of the landing rows that hold the record's key once more; the rows are without them."""
     keyed: Collection[Kind] = ()
     """Kinds whose rows have the record's key for their own; the rows are without it."""
+    whole: Mapping[FreshKind, Sequence[str]] = MappingProxyType({})
+    """Identifiers of which each record has one; the others are in `identifiers`."""
 
 
 class MeaningReader:
@@ -92,8 +95,8 @@ class MeaningReader:
             same, columns = self._sharing[1].part(columns)
             rows = list(zip(items, ids.values(), *columns.values(), strict=True))
         landed = list(zip(items, ids.values(), digests, *fields.values(), strict=True))
-        fresh = _fresh_columns(identifiers, ids)
-        return Said(landed, {kind: rows}, fresh, [], {kind: same}, landing_same, landing_keys, keyed)
+        fresh, whole = _fresh_columns(identifiers, ids)
+        return Said(landed, {kind: rows}, fresh, [], {kind: same}, landing_same, landing_keys, keyed, whole)
 
     def _one_by_one(
         self,
@@ -132,8 +135,15 @@ class MeaningReader:
         return stored, Seen(key, people, companies)
 
 
-def _fresh_columns(columns: Sequence[IdentifierColumn], ids: Mapping[str, int]) -> Fresh:
-    return {
-        (at, kind, is_company): [(id_, text) for id_, text in zip(ids.values(), texts, strict=True) if text is not None]
-        for at, (kind, texts, is_company) in enumerate(columns)
-    }
+def _fresh_columns(columns: Sequence[IdentifierColumn], ids: Mapping[str, int]) -> tuple[Fresh, dict[FreshKind, Sequence[str]]]:
+    fresh: Fresh = {}
+    whole: dict[FreshKind, Sequence[str]] = {}
+    for at, (kind, texts, is_company) in enumerate(columns):
+        had = (
+            [(id_, text) for id_, text in zip(ids.values(), texts, strict=True) if text is not None] if None in texts else None
+        )
+        if had is None:
+            whole[at, kind, is_company] = cast(Sequence[str], texts)
+        else:
+            fresh[at, kind, is_company] = had
+    return fresh, whole

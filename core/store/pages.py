@@ -141,7 +141,7 @@ class RecordStore:
         said = self._meaning.read(conn, {key: page.items[key] for key in keys}, ids, now)
         for key, _ in said.bad:
             del ids[key]
-        attach(conn, self._source.id, self._source.trust, ids, known_refs, said.identifiers, now)
+        attach(conn, self._source.id, self._source.trust, ids, known_refs, said.identifiers, now, said.whole)
         self.landing.write(conn, said.landing, said.landing_same, said.landing_keys, slice_=slice_, run_id=run_id, now=now)
         old = [key for key in ids if key in known]
         events = said.rows.pop(Kind.EVENT, [])
