@@ -46,23 +46,19 @@ def ask_again(facts: Facts, named: Named, again: Mapping[str, BitMap], readers: 
 
     Those are left out that fail, which the whole leaf will tell of, and those that read rows of more than *most* people.
     """
-    of_records = [name for name in again if name not in named or named[name][1].people]
-    everybody = BitMap.union(BitMap(), *(again[name] for name in of_records))
-    alike: dict[bytes, list[str]] = {}
-    for name in again.keys() - set(of_records):
-        alike.setdefault(again[name].serialize(), []).append(name)
-    groups = {names[0]: _group(names, again[names[0]], facts, named) for names in alike.values()}
-    own: dict[str, Work[dict[str, BitMap]]] = {}
+    of_records = {name: people for name, people in again.items() if name not in named or named[name][1].people}
+    of_events = {name: people for name, people in again.items() if name not in of_records}
+    everybody = BitMap.union(BitMap(), *of_records.values())
+    own: dict[int, Work[dict[str, BitMap]]] = {}
     if len(everybody) <= most:
-        rows = _group(of_records, everybody, facts, named)
         landings = _landings((named[name][1] for name in of_records if name in named), facts)
-        own[EVERYONE] = lambda conn: _of_rows(conn, rows, landings)
+        own[0] = _of_rows(everybody, _groups(of_records, facts, named), landings)
+    tasks = {number: _asking(group) for number, group in enumerate(_groups(of_events, facts, named), 1)}
     with _all_among(facts.conn, readers) as able:
-        tasks = {name: _asking(group) for name, group in groups.items()}
         found = share_out(facts.conn, able, tasks, own)
-        for name, task in (own | tasks).items():
-            if name not in found:
-                found[name] = task(facts.conn)
+        for number, task in (own | tasks).items():
+            if number not in found:
+                found[number] = task(facts.conn)
     return {name: bits & again[name] for told in found.values() for name, bits in told.items()}
 
 
@@ -77,6 +73,13 @@ def universe_query(facts: Facts, *, known: bool) -> Sql:
 
 
 # --- what is asked ---------------------------------------------------------------------------------------------------
+
+
+def _groups(again: Mapping[str, BitMap], facts: Facts, named: Named) -> list[Group]:
+    alike: dict[bytes, list[str]] = {}
+    for name, people in again.items():
+        alike.setdefault(people.serialize(), []).append(name)
+    return [_group(names, again[names[0]], facts, named) for names in alike.values()]
 
 
 def _group(names: Collection[str], people: BitMap, facts: Facts, named: Named) -> Group:
@@ -123,9 +126,12 @@ def _asking(group: Group) -> Work[dict[str, BitMap]]:
     return ask
 
 
-def _of_rows(conn: sqlite3.Connection, group: Group, landings: Collection[str]) -> dict[str, BitMap]:
-    with few(conn, group.people, landings):
-        return _asked(conn, group)
+def _of_rows(everybody: BitMap, groups: Collection[Group], landings: Collection[str]) -> Work[dict[str, BitMap]]:
+    def ask(conn: sqlite3.Connection) -> dict[str, BitMap]:
+        with few(conn, everybody, landings):
+            return {name: bits for group in groups for name, bits in _asking(group)(conn).items()}
+
+    return ask
 
 
 def _asked(conn: sqlite3.Connection, group: Group) -> dict[str, BitMap]:
