@@ -87,4 +87,5 @@ def test_the_unit_waits_for_what_the_daemon_says() -> None:
     service = unit["Service"]
 
     assert ("notify", "infinity", "5min") == (service["Type"], service["TimeoutStartSec"], service["WatchdogSec"])
+    assert ("on-failure", "2") == (service["Restart"], service["RestartPreventExitStatus"])  # 2: a wrong config, and that alone
     assert "SIGKILL" == service["WatchdogSignal"]  # SIGABRT would leave a core, with people and secrets in it
