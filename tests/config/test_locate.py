@@ -103,7 +103,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.dictionaries(st.sampled_from(["a", "b.c", "d e", "f"]), VALUES, max_size=4))
 def test_any_document_that_tomlkit_writes(document: dict[str, Any]) -> None:
     """The walk sees exactly the paths that the parser sees, whatever the document."""

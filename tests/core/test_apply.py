@@ -380,7 +380,7 @@ def test_a_document_round_trips(written: tuple[Story, Path]) -> None:
     assert planned.adds == one.sends[Way.ADD].ids
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.integers(0, 255))
 def test_any_one_byte_edit_of_a_document_is_refused_or_equal(written: tuple[Story, Path], at: int, byte: int) -> None:
     """Wherever it is made: the file and what to do are named."""

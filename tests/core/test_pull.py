@@ -539,7 +539,7 @@ class Vendor:
             raise Killed
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     count=st.integers(1, 9), changed=st.integers(0, 9), gone=st.integers(0, 3), order=st.sampled_from(["asc", "any"]),
     tokens=st.booleans(), full=st.booleans(), kills=st.lists(st.integers(0, 6), max_size=3),
@@ -600,7 +600,7 @@ class SlicedVendor:
                 raise Killed
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     turns=st.lists(
         st.fixed_dictionaries({}, optional={

@@ -476,7 +476,7 @@ def _state(tools: Tools) -> object:
     return sorted((sorted(refs), repr(named.get(profile))) for profile, refs in groups.items()), blocked
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(contacts=_CONTACTS, customers=_CUSTOMERS, visits=_VISITS, seed=st.integers(0, 10_000))
 def test_resolving_does_not_depend_on_the_order_of_arrival(
     tmp_path_factory: Any, contacts: list[Any], customers: list[Any], visits: list[Any], seed: int
@@ -500,7 +500,7 @@ def test_resolving_does_not_depend_on_the_order_of_arrival(
     step.store.close()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(before=st.tuples(_CONTACTS, _CUSTOMERS, _VISITS), after=st.tuples(_CONTACTS, _CUSTOMERS, _VISITS))
 def test_resolving_changes_equals_resolving_anew(tmp_path_factory: Any, before: Any, after: Any) -> None:
     """Identifiers that move, come and go between records leave nothing behind."""

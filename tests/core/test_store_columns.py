@@ -72,7 +72,7 @@ def _stored(path: Path, pages: list[list[dict[str, Any]]], kind: Kind) -> list[l
 
 
 @pytest.mark.parametrize("kind", list(MAPPED), ids=str)
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     pages=st.lists(st.lists(RECORDS, min_size=1, max_size=4), min_size=1, max_size=4),
     odd=st.lists(ODD, max_size=2),

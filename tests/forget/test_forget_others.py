@@ -98,7 +98,7 @@ def _named_by_others(conn: Any, identifier: int, subjects: set[int]) -> bool:
     return bool(by - subjects) or not by
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     people=st.lists(_person, min_size=2, max_size=7),
     answers=st.lists(_claim, max_size=4),

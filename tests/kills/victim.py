@@ -39,12 +39,13 @@ import core.run
 from core.cli import main as tagalong
 from core.cli.app import App
 from core.clock import utc_now
-from core.http import open_api
+from core.http import _tls, open_api
 from core.http.wire import Wire
 from core.hub import Hub
+from core.normalise import country, language
 from core.registry import connector_names, load_connector
 
-GIVE_UP_S = 90
+GIVE_UP_S = 240
 """A child that lives longer is ended by its own alarm."""
 NOTHING_TOLD = b'{"passed": {}, "last": "", "stage": "", "took_s": 0}'
 
@@ -245,11 +246,21 @@ def forked(order: Mapping[str, Any], carry_out: Callable[[Mapping[str, Any], int
     return {"code": os.waitstatus_to_exitcode(status), **json.loads(text or NOTHING_TOLD)}
 
 
-def main(carry_out: Callable[[Mapping[str, Any], int], int] = run) -> None:
-    """Read orders until there are none."""
+def load() -> None:
+    """Load here, once, what each child would load for itself: commands, connectors, the names of countries, authorities."""
     for module in pkgutil.iter_modules(core.cli.__path__):
         if module.name != "__main__":
             importlib.import_module(f"core.cli.{module.name}")
+    for name in connector_names():
+        load_connector(name)
+    country("?")
+    language("?")
+    _tls()
+
+
+def main(carry_out: Callable[[Mapping[str, Any], int], int] = run) -> None:
+    """Read orders until there are none."""
+    load()
     small_batches(int(sys.argv[1]))
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     for line in sys.stdin:

@@ -80,7 +80,7 @@ def test_line_ends_and_a_byte_order_mark_stay(tmp_path: Path) -> None:
     assert made.after.count(b"\r\n") == made.after.count(b"\n")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     values=st.dictionaries(
         st.sampled_from(["workspace", "segments", "partitions", "syncs", "connections"]),
