@@ -80,8 +80,8 @@ def test_between_the_calls_nobody_adds_them_back(story: ForgetStory) -> None:
     forgot = story.forget()
     assert (Status.FAILED, ["crm"]) == (forgot.status, list(forgot.failed))
     assert "done_at" not in forgot.certificate
-    (made,) = story.sync().syncs[0].plans
-    assert ["being_forgotten"] == list(made.draft.consent), "no plan has them, and no batch asks about them"
+    (made,) = story.sync(pull=False).syncs[0].plans
+    assert ["being_forgotten"] == list(made.draft.consent), "no plan has them, though they are wanted still"
     assert ANN_ID not in story.there()
     story.erase_fault = None
     assert Status.DONE is story.forget().status
