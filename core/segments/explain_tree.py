@@ -15,7 +15,21 @@ from core.segments.explain_changes import later
 from core.segments.explain_texts import Texts, parts, texts_of
 from core.segments.explain_values import Asked, Seen, seen_at
 from core.segments.facts import Facts, LeafFailed
-from core.segments.tree import And, Condition, InGroup, InSegment, Not, Or
+from core.segments.tree import (
+    And,
+    Billing,
+    CompanyField,
+    Compare,
+    Condition,
+    Exists,
+    In,
+    InGroup,
+    InSegment,
+    Matches,
+    Not,
+    Or,
+    values_of,
+)  # fmt: skip
 from core.segments.tree_sets import CompanyIn
 
 if TYPE_CHECKING:
@@ -230,7 +244,7 @@ class Person:
         return Node("leaf", texts.of(condition), holds, seen=seen, reason=reason, condition=condition)
 
     def _company_node(self, of: CompanyIn, condition: Any) -> Node:
-        """Return a condition on the person's company as a node: true or false, without values."""
+        """Return a condition on the person's company as a node, with values where a person has the same ones."""
         texts, holds = self.asked.texts, self.others.companies.get((of.name, condition))
         match condition:
             case And() | Or() if any(item in texts.conditions for item in condition.items):
@@ -240,8 +254,15 @@ class Person:
             case Not() if condition.item in texts.conditions:
                 kind, word, items = "not", "not", (condition.item,)
             case _:
-                return Node("leaf", texts.of(condition), holds, condition=of)
+                seen = self._seen(condition) if self._of_their_company(condition) else ()
+                return Node("leaf", texts.of(condition), holds, seen=seen, condition=of)
         return Node(kind, word, holds, children=tuple(self._company_node(of, item) for item in items), condition=of)
+
+    def _of_their_company(self, condition: Any) -> bool:
+        """Return whether what a condition looks at is their company's, whoever is asked: its fields, and its bills."""
+        values = values_of(condition) if isinstance(condition, Compare | In | Exists | Matches) else ()
+        own = (CompanyField, Billing) if self.facts.billing_of == "company" else (CompanyField,)
+        return bool(values) and all(isinstance(value, own) for value in values)
 
     def _seen(self, leaf: Any) -> tuple[Seen, ...]:
         return seen_at(leaf, self.asked)

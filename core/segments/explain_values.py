@@ -8,6 +8,7 @@ the store shows one person only (`explain_person`), but for the rows of profiles
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from copy import copy
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime
@@ -28,6 +29,7 @@ from core.segments.tree import (
     Answered,
     Billing,
     CompanyField,
+    Condition,
     Did,
     EventSet,
     Function,
@@ -37,6 +39,7 @@ from core.segments.tree import (
     Type,
     Window,
     values_of,
+    walk,
 )  # fmt: skip
 from core.segments.tree_events import Edge, LastEvent, Sequence
 from core.segments.tree_traits import COMPUTED, Chosen, Truth, terms_in
@@ -138,12 +141,22 @@ def _made_of(value: Any, asked: Asked) -> list[Seen]:
         one = stack.pop(0)
         conditions = [one.condition] if isinstance(one, Truth | Chosen) else []
         for condition in conditions:
-            found[Seen(spoken(condition), (asked.holds(condition),), part_of=text)] = None
+            found[Seen(spoken(condition), (asked.holds(condition),), sources=_under(condition, asked), part_of=text)] = None
         if isinstance(one, COMPUTED):
             stack = [*terms_in(one), *stack]
         elif not isinstance(one, CONSTANTS):
             found[replace(_seen(one, asked), part_of=text)] = None
     return list(found)
+
+
+def _under(condition: Condition, asked: Asked) -> tuple[Source, ...]:
+    """Return the records that a condition within a computed value looks at; those of further computed values are told there."""
+    found: dict[Source, None] = {}
+    for node in walk(condition):
+        if not any(isinstance(value, COMPUTED) for value in values_of(node)):
+            with suppress(LeafFailed):
+                found |= dict.fromkeys(source for seen in seen_at(node, asked) for source in seen.sources)
+    return tuple(found)[:MAX_SOURCES]
 
 
 def raw_values(value: Any, asked: Asked) -> list[Any]:

@@ -297,7 +297,7 @@ def test_a_trait_shows_what_it_is_made_of(shared: Store) -> None:
         (seen.text, seen.values) for seen in made_of
     ]
     assert {"score"} == {seen.part_of for seen in made_of}
-    assert ["web.events"] == [source.stream for source in made_of[1].sources]
+    assert [["web.events"], ["web.events"], []] == [[source.stream for source in seen.sources] for seen in made_of]
 
 
 # --- when it changes by itself -------------------------------------------------------------------------------------
@@ -470,6 +470,26 @@ def test_a_segment_of_companies_is_told_of_theirs(shared: Store) -> None:
             assert holds == one.member
             told = {leaf.text: leaf.holds for leaf in leaves(one.tree)}
             assert {"company.employees > 5": holds, 'any_user(did("Order"))': holds} == told
+
+
+@pytest.mark.parametrize(("billing_of", "seen"), [("company", (60.0,)), ("person", None)])
+def test_values_of_their_company_are_seen_in_a_segment_of_companies(
+    shared: Store, billing_of: str, seen: tuple[float, ...] | None
+) -> None:
+    """But for bills where a person's are their own: their company's are others."""
+    world = World()
+    world.companies += [{"id": 1, "employees": 9}]
+    ann = world.person(company_id=1)
+    paid = {"status": "active", "currency": "EUR", "company_id": 1}
+    world.subscriptions += [paid | {"profile_id": ann, "mrr": 1_000}, paid | {"profile_id": None, "mrr": 5_000}]
+    world.write(shared)
+    big = Segment("big", "company.employees > 5 and mrr > 50", place=PLACE, of="company")
+
+    one = explain(shared, definitions({"big": big}, billing_of=billing_of), "segment.big", ann, as_of=AS_OF)
+
+    assert one.member
+    told = {leaf.text: leaf.seen[0].values if leaf.seen else None for leaf in leaves(one.tree)}
+    assert {"company.employees > 5": (9,), "mrr > 50": seen} == told
 
 
 @pytest.mark.parametrize(
