@@ -23,12 +23,11 @@ def ensure_indexes(store: Store, definitions: Definitions) -> list[str]:
     """Make the side columns and indexes that *definitions* can use and drop those that they cannot; return what was made."""
     wanted = dict(_wanted(store, definitions))
     columns = dict(_columns(definitions))
-    there = {
-        row[0] for row in store.conn.execute("SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'events'")
-    }
-    old = {name for name in there if name.startswith(dialect.SIDE_INDEX)} - wanted.keys()
+    there = dict(store.conn.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'events'"))
+    # one with too few properties, or too many, is made anew
+    old = {name for name, sql in there.items() if name.startswith(dialect.SIDE_INDEX) and wanted.get(name) != sql}
     present = {row[0] for row in store.conn.execute("SELECT name FROM pragma_table_xinfo('events') WHERE hidden = 2")}
-    new = [name for name in wanted if name not in there]
+    new = [name for name in wanted if name not in there or name in old]
     if not old and not new and columns.keys() <= present:
         return []
     with store.atomic() as conn:

@@ -243,6 +243,23 @@ def test_side_columns_are_made_used_and_dropped(store: Store) -> None:
     assert not store.conn.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (made[0],)).fetchone()
 
 
+def test_an_index_of_all_properties_has_those_that_came_to_it(store: Store) -> None:
+    """A segment that asks for one more is not answered by fetching each event."""
+    world = World()
+    world.event(world.person(), "Order", ago(days=1), ms=1, path="/")
+    world.write(store)
+    first = definitions({"s": 'sum("Order", "ms") > 5'})
+    both = definitions({"s": 'sum("Order", "ms") > 5 or did("Order", where=path.startswith("/"))'})
+
+    (made,) = ensure_indexes(store, first)
+    assert [made] == ensure_indexes(store, both)
+    columns = [row[0] for row in store.conn.execute("SELECT name FROM pragma_index_info(?)", (made,))]
+    assert {"profile_id", "time"} < set(columns)
+    assert 4 == len(columns)
+    assert [] == ensure_indexes(store, both)
+    assert [made] == ensure_indexes(store, first)
+
+
 def test_a_source_that_brought_no_events_has_none_also_with_side_columns(store: Store) -> None:
     world = World()
     world.event(world.person(), "Order", ago(days=1), "app.events", ms=0)
