@@ -11,7 +11,7 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
-START_LIMIT_S: Final = 10.0
+START_LIMIT_S: Final = 60.0
 
 
 class _Prompt(uvicorn.Server):
