@@ -89,7 +89,7 @@ def removals(sizes: Sizes) -> Held | None:
     reason = f"{total} removals within 24 hours, of {most} members"
     facts = {"removals": total, "of": most, "limit": int(min(limit, half) if most >= HALF_FROM else limit)}
     if total != counted:
-        reason += f"; {total - counted} others came in their place"
+        reason += f"; {_others(total - counted)} came in their place"
         facts["exchanged"] = total - counted
     return Held(HeldKind.REMOVALS, reason, holds=Holds.REMOVES, facts=facts)
 
@@ -119,9 +119,13 @@ def additions(sizes: Sizes) -> Held | None:
     reason = f"{total} adds within 24 hours, to {most} members; the busiest of the last 30 days had {busiest}"
     facts = {"adds": total, "of": most, "limit": int(limit), "busiest_day": busiest}
     if total != counted:
-        reason += f"; {total - counted} others went in their place"
+        reason += f"; {_others(total - counted)} went in their place"
         facts["exchanged"] = total - counted
     return Held(HeldKind.ADDS, reason, holds=Holds.ADDS, facts=facts)
+
+
+def _others(number: int) -> str:
+    return "1 other" if number == 1 else f"{number} others"
 
 
 def baseline(sizes: Sizes) -> Held | None:
