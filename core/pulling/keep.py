@@ -92,8 +92,9 @@ class Keeper:
         if stored.changed and self._any(conn, "dead_letters"):
             gone = {ref for ref, _ in bad}
             unbury_records(conn, **where, keys=[key for key in prepared.items if key not in gone])
-        news = [bury_record(conn, **where, key=ref, reason=reason, run_id=self._run_id, at=now) for ref, reason in bad]
-        self._count(bad=len(bad), known_bad=news.count(False))
+        if bad:
+            news = [bury_record(conn, **where, key=ref, reason=reason, run_id=self._run_id, at=now) for ref, reason in bad]
+            self._count(bad=len(bad), known_bad=news.count(False))
         if page.deleted:
             vanish.mark_told(conn, self._of, page.deleted, now)
         if page.merged:

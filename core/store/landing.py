@@ -33,6 +33,7 @@ MAX_COLUMNS: Final = 1000
 _MAX_PLANS: Final = 1000
 _Plan = tuple[Callable[[Sequence[Any]], Sequence[Any]], tuple[int, ...]]
 """How the values of records of one shape are put in order, and which of them are integers."""
+_TEXT: Final[set[type]] = {str}
 _PYTHON: Final[dict[str, type]] = {"text": str, "integer": int, "number": float, "boolean": bool}
 
 LandingRow = tuple[Any, ...]
@@ -183,6 +184,8 @@ class Landing:
     def _converted(self, at: int, column: Column) -> Sequence[Any] | None:
         """Return the values of a column as they are stored, or None where it must be widened first."""
         values, types = column
+        if types == _TEXT and self._expected[at] is str:
+            return values  # as most are
         type_, types = self._types[at], types - {NoneType}
         if types == {int} and type_ == "integer":
             numbers = values if NoneType not in column.types else [value for value in values if value is not None]

@@ -22,7 +22,7 @@ from core.store.forgotten import Forgotten
 from core.store.identity import attach, known_subjects, numbered
 from core.store.landing import Landing
 from core.store.meaning import MeaningReader
-from core.store.reading import Item, Prepared, Stored, encode, fingerprint, record_key, record_keys
+from core.store.reading import Item, Prepared, Stored, encode, encode_all, fingerprint, record_key, record_keys
 from core.store.schema import CANONICAL
 from core.store.sources import Source
 
@@ -69,7 +69,7 @@ class RecordStore:
 
     def _digests(self, records: Sequence[Record]) -> list[bytes]:
         salted, digests = self._salt.copy, []
-        for text in map(encode, records):
+        for text in encode_all(records):
             digest = salted()
             digest.update(text)
             digests.append(digest.digest())

@@ -66,6 +66,14 @@ def encode(value: object) -> bytes:
         return _ENCODE(value).encode()
 
 
+def encode_all(values: Sequence[object]) -> list[bytes]:
+    """Return what `encode` gives for each of *values*."""
+    try:
+        return [orjson.dumps(value, str, orjson.OPT_SORT_KEYS) for value in values]
+    except TypeError:
+        return list(map(encode, values))
+
+
 def record_key(stream: Stream, record: Record) -> str | BadRecord:
     """Return the record's key as text, or why it has none."""
     where = stream.key
