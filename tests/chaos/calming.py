@@ -79,8 +79,31 @@ def _differences(scene: Scene, as_of: datetime, before: Mapping[str, Mapping[str
         if there != right:
             missing, extra = sorted(right - there)[:3], sorted(there - right)[:3]
             counts = f"{len(right - there)} missing, {len(there - right)} too many"
-            wrong.append(f"{target.connection} {target.audience!r}: {counts} ({missing}, {extra})")
+            story = _story(scene, [*missing, *extra][0])
+            wrong.append(f"{target.connection} {target.audience!r}: {counts} ({missing}, {extra}); {story}")
     return wrong
+
+
+def _story(scene: Scene, member: str) -> str:
+    """Return what the ledger and the intents say of *member*, and what came of it: a storm seldom comes twice."""
+    with Store(scene.folder / "tagalong.db", read_only=True) as store:
+        known = store.conn.execute(
+            "SELECT a.name, l.state, l.run_id FROM ledger l JOIN audiences a ON a.id = l.audience_id"
+            " WHERE ?1 IN (l.member_key, l.remote_id)",
+            (member,),
+        ).fetchall()
+        intended = store.conn.execute(
+            "SELECT a.name, i.run_id, m.op, m.verdict FROM intent_members m JOIN intents i ON i.id = m.intent_id"
+            " JOIN audiences a ON a.id = i.audience_id WHERE ?1 IN (m.member_key, m.remote_id) ORDER BY i.id",
+            (member,),
+        ).fetchall()
+    there = [
+        (line.audience, str(line.op))
+        for box in scene.stage.sandboxes.values()
+        for line in box.change_log
+        if line.member.lower() == member
+    ]
+    return f"ledger {known}, intents {intended}, there {there}"
 
 
 def _left_over(scene: Scene) -> list[str]:

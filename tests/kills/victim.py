@@ -39,7 +39,7 @@ import core.run
 from core.cli import main as tagalong
 from core.cli.app import App
 from core.clock import utc_now
-from core.http import _tls, open_api
+from core.http import open_api
 from core.http.wire import Wire
 from core.hub import Hub
 from core.normalise import country, language
@@ -255,7 +255,6 @@ def load() -> None:
         load_connector(name)
     country("?")
     language("?")
-    _tls()
 
 
 def main(carry_out: Callable[[Mapping[str, Any], int], int] = run) -> None:
