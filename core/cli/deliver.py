@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.argument("sync", nargs=-1)
 @click.option("--members", is_flag=True, help="List who would be sent, held or skipped.")
 @click.option("--fresh", type=DurationText(), help="First pull what is older than this.")
-@click.option("--full", is_flag=True, help="First pull everything again.")
+@click.option("--full", is_flag=True, help="First pull everything again, from the beginning.")
 @click.option("--no-pull", is_flag=True, help="Pull nothing; so it is unless --fresh or --full say otherwise.")
 @as_of_option
 @click.pass_obj
@@ -111,7 +111,7 @@ def _show_members(plans: list[dict[str, Any]]) -> None:
 @click.option("--plan", "plan_file", type=PLAN_FILE, help="Carry out just what `plan --json` wrote there, or nothing.")
 @click.option("--fresh", type=DurationText(), help="Pull what is older than this, whatever the schedules say.")
 @click.option("--no-pull", is_flag=True, help="Rest on what is stored.")
-@click.option("--full", is_flag=True, help="Pull everything again.")
+@click.option("--full", is_flag=True, help="Pull everything again, from the beginning.")
 @click.option("--probe", is_flag=True, help="Ask vendors, too, that are left alone for not answering.")
 @click.pass_obj
 def sync_command(

@@ -28,7 +28,7 @@ CHAPTERS = {
 
 @verb("pull", "tagalong pull crm billing")
 @click.argument("connection", nargs=-1)
-@click.option("--full", is_flag=True, help="Pull everything again, to see what vanished.")
+@click.option("--full", is_flag=True, help="Pull everything again, from the beginning, to see what vanished.")
 @click.option("--probe", is_flag=True, help="Ask vendors, too, that are left alone for not answering.")
 @click.pass_obj
 def pull_command(app: App, connection: tuple[str, ...], full: bool, probe: bool) -> int:

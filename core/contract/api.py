@@ -68,7 +68,7 @@ class Api(Protocol):
     @property
     def now(self) -> datetime:
         """
-        What a pull may take for now, aware UTC: by our clock, or by what the vendor last said (`Date`), whichever is earlier.
+        What a pull may take for now, aware UTC: what the vendor last said (`Date`); by our clock where it has said nothing.
 
         Take it once where a pull begins: should the first answer show that our clock is ahead, the pull is begun again.
         """

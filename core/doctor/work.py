@@ -43,7 +43,7 @@ def clock(patient: Patient) -> Finding:
     apart = {name: by for name, by in ahead.apart(patient.conn).items() if name in connections}
     if apart:
         told = [f"{abs(by)} {'behind' if by < timedelta(0) else 'ahead of'} {name}" for name, by in sorted(apart.items())]
-        remedy = "set the clock right (NTP), unless the vendor's is wrong: the earlier of the two is what a pull goes by"
+        remedy = "set the clock right (NTP), unless the vendor's is wrong: a pull goes by what the vendor says"
         return warned("clock", f"it is {_spell(patient.now)}: {listed(told)} at its last pull", remedy)
     return passed("clock", _spell(patient.now))
 

@@ -1,9 +1,10 @@
 """
-What time it is for a pull: by our clock, or by what the vendor last said (`Date`), whichever is earlier.
+What time it is for a pull: what the vendor last said (`Date`), for by its clock it dates what it is asked for.
 
-A clock that is ahead, if only for the length of a pull, must not let a cursor run past what the vendor calls now: what changes
-between would never be asked for. To be early costs nothing but asking twice. A vendor that sends no `Date` leaves us ours; so
-does one whose `Date` cannot be: unreadable, from a cache, or of a day before the connector was written.
+By a clock of ours that is ahead, if only for the length of a pull, a cursor would run past what the vendor calls now, and what
+changes between would never be asked for. By one that is behind a list that ends now would end too early: it would lack who
+unsubscribed yesterday. A vendor that sends no `Date` leaves us ours; so does one whose `Date` cannot be: unreadable, from a
+cache, or of a day before the connector was written.
 """
 
 from __future__ import annotations
@@ -42,9 +43,8 @@ class VendorTime:
             self._said, self.ahead = said, self._clock() - said
 
     def now(self) -> datetime:
-        """Return the earlier of the two. It may be early by as long as nothing was heard, never late by what our clock is."""
-        ours, said = self._clock(), self._said
-        return ours if said is None else min(ours, said)
+        """Return what the vendor last said, else our clock's time; it is early by as long as nothing was heard."""
+        return self._clock() if self._said is None else self._said
 
     def about_now(self) -> datetime:
         """Return our clock's time, set back by as much as it was ahead when something was heard: for how long to wait."""

@@ -74,8 +74,8 @@ def pull_connection(
     """
     Pull the streams of *connection* (those named in *streams*, else all that it is configured for).
 
-    *full* asks for everything again. *check* is called inside each write transaction (the lease). A stream that fails keeps its
-    error in the report and in the store, and the others go on.
+    *full* asks for everything again, from the beginning. *check* is called inside each write transaction (the lease). A stream
+    that fails keeps its error in the report and in the store, and the others go on.
 
     Raises:
         AuthError, QuotaExhausted, LeaseLost, Stopped, StoreError: no stream can go on; what is stored stays.
@@ -175,7 +175,8 @@ class _StreamPull:
             return self._through(slice_, None, full=full, every=every)
 
     def _through(self, slice_: str, took_for: datetime | None, *, full: bool, every: timedelta | None) -> tuple[Start, bool]:
-        start = self._begin(slice_, full=full, every=every)
+        # whoever asks for everything does not trust what they have, that of a pull which was broken off least of all
+        start = self._begin(slice_, full=full, every=every, anew=full)
         try:
             self._pages(slice_, start, took_for)
         except RejectedError:
@@ -193,12 +194,12 @@ class _StreamPull:
         """Return what no cursor may pass: now, by our clock and by the vendor's."""
         return min(self.clock(), self.api.now)
 
-    def _begin(self, slice_: str, *, full: bool, every: timedelta | None) -> Start:
+    def _begin(self, slice_: str, *, full: bool, every: timedelta | None, anew: bool = False) -> Start:
         now = self._now()
         with self.keeper.atomic() as conn:
             due = full or (every is not None and checkpoints.full_due(conn, self.of.id, slice_, every, now))
             due = due or checkpoints.ended_ahead(conn, self.of.id, slice_, self.clock())
-            return checkpoints.begin(conn, self.stream, self.of.id, slice_, full=due, run_id=self.run_id, now=now)
+            return checkpoints.begin(conn, self.stream, self.of.id, slice_, full=due, run_id=self.run_id, now=now, anew=anew)
 
     def _pages(self, slice_: str, start: Start, took_for: datetime | None = None) -> None:
         arguments = (self.api, start.cursor, start.resume, *(() if self.stream.slices is None else (slice_,)))

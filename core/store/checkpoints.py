@@ -77,15 +77,27 @@ def has_cursor(conn: sqlite3.Connection, stream_id: int, slice_: str) -> bool:
 
 
 def begin(
-    conn: sqlite3.Connection, stream: Stream, stream_id: int, slice_: str, *, full: bool, run_id: int, now: datetime
+    conn: sqlite3.Connection,
+    stream: Stream,
+    stream_id: int,
+    slice_: str,
+    *,
+    full: bool,
+    run_id: int,
+    now: datetime,
+    anew: bool = False,
 ) -> Start:
-    """Return where a pull of the slice starts, and note that it is under way. *full* asks for everything."""
+    """
+    Return where a pull of the slice starts, and note that it is under way.
+
+    *full* asks for everything; with *anew* also for what an earlier full pull, which was broken off, has seen already.
+    """
     row: tuple[Any, ...] | None = conn.execute(
         "SELECT cursor, resume, began, began_run, full, began_at, replacing FROM checkpoints WHERE stream_id = ? AND slice = ?",
         (stream_id, slice_),
     ).fetchone()
     cursor, resume, began, began_run, was_full, began_at, replacing = row or (None, None, None, None, 0, 0, None)
-    if began_run is None or (full and not was_full):
+    if began_run is None or (full and (anew or not was_full)):
         began_run = None  # nothing to go on with
     if began_run is not None and resume is not None:
         return Start(

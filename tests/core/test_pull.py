@@ -662,8 +662,27 @@ def test_a_continued_full_pull_keeps_what_it_saw_before_the_kill(path: Path) -> 
     world = crm(path, asked([], *turns, deletions=Deletions.ABSENCE))
     world.pull("crm")
     world.pull("crm", full=True)
-    assert 1 == world.pull("crm", full=True).streams[0].deleted
+    assert 1 == world.pull("crm").streams[0].deleted
     assert [("29",)] == world.rows("SELECT key FROM crm__contacts WHERE deleted_at IS NOT NULL")
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_who_asks_for_everything_is_given_it_from_the_beginning(path: Path, full: bool) -> None:
+    """A source returned a part of its people, and broke off: to go on from there would call the others gone."""
+    records = people(30)
+    turns: list[list[Page | Exception]] = [
+        [Page(records)],
+        [Page(records[:8], resume="20"), TransientError("gone")],
+        [Page(records[20:] if not full else records)],
+    ]
+    wanted: list[tuple[Any, ...]] = []
+    world = crm(path, asked(wanted, *turns, deletions=Deletions.ABSENCE))
+    world.pull("crm")
+    world.pull("crm", full=True)
+    report = world.pull("crm", full=full).streams[0]
+
+    assert [None, None, None if full else "20"] == [asked_for[-1] for asked_for in wanted]
+    assert (0 if full else 12) == report.deleted + report.held
 
 
 def test_a_broken_full_pull_by_cursor_goes_on_from_where_it_was(path: Path) -> None:

@@ -12,6 +12,7 @@ from mailchimp_rows import BASE, SETTINGS, Payload, people
 
 from connectors.mailchimp import paging
 from connectors.mailchimp.members import rows
+from connectors.mailchimp.sandbox import MailchimpSandbox
 from core.contract import Kind
 from core.errors import ProtocolError, RateLimited, TransientError
 from core.sandbox import Rewritten
@@ -256,3 +257,14 @@ def test_a_bare_403_for_ever_is_rate_limited_not_unauthorised(respx_mock: Any, f
 
     with pytest.raises(RateLimited):
         list(stream.pull(fake_api("mailchimp", SETTINGS), None, None))
+
+
+def test_with_a_clock_that_is_behind_nobodys_no_is_missed(sandbox_api: Any, clock: Any, stream: Any) -> None:
+    """The list is asked for up to now, and who unsubscribed yesterday is behind a now of last week."""
+    clock.advance(timedelta(days=365))  # no vendor is believed whose clock stands before the day of the connector
+    sandbox = MailchimpSandbox(now=lambda: clock() + timedelta(days=5))
+    sandbox.load("members", people("ann@example.com", status="unsubscribed"))
+    api = sandbox_api("mailchimp", sandbox)
+    api.get("/")  # as before each pull: whose account it is
+
+    assert ["ann@example.com"] == [one["email_address"] for page in stream.pull(api, None, None) for one in page.records]
