@@ -44,7 +44,7 @@ class Newcomers:
         self.d.skips[Skip.CONSENT] |= said_no  # a move may have found some before
         adds = adds - said_no
         for state, skip in ((State.NOT_FOUND, Skip.NOT_FOUND), (State.SUPPRESSED, Skip.SUPPRESSED)):
-            asleep = self._asleep(state) & adds
+            asleep = self._asked_as_they_are(self._asleep(state) & adds, state)
             self.d.skips[skip] |= asleep
             adds = adds - asleep
         return adds
@@ -90,6 +90,16 @@ class Newcomers:
             (self.d.id, state, since, self.d.case.target.connection),
         )
         return asleep - BitMap([profile_id for (profile_id,) in awake])
+
+    def _asked_as_they_are(self, asleep: BitMap, state: State) -> BitMap:
+        """Return who of *asleep* was asked for by the key of today: who was merged since may have another's row."""
+        found = BitMap()
+        for part in parts(asleep):
+            keys = reach.keys_of(self.d.conn, part, self.d.kind)
+            for profile_id, entries in ledger.of_profiles(self.d.conn, self.d.id, part).items():
+                if any(e.state is state and e.member_key == keys.get(profile_id) for e in entries):
+                    found.add(profile_id)
+        return found
 
     def reachable(self, adds: BitMap) -> BitMap:
         """Return who of *adds* can be added now; everybody else goes to the skips, the creations or the ledger's changes."""
