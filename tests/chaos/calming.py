@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from hubs import CALM_TIMEOUT_S
+from memberships import spoken
 from mending import repair, retry_dead_letters
 from scene import HOUR, Scene
 from watch import lowered, wanted
 
+from core.demo.compare import Target
 from core.planning.approve import approve
 from core.run import SyncReport, sync
 from core.store import Store, leases
@@ -79,31 +82,36 @@ def _differences(scene: Scene, as_of: datetime, before: Mapping[str, Mapping[str
         if there != right:
             missing, extra = sorted(right - there)[:3], sorted(there - right)[:3]
             counts = f"{len(right - there)} missing, {len(there - right)} too many"
-            story = _story(scene, [*missing, *extra][0])
+            story = _story(scene, target, [*missing, *extra][0])
             wrong.append(f"{target.connection} {target.audience!r}: {counts} ({missing}, {extra}); {story}")
     return wrong
 
 
-def _story(scene: Scene, member: str) -> str:
+def _story(scene: Scene, target: Target, member: str) -> str:
     """Return what the ledger and the intents say of *member*, and what came of it: a storm seldom comes twice."""
+    box = scene.stage.sandboxes[target.connection]
     with Store(scene.folder / "tagalong.db", read_only=True) as store:
+        ids = store.conn.execute(
+            "SELECT DISTINCT m.remote_id FROM intent_members m JOIN intents i ON i.id = m.intent_id"
+            " JOIN audiences a ON a.id = i.audience_id WHERE a.connection = ? AND m.remote_id IS NOT NULL",
+            (target.connection,),
+        ).fetchall()
+        keys = json.dumps([member, *(id_ for (id_,) in ids if spoken(box, id_) == member)])
+        of = (target.audience, target.connection, keys)
         known = store.conn.execute(
-            "SELECT a.name, l.state, l.run_id FROM ledger l JOIN audiences a ON a.id = l.audience_id"
-            " WHERE ?1 IN (l.member_key, l.remote_id)",
-            (member,),
+            "SELECT l.member_key, l.state, l.run_id FROM ledger l JOIN audiences a ON a.id = l.audience_id WHERE a.name = ?1"
+            " AND a.connection = ?2 AND EXISTS (SELECT 1 FROM json_each(?3) WHERE value IN (l.member_key, l.remote_id))",
+            of,
         ).fetchall()
         intended = store.conn.execute(
-            "SELECT a.name, i.run_id, m.op, m.verdict FROM intent_members m JOIN intents i ON i.id = m.intent_id"
-            " JOIN audiences a ON a.id = i.audience_id WHERE ?1 IN (m.member_key, m.remote_id) ORDER BY i.id",
-            (member,),
+            "SELECT m.member_key, i.run_id, m.op, m.verdict, m.reason FROM intent_members m JOIN intents i"
+            " ON i.id = m.intent_id JOIN audiences a ON a.id = i.audience_id WHERE a.name = ?1 AND a.connection = ?2"
+            " AND EXISTS (SELECT 1 FROM json_each(?3) WHERE value IN (m.member_key, m.remote_id)) ORDER BY i.id",
+            of,
         ).fetchall()
-    there = [
-        (line.audience, str(line.op))
-        for box in scene.stage.sandboxes.values()
-        for line in box.change_log
-        if line.member.lower() == member
-    ]
-    return f"ledger {known}, intents {intended}, there {there}"
+        last = store.conn.execute("SELECT max(id) FROM runs").fetchone()[0]
+    there = [str(line.op) for line in box.change_log if line.audience == target.audience and line.member.lower() == member]
+    return f"ledger {known}, intents {intended}, there {there}, {last} runs"
 
 
 def _left_over(scene: Scene) -> list[str]:
