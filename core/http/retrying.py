@@ -11,9 +11,10 @@ import random
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
+import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
-from core.errors import AuthError, ConnectorError, QuotaExhausted, TransientError
+from core.errors import AuthError, ConnectorError, QuotaExhausted, RejectedError, TransientError
 
 T = TypeVar("T")
 
@@ -43,7 +44,8 @@ class Repeater:
         """
         Return what *send* gives; its last error once the tries are used up.
 
-        A request that *writes* and may have been carried out stays so, though a later try was not even sent.
+        A request that *writes* and may have been carried out stays so, though a later try was not even sent, or the vendor's
+        front (501) knew nothing of it.
         """
         try:
             return send()  # nearly always: who counts tries, and sleeps, has nothing to do then
@@ -61,8 +63,8 @@ class Repeater:
             except TransientError as error:
                 maybe = error if error.maybe_acted else maybe
                 raise
-            except (AuthError, QuotaExhausted) as error:
-                if maybe is not None and writes and not _may_pass(error):
+            except (AuthError, QuotaExhausted, RejectedError) as error:
+                if maybe is not None and writes and not _may_pass(error) and not _looked_into(error):
                     raise maybe from error
                 raise
 
@@ -79,6 +81,11 @@ class Repeater:
 def _enough(state: RetryCallState) -> bool:
     refused = state.outcome is not None and _may_pass(state.outcome.exception())
     return state.attempt_number >= (AUTH_TRIES if refused else TRIES)
+
+
+def _looked_into(error: ConnectorError) -> bool:
+    """Whether the vendor refused a request for what it asks: it would say the same of one that it has carried out already."""
+    return isinstance(error, RejectedError) and (error.status is None or error.status < httpx.codes.INTERNAL_SERVER_ERROR)
 
 
 def _may_pass(error: BaseException | None) -> bool:

@@ -99,11 +99,17 @@ class Sender:
         removes = [i for i in places if sent.items[i].member.op is Op.REMOVE]
         changes = [sent.items[i].change or Change(sent.items[i].member.ref) for i in adds]
         refs = [sent.items[i].member.ref for i in removes]
+        maybe: TransientError | None = None
         for tried in range(TRIES):
             try:
                 outcomes = list(self.audience.apply(self.api, self.remote_id, changes, refs))
                 break
+            except RejectedError as error:
+                if maybe is not None:  # that this try was refused says nothing of the one before
+                    raise maybe from error
+                raise
             except TransientError as error:
+                maybe = error if error.maybe_acted else maybe
                 harmless = self.audience.repeat == "safe" or not error.maybe_acted
                 if tried + 1 == TRIES or not harmless:
                     raise

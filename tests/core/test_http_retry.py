@@ -14,7 +14,16 @@ import pytest
 from structlog.testing import capture_logs
 from support import acme
 
-from core.errors import AuthError, ProtocolError, QuotaExhausted, RateLimited, Stopped, TransientError
+from core.errors import (
+    AuthError,
+    NotFoundError,
+    ProtocolError,
+    QuotaExhausted,
+    RateLimited,
+    RejectedError,
+    Stopped,
+    TransientError,
+)
 from core.http.retrying import AUTH_TRIES, LONGEST_WAIT_S, TRIES, Repeater
 
 BASE = "https://api.acme.test/v2"
@@ -129,6 +138,16 @@ def test_what_may_have_been_done_is_not_done_again(respx_mock, fake_api, method,
         getattr(api, method)("/x", json={})
 
     assert (route.call_count, api.slept, caught.value.maybe_acted) == (1, [], True)
+
+
+@pytest.mark.parametrize(("status", "kind"), [(501, TransientError), (404, NotFoundError), (400, RejectedError)])
+def test_a_front_that_knows_nothing_of_it_does_not_hide_an_unknown_outcome(respx_mock, fake_api, status, kind):
+    """A 404 to the second DELETE is an answer: it is not there. A 501 to a second PUT is none to the first, which got lost."""
+    respx_mock.put(f"{BASE}/x").mock(side_effect=[httpx.ReadTimeout("late"), httpx.Response(status, json={})])
+    with pytest.raises(kind) as caught:
+        fake_api(acme).put("/x", json={})
+
+    assert (status != 501) or caught.value.maybe_acted
 
 
 def test_repeat_says_otherwise(respx_mock, fake_api):

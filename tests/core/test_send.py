@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from core.contract import Audience, Change, Op, Outcome, Params, Ref, Verdict
-from core.errors import AuthError, ProtocolError, RateLimited, TransientError
+from core.errors import AuthError, ProtocolError, RateLimited, RejectedError, TransientError
 from core.pushing.send import Item, Sender, Sent
 from core.store.intents import Member
 
 LOST, BUSY = TransientError("no answer in time"), RateLimited("too many requests")
+UNABLE = RejectedError("not something the vendor can do", status=501)
 HTML, REVOKED = ProtocolError("HTML where JSON was due"), AuthError("revoked")
 
 
@@ -41,6 +42,7 @@ def _sent(*answers: Exception | Verdict) -> Sent:
     [
         pytest.param((LOST, BUSY, BUSY), id="lost, then refused for the rate"),
         pytest.param((LOST, REVOKED), id="lost, then refused for the key"),
+        pytest.param((LOST, UNABLE), id="lost, then refused as such"),
         pytest.param((HTML,), id="HTML"),
         pytest.param((Verdict.RETRY, HTML), id="not now, then HTML"),
         pytest.param((Verdict.RETRY, LOST, LOST, LOST), id="not now, then lost"),
@@ -52,7 +54,7 @@ def test_what_may_have_arrived_stays_a_question(answers: Sequence[Exception | Ve
     """Told as "not sent", a member who did arrive would be "there already" next time, somebody else's, and stay for ever."""
     sent = _sent(*answers)
     assert sent.results == []
-    assert sent.error is answers[-1]
+    assert sent.error is (LOST if answers[-1] is UNABLE else answers[-1])
 
 
 @pytest.mark.parametrize(
