@@ -143,7 +143,7 @@ def test_what_may_have_been_done_is_not_done_again(respx_mock, fake_api, method,
 @pytest.mark.parametrize(("status", "kind"), [(501, TransientError), (404, NotFoundError), (400, RejectedError)])
 def test_a_front_that_knows_nothing_of_it_does_not_hide_an_unknown_outcome(respx_mock, fake_api, status, kind):
     """A 404 to the second DELETE is an answer: it is not there. A 501 to a second PUT is none to the first, which got lost."""
-    respx_mock.put(f"{BASE}/x").mock(side_effect=[httpx.ReadTimeout("late"), httpx.Response(status, json={})])
+    respx_mock.put(f"{BASE}/x").mock(side_effect=[httpx.ReadTimeout("late"), *[httpx.Response(status, json={})] * TRIES])
     with pytest.raises(kind) as caught:
         fake_api(acme).put("/x", json={})
 
