@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import structlog
 from support.story import Story
-from test_scheduler import SELDOM, FakeWork, daemon_of
+from test_scheduler import PATIENCE_S, SELDOM, FakeWork, daemon_of, looks_of
 from test_timetable import connection
 
 from core.config.watch import ConfigWatch
@@ -51,11 +51,13 @@ def test_a_daemon_ends_and_says_why(store: Store) -> None:
     """Else each of its jobs would fail for ever, and `restart: always` would never have the newer one started."""
     work = FakeWork(store)
     daemon = daemon_of(store, work, [connection("crm", SELDOM)], [])
+    looked = looks_of(daemon)
     with structlog.testing.capture_logs() as logs:
         thread = threading.Thread(target=daemon.run)
         thread.start()
+        looked(1)  # it has the file open: one that begins after the upgrade is refused by `Store`
         upgrade(store.path)
-        thread.join(timeout=10)
+        thread.join(timeout=PATIENCE_S)
         alive = thread.is_alive()
         daemon.stop.set()
     assert not alive
