@@ -14,7 +14,7 @@ from functools import partial
 
 from core.clock import to_us
 from core.config.model import SyncConfig
-from core.errors import ConfigError, Problem
+from core.errors import ConfigError, LeaseLost, Problem, told
 from core.evaluated import Evaluations
 from core.hub import Hub
 from core.planning.guards import SOURCE_GUARDS, SourceGuard
@@ -98,6 +98,7 @@ def sync(
             session, store, evaluated.definitions, evaluated.evaluation,
             after_run=evaluated.after_run, anew=lambda: Evaluations().get(hub, store, recorded),
             attended=attended, trigger=trigger, limit=limit, source_guards=source_guards, size_guards=size_guards,
+            pulled_elsewhere={one.connection: told(one.error) for one in pulls if isinstance(one.error, LeaseLost)},
             on_batch=lambda label, n: tell(on_event, "batch_pushed", label, members=n),
         )  # fmt: skip
         person = None if only is None else whom(store, only)

@@ -266,6 +266,8 @@ def watching(what: str, *, pulls: int = 0, syncs: int = 0) -> Iterator[OnEvent]:
                 case "batch_pushed":
                     sent[event.name] = sent.get(event.name, 0) + int(event.facts["members"])
                     shown.say(f"{event.name}: {sent[event.name]:,} members sent")
+                case "pull_waits":
+                    shown.say(f"{event.name}: somebody else is pulling it")
                 case "pull_started" | "sync_started":
                     shown.say(event.name)
                 case "pull_ended" | "sync_ended":

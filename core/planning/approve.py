@@ -202,7 +202,7 @@ def _instead(hub: Hub, store: Store, target: str) -> str:
     return suggest(target, [name for (name,) in streams])
 
 
-def _look_at_stream(hub: Hub, store: Store, target: str) -> Shown:
+def _look_at_stream(hub: Hub, store: Store, target: str, *, leased: bool = False) -> Shown:
     connection, _, stream = target.partition(".")
     row = store.conn.execute(
         "SELECT s.completed_at FROM streams s JOIN connections c ON c.id = s.connection_id WHERE c.name = ? AND s.name = ?",
@@ -213,7 +213,7 @@ def _look_at_stream(hub: Hub, store: Store, target: str) -> Shown:
     if row[0] is None:
         raise ConfigError(Problem(f"{target} has never been pulled to its end", remedy=f"tagalong pull {connection}"))
     at = hub.clock()
-    (state,) = source_states(store.conn, [target], config=hub.config, now=at)
+    (state,) = source_states(store.conn, [target], config=hub.config, now=at, leased=leased)
     held = sources_held([state], at)
     if not (held or state.vanished or state.vanished_held):
         raise _nothing(target, [])  # said beforehand, it would let a failure of tomorrow through
@@ -224,7 +224,7 @@ def _approve_stream(hub: Hub, store: Store, shown: Shown) -> Approval:
     connection, _, stream = shown.target.partition(".")
     # what a pull under way has collected so far nobody was shown, and it may yet bring some of it again
     with leases.hold(hub.path, f"connection.{connection}", hub.clock):
-        now = _look_at_stream(hub, store, shown.target)
+        now = _look_at_stream(hub, store, shown.target, leased=True)
         if now.rows > shown.rows:
             raise HeldMore(
                 f"{now.rows:,} rows of {shown.target} wait by now, and {shown.rows:,} were shown; look at it once more"

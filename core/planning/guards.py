@@ -71,6 +71,10 @@ class SourceState:
     _: KW_ONLY
     completed_at: datetime | None
     error: str | None = None
+    half_read: bool = False
+    """Its last pull was broken off after it had stored something, and nobody is at it."""
+    resume_at: datetime | None = None
+    """Until when its connection waits for a quota."""
     stale_at: datetime | None = None
     """When it counts as stale: two due times missed plus the time that the last pull took."""
     accepted_count: int | None = None
@@ -105,6 +109,14 @@ def failed(source: SourceState, now: datetime) -> Held | None:
         return None
     facts = {"stream": source.name, "completed_at": source.completed_at, "error": source.error}
     return Held(HeldKind.SOURCE, f"the last pull of {source.name} failed", facts=facts, approve=source.name)
+
+
+def broken_off(source: SourceState, now: datetime) -> Held | None:
+    """What one stream tells of somebody by now, another does not yet: who came is there, and what they did is not."""
+    if not source.half_read or source.completed_at is None or source.removed or _approved_since(source):
+        return None
+    facts = {"stream": source.name, "completed_at": source.completed_at}
+    return Held(HeldKind.SOURCE, f"the last pull of {source.name} was broken off", facts=facts, approve=source.name)
 
 
 def stale(source: SourceState, now: datetime) -> Held | None:
@@ -153,7 +165,7 @@ def taken_out(source: SourceState, now: datetime) -> Held | None:
     return Held(HeldKind.VANISHED, reason, facts={"stream": source.name, "gone": source.live_count}, approve=source.name)
 
 
-SOURCE_GUARDS: Final[tuple[SourceGuard, ...]] = (never_completed, failed, stale, quiet, lost, taken_out)
+SOURCE_GUARDS: Final[tuple[SourceGuard, ...]] = (never_completed, failed, broken_off, stale, quiet, lost, taken_out)
 
 
 def _approved_since(source: SourceState) -> bool:

@@ -24,6 +24,8 @@ from core.store import Store, leases, pauses, runs
 from core.store.runs import Status
 
 RESOLVE_WAIT_S: Final = 120.0
+PULL_WAIT_S: Final = 120.0
+"""How long a sync waits for somebody else who pulls what it needs."""
 RESOLVE: Final = "resolve"
 
 
@@ -32,7 +34,7 @@ class Event:
     """Something that a progress bar may show."""
 
     what: str
-    """pull_started, page_stored, pull_ended, sync_started, batch_pushed, sync_ended."""
+    """pull_waits, pull_started, page_stored, pull_ended, sync_started, batch_pushed, sync_ended."""
     name: str
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -114,10 +116,22 @@ def pull_stale(
             continue
         done = freshness.last_complete(store.conn, connection.name)
         if full or freshness.is_due(connection, done, hub.clock(), hub.config.workspace.timezone, fresh):
+            _wait_for_others(hub, store, connection.name, on_event)
             results.append(pull_one(session, store, connection.name, full=full, on_event=on_event))
         if hub.stop.is_set():
             break
     return results
+
+
+def _wait_for_others(hub: Hub, store: Store, connection: str, on_event: OnEvent | None) -> None:
+    """Let somebody else who pulls *connection* come to an end; who takes too long shows in the pull of our own."""
+    name, waited = f"connection.{connection}", 0.0
+    while waited < PULL_WAIT_S and not hub.stop.is_set() and leases.is_held(store.conn, name, hub.clock):
+        if not waited:
+            log.info("pull_waits", connection=connection)
+            tell(on_event, "pull_waits", connection)
+        hub.sleep(0.5)
+        waited += 0.5
 
 
 def has_streams(store: Store, connection: str) -> bool:
@@ -189,7 +203,7 @@ def _mark_failed(store: Store, connection: str, error: Exception, *, at: datetim
     """A pull that failed outside of any stream (it could not even be opened) failed in all: what rests on them is held."""
     with store.atomic() as conn:
         conn.execute(
-            "UPDATE streams SET error = ?, finished_at = ? WHERE removed_at IS NULL AND connection_id ="
+            "UPDATE streams SET error = ?, finished_at = ?, reading = NULL WHERE removed_at IS NULL AND connection_id ="
             " (SELECT id FROM connections WHERE name = ?)",
             (told(error), to_us(at), connection),
         )

@@ -17,7 +17,7 @@ from core.config.model import Config, ConnectionConfig
 from core.contract import Category, Kind
 from core.planning.guards import SourceState
 from core.service.schedule import due_after
-from core.store import holds
+from core.store import holds, leases
 
 DUE_TIMES_MISSED: Final = 2
 
@@ -69,8 +69,14 @@ def _has_consents(conn: sqlite3.Connection, stream_id: int) -> bool:
     return conn.execute("SELECT 1 FROM consents WHERE stream_id = ? LIMIT 1", (stream_id,)).fetchone() is not None
 
 
-def source_states(conn: sqlite3.Connection, names: Iterable[str], *, config: Config, now: datetime) -> list[SourceState]:
-    """Return what the store knows of the streams *names* (`connection.stream`), in order of name."""
+def source_states(
+    conn: sqlite3.Connection, names: Iterable[str], *, config: Config, now: datetime, leased: bool = False
+) -> list[SourceState]:
+    """
+    Return what the store knows of the streams *names* (`connection.stream`), in order of name.
+
+    *leased*: the caller holds the leases of their connections, so nobody pulls them.
+    """
     found = []
     for name in sorted(names):
         connection, _, stream = name.partition(".")
@@ -97,6 +103,8 @@ def source_states(conn: sqlite3.Connection, names: Iterable[str], *, config: Con
                 name,
                 completed_at=completed_at,
                 error=error,
+                half_read=_is_half_read(conn, stream_id) and (leased or not _is_pulled(conn, connection, now)),
+                resume_at=_resume_at(conn, connection),
                 stale_at=stale_at(configured, config, completed_at, took_s or 0.0) if late else None,  # type: ignore[arg-type]
                 accepted_count=accepted,
                 live_count=live,
@@ -109,6 +117,19 @@ def source_states(conn: sqlite3.Connection, names: Iterable[str], *, config: Con
             )
         )
     return found
+
+
+def _is_half_read(conn: sqlite3.Connection, stream_id: int) -> bool:
+    return bool(conn.execute("SELECT reading IS NOT NULL FROM streams WHERE id = ?", (stream_id,)).fetchone()[0])
+
+
+def _is_pulled(conn: sqlite3.Connection, connection: str, now: datetime) -> bool:
+    return leases.is_held(conn, f"connection.{connection}", lambda: now)
+
+
+def _resume_at(conn: sqlite3.Connection, connection: str) -> datetime | None:
+    at = conn.execute("SELECT resume_at FROM connections WHERE name = ?", (connection,)).fetchone()[0]
+    return None if at is None else from_us(at)
 
 
 def _activity(conn: sqlite3.Connection, stream_id: int, now: datetime) -> tuple[datetime | None, int]:

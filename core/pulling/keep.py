@@ -71,6 +71,8 @@ class Keeper:
             if self._replacing is not None and page.replaces != self._replacing:
                 vanish.mark_replaced(conn, self._of, self._replacing, slice_, began_run, to_us(self._clock()))
             self._replacing = page.replaces
+            if not self.report.pages:
+                conn.execute("UPDATE streams SET reading = ? WHERE id = ?", (self._run_id, self._of.id))
             changed = self._said(conn, page, prepared, slice_)
             checkpoints.move(conn, self._stream, self._of.id, slice_, page, asked_at=asked_at)
         self.pages_stored += 1
@@ -138,8 +140,9 @@ class Keeper:
         deleted, held = vanish.settle(conn, self._of, now)
         self.report = replace(self.report, deleted=self.report.deleted + deleted, held=held)
         conn.execute(
-            "UPDATE streams SET finished_at = ?1, completed_at = ?1, error = NULL, took_s = ?2, full_completed_at = "
-            "CASE WHEN ?3 THEN ?1 ELSE (SELECT min(full_completed_at) FROM checkpoints WHERE stream_id = ?4) END WHERE id = ?4",
+            "UPDATE streams SET finished_at = ?1, completed_at = ?1, error = NULL, reading = NULL, took_s = ?2,"
+            " full_completed_at = CASE WHEN ?3 THEN ?1"
+            " ELSE (SELECT min(full_completed_at) FROM checkpoints WHERE stream_id = ?4) END WHERE id = ?4",
             (now, (self._clock() - began).total_seconds(), whole, self._of.id),
         )
 
@@ -156,7 +159,9 @@ class Keeper:
         """Note that the pull ended with an *error*."""
         with self._store.atomic() as conn:
             now = to_us(self._clock())
-            conn.execute("UPDATE streams SET finished_at = ?, error = ? WHERE id = ?", (now, error, self._of.id))
+            conn.execute(
+                "UPDATE streams SET finished_at = ?, error = ?, reading = NULL WHERE id = ?", (now, error, self._of.id)
+            )
 
     def forget_gone(self, slices: list[str]) -> None:
         """Let what slices hold that are no longer there vanish."""

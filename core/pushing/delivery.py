@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import datetime
 
 from core.clock import iso
+from core.errors import LeaseLost, QuotaExhausted
 from core.evaluated import Evaluated
 from core.hub import Session
 from core.log import log
 from core.planning import delay
-from core.planning.guards import SOURCE_GUARDS, SourceGuard
+from core.planning.guards import SOURCE_GUARDS, SourceGuard, SourceState, broken_off
 from core.planning.plan import Plan, Skip
 from core.planning.sizes import SIZE_GUARDS, SizeGuard
 from core.pushing import reach
@@ -42,12 +43,28 @@ class Delivery:
     """The last run that had begun before *evaluation* was made."""
     anew: Callable[[], Evaluated] | None = None
     """Evaluates once more. None: whoever evaluated held the leases already, so nobody can have come between."""
+    pulled_elsewhere: Mapping[str, str] = field(default_factory=dict)
+    """Connections that this run was to pull and somebody else was at, and what was said of that."""
     asked: dict[tuple[str, str, str], reach.Memory] = field(default_factory=dict)
     """What each destination was asked for, by connection, kind of audience and its params."""
 
     @property
     def as_of(self) -> datetime:
         return self.evaluation.as_of
+
+    def refuse_half_read(self, sources: Iterable[SourceState], now: datetime) -> None:
+        """
+        Raise where one of *sources* is read half and its pull goes on by itself: LeaseLost, QuotaExhausted.
+
+        One tool may have told of somebody's new address by then and another not yet: what one person did is two persons' for as
+        long.
+        """
+        for source in sources:
+            connection = source.name.partition(".")[0]
+            if connection in self.pulled_elsewhere:
+                raise LeaseLost(f"{source.name} is read half: {self.pulled_elsewhere[connection]}")
+            if source.resume_at is not None and source.resume_at > now and broken_off(source, now) is not None:
+                raise QuotaExhausted(f"{source.name} is read half; it waits for its quota", resume_at=source.resume_at)
 
     def caught_up(self, sync: str, *, run_id: int) -> Delivery:
         """

@@ -106,6 +106,7 @@ def _held(delivery: Delivery, target: Target) -> list[Held]:
     # the sets may be of a time ahead of the clock, where that was set back; how old a source is goes by the clock
     now = min(delivery.as_of, delivery.session.hub.clock())
     states = freshness.source_states(conn, names, config=config, now=now)
+    delivery.refuse_half_read(states, now)
     found += guards.sources_held(states, now, guards=delivery.source_guards)
     if delivery.source_guards:
         approved = holds.approved_text(conn, target.label, HeldKind.UNSEEN, definition.definition)

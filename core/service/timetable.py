@@ -60,6 +60,8 @@ class _State:
     last: Mapping[str, _Last]
     complete: Mapping[str, datetime]
     """By connection: when the last clean pull ended."""
+    half_read: frozenset[str]
+    """Connections whose last pull was broken off on its way: the next is due at once."""
     paused: frozenset[str]
     quota: Mapping[str, datetime]
     """By connection: until when it waits, for a quota or for a vendor that does not answer."""
@@ -107,6 +109,8 @@ class Timetable:
         last = state.last.get(job.key)
         if last is None:
             return self.began_at
+        if job.what is What.PULL and job.name in state.half_read:
+            return last.finished_at
         if job.schedule is not None:
             return due_after(job.schedule, last.started_at, self.config.workspace.timezone)
         pulls = [state.complete[name] for name in self._scheduled(job.name) if name in state.complete]
@@ -153,7 +157,10 @@ def _look(conn: sqlite3.Connection, jobs: Iterable[Job], now: datetime) -> _Stat
             clean = conn.execute(f"SELECT finished_at {of} AND status = 'done' ORDER BY id DESC LIMIT 1", key).fetchone()
             if clean is not None:
                 complete[job.name] = from_us(clean[0])
-    return _State(last, complete, frozenset(pauses(conn)), _waits(conn, now))
+    half_read = conn.execute(
+        "SELECT DISTINCT c.name FROM streams s JOIN connections c ON c.id = s.connection_id WHERE s.reading IS NOT NULL"
+    )
+    return _State(last, complete, frozenset(name for (name,) in half_read), frozenset(pauses(conn)), _waits(conn, now))
 
 
 def _waits(conn: sqlite3.Connection, now: datetime) -> dict[str, datetime]:

@@ -33,7 +33,7 @@ HOLDERS: Final[dict[str, str]] = {
     # beginning: sources
     "connections": "id name connector category account resume_at removed_at kept_until",
     "streams": "id connection_id name kind trust landing removed_at started_at finished_at error=text completed_at "
-    "full_completed_at took_s accepted_count live_count held_since",
+    "full_completed_at took_s accepted_count live_count held_since reading",
     "checkpoints": "stream_id slice cursor=text pending=text resume=text began=text began_run full began_at replacing "
     "completed_at full_completed_at",
     "vanished": "stream_id key=record since reason",

@@ -265,6 +265,6 @@ def drop_rows(conn: sqlite3.Connection, id_: int) -> None:
     conn.execute("UPDATE subjects SET live = 0, dirty = 1, ref = char(31) || id WHERE stream_id = ?", (id_,))
     conn.execute(
         "UPDATE streams SET completed_at = NULL, full_completed_at = NULL, finished_at = NULL, error = NULL, "
-        "accepted_count = NULL, live_count = 0, held_since = NULL, took_s = NULL WHERE id = ?",
+        "accepted_count = NULL, live_count = 0, held_since = NULL, took_s = NULL, reading = NULL WHERE id = ?",
         (id_,),
     )

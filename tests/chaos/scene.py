@@ -26,6 +26,7 @@ from watch import Watch, above_the_rate, subscribing
 from weather import Kind
 
 import core.store.db
+from core.clock import from_us
 from core.demo.cast import cast
 from core.demo.config import demo_config
 from core.demo.people.make import make_world
@@ -222,17 +223,16 @@ class Scene:
     def _after(self) -> None:
         self.proxy.forget_answers()
         moments = {self.clock(), self.clock() + self.wind.jump}
-        evaluated = self._evaluated_at()
-        self.watch.lived(*moments, *([evaluated] if evaluated else []))
+        self.watch.lived(*moments, *self._evaluated_at())
 
-    def _evaluated_at(self) -> datetime | None:
-        """Return as of when the last recorded run looked at the people."""
+    def _evaluated_at(self) -> list[datetime]:
+        """Return as of when recorded runs looked at the people: the last one, and earlier ones by a clock that was ahead."""
         try:
             with Store(self.folder / "tagalong.db", read_only=True) as store:
-                row = store.conn.execute("SELECT max(as_of) FROM member_sets").fetchone()
+                found = store.conn.execute("SELECT DISTINCT as_of FROM member_sets").fetchall()
         except (HubError, core.store.db.sqlite3.Error):
-            return None
-        return datetime.fromtimestamp(row[0] / 1e6, UTC) if row and row[0] else None
+            return []
+        return [from_us(at) for (at,) in found]
 
     # --- the proof ---------------------------------------------------------------------------------------------------
 

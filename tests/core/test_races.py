@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from core.planning.approve import approve
 from core.pulling.fill import Event, pull
 from core.pushing.whole import Whole
 from core.run import SyncReport, plan, sync
-from core.store import Store, audiences, refusals
+from core.store import Store, audiences, leases, refusals
 from core.store.runs import Status
 
 
@@ -279,3 +280,44 @@ def test_a_loss_is_not_approved_while_a_pull_finds_out_whether_it_is_one(story: 
     assert 1 == len(refused)
     assert ids(*range(1, 51)) == story.there()
     assert [] == story.vendor.moved("remove")
+
+
+def test_what_somebody_else_is_just_reading_is_not_gone_by(tmp_path: Path) -> None:
+    """The people are there by then, and what they did is not yet: *not did(...)* would add everybody who came."""
+    story = Story(tmp_path, with_events=True, segments={"vip": 'lifecycle_stage == "vip" and not did("Churned")'})
+    story.people(1)
+    story.people(5, stage="lead")
+    story.event(5, "Churned", story.now)
+    story.sync()
+    story.people(2, 3, 4, 6)
+    story.event(2, "Churned", story.now)
+    beside: list[SyncReport] = []
+
+    def another(page: int) -> None:
+        if page == 1 and not beside:
+            story.vendor.pull_fault = None
+            beside.append(sync(story.hub()))
+
+    story.vendor.pull_fault = another
+    story.pass_time()
+    assert [Status.DONE] == [run.status for run in pull(story.hub())]
+
+    assert [Status.STOPPED] == [run.status for run in beside[0].syncs]
+    assert "is at it; wait for it to end" in str(beside[0].syncs[0].error)
+    assert ["1"] == story.vendor.moved()
+    assert Status.DONE == story.sync().status
+    assert ids(1, 3, 4, 6) == story.there()
+
+
+def test_a_sync_waits_for_whoever_pulls_what_it_needs(story: Story) -> None:
+    """They are as good as its own pull would be, and often about to be done."""
+    story.people(1)
+    story.sync()
+    story.people(2)
+    with ExitStack() as others:
+        others.enter_context(leases.hold(story.hub().path, "connection.crm", lambda: story.now))
+        hub = story.hub()
+        hub.sleep = lambda _s: others.close()
+        story.pass_time()
+        assert Status.DONE == sync(hub).status
+    assert ids(1, 2) == story.there()

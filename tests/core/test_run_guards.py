@@ -7,10 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from support.audiences import KilledProcess
 from support.story import Story, held, ids
 
+from core.clock import to_us
 from core.config.model import Every
-from core.errors import ConfigError, TransientError
+from core.errors import ConfigError, QuotaExhausted, TransientError
 from core.planning.approve import approve
 from core.pulling.fill import pull
 from core.store.runs import Status
@@ -91,6 +93,66 @@ def _fails(story: Story) -> None:
         raise TransientError("away")
 
     story.vendor.pull_fault = fault
+
+
+def test_what_a_pull_that_died_has_half_read_holds_everything(make: Callable[..., Story]) -> None:
+    """Nothing notes how it ended; who came is there, and that they left again is on a page that nobody has read."""
+
+    def begin(story: Story) -> None:
+        story.with_events, story.segments = True, {"vip": 'lifecycle_stage == "vip" and not did("Churned")'}
+        story.people(*range(1, 6), stage="lead")
+        story.event(1, "Churned", story.now)
+        story.sync()
+        story.people(1, 2, 6)
+
+        def dies(page: int) -> None:
+            if page == 1:
+                raise KilledProcess
+
+        story.vendor.pull_fault = dies
+        with pytest.raises(KilledProcess):
+            story.sync()
+        story.vendor.pull_fault = None
+
+    bare = make()
+    begin(bare)
+    bare.sync(pull=False, **WITHOUT)
+    assert ids(2) == bare.there()
+
+    story = make()
+    begin(story)
+    assert {"vips": ["source"]} == held(story.sync(pull=False))
+    assert set() == story.there()
+    assert {} == held(story.sync())
+    assert ids(2, 6) == story.there()
+
+
+def test_what_waits_for_its_quota_half_read_is_waited_for(make: Callable[..., Story]) -> None:
+    """It goes on by itself; nobody is asked to approve anything, and nothing is sent of what is stored so far."""
+    story = make()
+    story.people(*range(1, 6))
+    story.sync()
+    story.people(1, stage="lead")
+    story.people(6)
+    at = story.now + timedelta(hours=1)
+
+    def used_up(page: int) -> None:
+        if page == 1:
+            with story.store() as store, store.atomic() as conn:
+                conn.execute("UPDATE connections SET resume_at = ?", (to_us(at),))
+            raise QuotaExhausted("used up", resume_at=at)
+
+    story.vendor.pull_fault = used_up
+    report = story.sync()
+    assert [(Status.WAITING, at)] == [(run.status, run.resume_at) for run in report.syncs]
+    assert ids(*range(1, 6)) == story.there()
+    approve(story.hub(), "crm.contacts")
+    assert Status.DONE == story.sync(pull=False).status
+    assert ids(*range(2, 6)) == story.there()
+
+    story.vendor.pull_fault = None
+    story.sync()
+    assert ids(*range(2, 7)) == story.there()
 
 
 def _half_gone(story: Story) -> None:

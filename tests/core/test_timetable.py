@@ -58,6 +58,20 @@ def ran(store: Store) -> Ran:
 QUARTER = Every(15 * MINUTE)
 
 
+def test_a_pull_that_was_broken_off_goes_on_at_once(store: Store, ran: Ran) -> None:
+    """Until it is through, what rests on it is held."""
+    store.conn.execute("INSERT INTO connections (id, name, connector, category) VALUES (1, 'crm', 'acme', 'crm')")
+    store.conn.execute(
+        "INSERT INTO streams (connection_id, name, kind, trust, landing) VALUES (1, 'contacts', 'profile', 'key', '')"
+    )
+    table = timetable([connection("crm", QUARTER)], [])
+    ran("pull", "crm", NOON, NOON + MINUTE)
+    ran("pull", "crm", NOON + 2 * MINUTE)
+    assert {"pull.crm": NOON + 15 * MINUTE} == table.due(store.conn, NOON + 3 * MINUTE)
+    store.conn.execute("UPDATE streams SET reading = 2")
+    assert table.due(store.conn, NOON + 3 * MINUTE)["pull.crm"] <= NOON + 3 * MINUTE
+
+
 def test_what_never_ran_is_due_at_the_start(store: Store) -> None:
     """And only once, however often it is asked."""
     table = timetable([connection("crm", QUARTER)], [])
