@@ -10,6 +10,7 @@ import os
 import random
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import httpx
 import hypothesis
 import pytest
 import structlog
@@ -27,7 +29,7 @@ os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"  # nobody
 from support.new_stores import NewStores
 
 from core import log
-from core.contract import Limit, Sandbox, Settings
+from core.contract import Limit, Sandbox, Settings, Window
 from core.hidden import Hidden
 from core.http import HttpApi, open_api
 from core.registry import Connector, load_connector
@@ -40,6 +42,9 @@ _PATIENT = {"deadline": None, "suppress_health_check": list(hypothesis.HealthChe
 hypothesis.settings.register_profile("same", derandomize=True, **_PATIENT)
 hypothesis.settings.register_profile("anew", **_PATIENT)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+# whoever asks a sandbox by itself names no timeout, and httpx gives up after five seconds: one object for all its functions
+for _step in ("connect", "read", "write", "pool"):
+    setattr(httpx.get.__kwdefaults__["timeout"], _step, 60.0)
 
 
 class SettableClock:
@@ -53,6 +58,19 @@ class SettableClock:
 
     def advance(self, by: timedelta) -> None:
         self.at += by
+
+
+class Seconds:
+    """A machine's seconds that pass only where somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.at = time.time()
+
+    def __call__(self) -> float:
+        return self.at
+
+    def sleep(self, wait_s: float) -> None:
+        self.at += wait_s
 
 
 class TestApi(HttpApi):
@@ -94,6 +112,14 @@ def clock() -> SettableClock:
 
 
 @pytest.fixture
+def seconds(monkeypatch: pytest.MonkeyPatch) -> Seconds:
+    """What sandboxes' rates go by: several requests are in one second, however long the machine takes for them."""
+    made = Seconds()
+    monkeypatch.setattr(Window, "seconds", made)
+    return made
+
+
+@pytest.fixture
 def store_path(tmp_path: Path) -> Path:
     """Where `store` is."""
     return tmp_path / "tagalong.db"
@@ -118,7 +144,12 @@ def _connector(of: str | Connector | ModuleType) -> Connector:
 
 @pytest.fixture
 def fake_api(store_path: Path, tmp_path: Path, clock: SettableClock) -> Iterator[Callable[..., TestApi]]:
-    """`fake_api(connector, settings, sleep=..., stop=..., connection=...)`: an api for requests that respx answers."""
+    """
+    `fake_api(connector, settings, sleep=..., stop=..., connection=...)`: an api for requests that respx answers.
+
+    Its seconds pass while it waits, and only then: what it waits is the same on a machine that has much to do.
+    """
+    seconds = Seconds()
     with ExitStack() as stack:
 
         def make(
@@ -134,7 +165,10 @@ def fake_api(store_path: Path, tmp_path: Path, clock: SettableClock) -> Iterator
             if not isinstance(settings, Settings):
                 settings = connector.settings_model.model_validate(settings or {})
             slept: list[float] = []
-            given = {"store_path": store_path, "folder": tmp_path, "clock": clock, "rng": random.Random(1), **options}
+            given = {
+                "store_path": store_path, "folder": tmp_path, "clock": clock, "seconds": seconds, "rng": random.Random(1),
+                **options,
+            }  # fmt: skip
             name = connection or connector.name
             api = open_api(connector, settings, connection=name, sleep=sleep or slept.append, stop=stop, **given)
             api.__class__ = TestApi

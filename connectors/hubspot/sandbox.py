@@ -9,7 +9,6 @@ members who leave because their contact was deleted or merged are not.
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
@@ -27,7 +26,7 @@ from connectors.hubspot.sandbox_lists import ListAnswers
 from connectors.hubspot.sandbox_objects import ObjectAnswers
 from connectors.hubspot.sandbox_state import TYPES, State, StoredList
 from connectors.hubspot.vendor import API_VERSION
-from core.contract import Desk, ListChange, Sandbox, Unwelcome
+from core.contract import Desk, ListChange, Sandbox, Unwelcome, Window
 
 SCOPES: Final = frozenset(
     {"oauth", "crm.lists.read", "crm.lists.write", "crm.objects.contacts.write"}
@@ -232,7 +231,7 @@ SANDBOX = HubSpotSandbox
 def _free(recent: deque[float], limit: tuple[int, float], factor: float) -> bool:
     """Whether one more request fits into the window, and if so, count it."""
     amount, per_s = limit
-    now = time.monotonic()
+    now = Window.seconds()
     while recent and recent[0] <= now - per_s:
         recent.popleft()
     if len(recent) >= amount * factor:

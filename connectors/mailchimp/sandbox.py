@@ -42,7 +42,7 @@ class MailchimpSandbox(Sandbox):
 
     Args:
         rate_factor: times the ten simultaneous connections that are allowed; `inf` for no limit.
-        latency_s: how long each answer takes, so that connections overlap.
+        hold: each answer waits while it says so, so that connections overlap.
         bare_403_every: each so-many-th request is answered 403 in HTML by the front, as at high volume; 0 is never.
         lists_archived: whether a member list without a status holds archived people.
         tags_unsubscribed: whether an unsubscribed or cleaned person can be given a tag.
@@ -57,7 +57,7 @@ class MailchimpSandbox(Sandbox):
         *,
         now: Callable[[], datetime] | None = None,
         rate_factor: float = 1.0,
-        latency_s: float = 0.0,
+        hold: Callable[[], bool] = lambda: False,
         bare_403_every: int = 0,
         lists_archived: bool = False,
         tags_unsubscribed: bool = False,
@@ -66,7 +66,7 @@ class MailchimpSandbox(Sandbox):
     ) -> None:
         super().__init__(now=now)
         self.most_connections = CONNECTIONS * rate_factor
-        self.latency_s, self.bare_403_every = latency_s, bare_403_every
+        self.hold, self.bare_403_every = hold, bare_403_every
         self.list = MailingList(
             lambda: self.now(), self.change_log, tags_unsubscribed=tags_unsubscribed, confirms_again=confirms_again
         )
@@ -148,8 +148,8 @@ class MailchimpSandbox(Sandbox):
                 return _problem(
                     Problem(429, "Too Many Requests", "You have exceeded the limit of 10 simultaneous connections.")
                 )
-            if self.latency_s:
-                await asyncio.sleep(self.latency_s)
+            while self.hold():
+                await asyncio.sleep(0.002)
             body = await _json(request)
             with self._lock:
                 self._authorize(request)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 import math
 import threading
-import time
 from base64 import b64decode
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
@@ -27,7 +26,7 @@ from starlette.routing import Route
 from connectors.stripe.sandbox_lists import Refused, expanded, listed
 from connectors.stripe.sandbox_shapes import old_shape
 from connectors.stripe.sandbox_state import State
-from core.contract import Sandbox
+from core.contract import Sandbox, Window
 
 VERSION = "2026-06-24.dahlia"
 ENDPOINT_PER_S = 25  # docs.stripe.com/rate-limits: one endpoint
@@ -133,8 +132,8 @@ class StripeSandbox(Sandbox):
             return refused.status, {}, {"error": refused.error}
 
     def _too_many(self, template: str) -> str | None:
-        """Return the reason to refuse, by the real clock: a test's own stands still."""
-        now = time.monotonic()
+        """Return the reason to refuse, by the machine's clock: that of a test's vendor stands still."""
+        now = Window.seconds()
         account = LIVE_PER_S if self.state.livemode else TEST_PER_S
         for name, limit, reason in (("", account, "global-rate"), (template, ENDPOINT_PER_S, "endpoint-rate")):
             asked = self._asked[name]

@@ -117,10 +117,11 @@ class Reload:
         first, self.refused = problems[0], digest
         where = ":".join(str(part) for part in (first.file, first.line) if part is not None)
         refusal = ": ".join(part for part in (where, first.key) if part) or "the config"
+        # noted before it is said: whoever reads it in the log finds it in `status`
+        self._note(replace(self.state, refused_at=self.state.refused_at or self.holder.hub.clock(), refusal=refusal))
         log.error(
             "config_refused", file=first.file, line=first.line, key=first.key, problem=first.message, problems=len(problems)
         )
-        self._note(replace(self.state, refused_at=self.state.refused_at or self.holder.hub.clock(), refusal=refusal))
 
     def _note(self, state: Running) -> None:
         self.state = state

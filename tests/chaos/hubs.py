@@ -17,7 +17,7 @@ from core.hub import Hub
 from core.registry import Connector
 
 STORMY_TIMEOUT_S: Final = 0.35
-CALM_TIMEOUT_S: Final = 20.0
+CALM_TIMEOUT_S: Final = 60.0
 BATCH: Final = 7
 
 

@@ -95,10 +95,10 @@ class Proxy:
         thread = threading.Thread(target=loop.run_forever, name="proxy", daemon=True)
         thread.start()
         try:
-            asyncio.run_coroutine_threadsafe(self._listen(), loop).result(10)
+            asyncio.run_coroutine_threadsafe(self._listen(), loop).result(60)
             yield
         finally:
-            asyncio.run_coroutine_threadsafe(self._close(), loop).result(10)
+            asyncio.run_coroutine_threadsafe(self._close(), loop).result(60)
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
             loop.close()

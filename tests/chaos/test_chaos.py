@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 from calming import calm
+from hubs import CALM_TIMEOUT_S
 from killing import Victims
 from pyroaring import BitMap
 from scene import Scene
@@ -103,7 +104,7 @@ def test_a_hub_without_guards_is_found_out(opened: Opened, monkeypatch: pytest.M
     scene.options = {"source_guards": (), "size_guards": ()}
     scene.live(Random(1))
     scene.proxy.weather = Weather("half", share=0.0, half=frozenset({"billing", "crm"}))
-    scene.run(full=True)
+    scene.run(full=True, timeout_s=CALM_TIMEOUT_S)
 
     assert any("who was wanted all the time" in each for each in scene.judge())
 
@@ -120,7 +121,8 @@ def test_a_hub_that_asks_nobody_s_consent_is_found_out(opened: Opened, monkeypat
 def test_a_hub_that_forgets_what_it_sent_is_found_out(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     """It dies while it sends; whom the vendor added then it takes for somebody else's, and leaves them there for ever."""
     scene = opened(seed=3)
-    ran = scene.run_apart({"point": "push.request_sent", "nth": 25, "linger_s": 0.3, "by": int(signal.SIGKILL)})
+    order = {"point": "push.request_sent", "nth": 25, "linger_s": 0.3, "by": int(signal.SIGKILL)}
+    ran = scene.run_apart(order, timeout_s=CALM_TIMEOUT_S)
     assert ran.ended is not None
     assert ran.ended.killed
     monkeypatch.setattr("core.pushing.recover._make_unsure", _forget)
@@ -147,7 +149,7 @@ def test_what_the_proxy_sees_is_looked_at(opened: Opened, monkeypatch: pytest.Mo
     monkeypatch.setattr(SharedTime, "look", lambda shared: float(1_800_000_000 + shared._skipped[0]))
     scene = opened(seed=3, unlimited=True)
     for _ in range(3):
-        scene.run(full=True)
+        scene.run(full=True, timeout_s=CALM_TIMEOUT_S)
     assert any("within 1 s, where 10 are allowed" in each for each in scene.judge())
 
     base, (name, status) = scene.proxy.fronts["mail"].base_url, ("email_address", '{"status": "subscribed"}')

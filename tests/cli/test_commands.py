@@ -11,7 +11,7 @@ import stat
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -315,14 +315,15 @@ def test_a_probe_asks_only_whether_the_daemon_lives(type_: Type, tmp_path: Path)
     assert 1 == type_(*words).code
     assert not (tmp_path / "elsewhere.db").exists()
 
-    database = tmp_path / "tagalong.db"
-    with leases.hold(database, "daemon", utc_now):
+    database, now = tmp_path / "tagalong.db", utc_now()
+    with leases.hold(database, "daemon", lambda: now):
         assert (3, 0) == (type_("status", "--check").code, type_(*words).code)
         assert {"ok": True, "daemon": True} == type_(*words, "--json").json
         (tmp_path / "tagalong.toml").write_text(CONFIG + "[segments.half]\nwere = 'count'\n")
         assert (2, 0) == (type_("status").code, type_(*words).code)
+        now -= timedelta(seconds=400)  # what renews it renews it for then
         with sqlite3.connect(database) as conn:
-            conn.execute("UPDATE leases SET renewed_at = renewed_at - 301000000")
+            conn.execute("UPDATE leases SET renewed_at = renewed_at - 400000000")
         conn.close()
         assert 1 == type_(*words).code
     assert 1 == type_(*words).code
@@ -425,14 +426,14 @@ def test_the_daemon_runs_until_it_is_told_to_stop(type_: Type, tmp_path: Path, n
     command = [sys.executable, "-c", "from core.cli import main; main()", "run"]
     daemon = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ.copy())
     try:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 120
         while _finished(tmp_path / "tagalong.db") < {"exports", "nordic_to_exports", "regions"}:
             assert time.monotonic() < until
             time.sleep(0.1)
         assert type_("status", "--json").json["daemon"] is True
         assert 1 == type_("run").code
         daemon.send_signal(number)
-        _, err = daemon.communicate(timeout=60)
+        _, err = daemon.communicate(timeout=120)
     finally:
         daemon.kill()
         daemon.communicate()

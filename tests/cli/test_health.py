@@ -77,10 +77,12 @@ def test_a_daemon_that_was_here_lately_is_missed(tmp_path: Path, look: Callable[
     daemon_was_here(tmp_path, now - timedelta(hours=3))
     (missing,) = look()
     assert ("daemon", 1) == (missing.what, exit_code([missing]))
-    with leases.hold(tmp_path / "tagalong.db", "daemon", utc_now):
+    with leases.hold(tmp_path / "tagalong.db", "daemon", lambda: now):
         assert [] == look()
+        now -= timedelta(seconds=400)  # what renews it renews it for then
         change(tmp_path, "UPDATE leases SET renewed_at = renewed_at - 400000000")
         assert "hangs" in look()[0].reason
+    now = utc_now()
     daemon_was_here(tmp_path, now - timedelta(days=30), stopped=now - timedelta(days=8))
     assert [] == look()
     daemon_was_here(tmp_path, now - timedelta(days=30), stopped=now - timedelta(days=6))

@@ -338,7 +338,7 @@ def test_its_thread_ends_with_the_daemon(make: Callable[..., Story]) -> None:
     pruner.start()
     assert looked.wait(60)
     hub.stop.set()
-    pruner.close()
+    pruner.close(within_s=60)
     assert not pruner._thread.is_alive()
 
 

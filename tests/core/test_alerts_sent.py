@@ -291,15 +291,20 @@ def test_an_endpoint_that_hangs_holds_up_neither_the_daemon_nor_a_command(desk: 
     tell_after(hub, wait_s=0.05)
     hub.stop.set()
     watch.close(within_s=0.05)
+    assert not desk.to.hang.is_set(), "nobody waited for an answer"
     desk.to.hang.set()
+    for thread in threading.enumerate():
+        if thread.name == "alerts":
+            thread.join(60)
 
 
 def test_a_slow_endpoint_is_given_so_long_and_no_longer(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """And what it may have got it gets again, under the same id."""
-    monkeypatch.setattr(courier, "TIMEOUT", httpx.Timeout(0.2))
     desk.to.hang = threading.Event()
     desk.fail()
-    assert 0 == desk.send()
+    with monkeypatch.context() as patched:
+        patched.setattr(courier, "TIMEOUT", httpx.Timeout(60, read=0.2))
+        assert 0 == desk.send()
     assert "no answer in time" in desk.waiting()[0].reason
     desk.to.hang.set()
     desk.later(seconds=11)

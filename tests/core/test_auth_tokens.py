@@ -139,7 +139,7 @@ def test_processes_never_renew_at_once(server, store_path):
         for worker in workers:
             worker.start()
         for worker in workers:
-            worker.join(60)
+            worker.join()
         assert list(failures) == []
     assert server.most_at_once == 1
     assert not server.stolen

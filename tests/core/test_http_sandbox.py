@@ -15,9 +15,13 @@ from core.errors import AuthError, TransientError
 from core.sandbox import Delayed, Reset, as_settings, serve
 
 
+def serving():
+    """Return the threads of servers: others come and go by themselves."""
+    return [thread for thread in threading.enumerate() if thread.name.startswith("server-")]
+
+
 def test_each_has_a_port_and_none_is_left():
     """Both answer while the block lasts; then their threads are gone and the ports are closed."""
-    before = threading.active_count()
     with serve({"one": AcmeSandbox(), "two": AcmeSandbox()}) as served:
         for one in served.values():
             assert one.base_url.endswith("/v2")
@@ -25,8 +29,8 @@ def test_each_has_a_port_and_none_is_left():
             assert answer.json() == {"id": "acme-1"}
             assert one.base_url == as_settings(one)["base_url"]
         ports = [httpx.URL(one.base_url).port for one in served.values()]
-    assert len(set(ports)) == 2
-    assert before == threading.active_count()
+        assert len(set(ports)) == len(serving()) == 2
+    assert not serving()
     for port in ports:
         with pytest.raises(ConnectionError):
             socket.create_connection(("127.0.0.1", port), timeout=1)
@@ -34,10 +38,10 @@ def test_each_has_a_port_and_none_is_left():
 
 def test_it_stops_when_the_block_fails():
     """An error in a test does not leave a server behind."""
-    before = threading.active_count()
     with pytest.raises(RuntimeError, match="mine"), serve({"one": AcmeSandbox()}):
+        assert serving()
         raise RuntimeError("mine")
-    assert before == threading.active_count()
+    assert not serving()
 
 
 def test_faults_are_asked_with_method_path_and_number(sandbox_api):
@@ -79,17 +83,18 @@ def test_a_wrong_key_is_refused(sandbox_api):
 
 def test_nobody_there_is_a_connection_that_was_never_made(fake_api):
     """Real sockets, nobody listening."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with pytest.raises(TransientError) as caught:
-        fake_api(acme, {"base_url": f"http://127.0.0.1:{port}"}).post("/x")
+    with socket.socket() as taken, pytest.raises(TransientError) as caught:
+        taken.bind(("127.0.0.1", 0))  # and not listened on, so that nobody else comes to listen there
+        fake_api(acme, {"base_url": f"http://127.0.0.1:{taken.getsockname()[1]}"}).post("/x")
     assert not caught.value.maybe_acted
 
 
 def test_a_late_answer_is_an_unknown_outcome(fake_api):
     """A write that timed out may have been carried out."""
+    given_up = threading.Event()
     with serve({"acme": AcmeSandbox()}) as served:
-        served["acme"].faults = lambda method, path, number: Delayed(0.4)
+        served["acme"].faults = lambda method, path, number: given_up.wait(60) and None
         with pytest.raises(TransientError) as caught:
             fake_api(acme, as_settings(served["acme"]), timeout=0.1).post("/lists", json={"name": "x"})
+        given_up.set()
     assert caught.value.maybe_acted

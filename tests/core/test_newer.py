@@ -21,7 +21,7 @@ from core.store import Store
 
 def upgrade(path: Path) -> None:
     """Do what a newer version does when it opens the file: another table in place of one that this version writes."""
-    with closing(sqlite3.connect(path)) as conn, conn:
+    with closing(sqlite3.connect(path, timeout=PATIENCE_S)) as conn, conn:
         conn.execute("INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('tagalong', 'm999_x', 'later')")
         conn.execute("CREATE TABLE settings_by_owner (owner TEXT, key TEXT, value TEXT)")
 

@@ -24,7 +24,7 @@ def listening(address: str) -> socket.socket:
     """Return whoever hears what is sent to *address*."""
     opened = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     opened.bind(address)
-    opened.settimeout(20)
+    opened.settimeout(60)
     return opened
 
 
@@ -38,7 +38,7 @@ def test_the_daemon_says_that_it_is_ready_that_it_turns_and_that_it_ends(tmp_pat
         daemon.start()
         heard = [manager.recv(100).decode() for _ in range(2)]
         hub.stop.set()
-        daemon.join(20)
+        daemon.join(60)
         while heard[-1] != Told.ENDS:
             heard.append(manager.recv(100).decode())
 
@@ -52,17 +52,17 @@ def test_a_loop_that_hangs_says_nothing_more(tmp_path: Path) -> None:
 
     def hang() -> None:
         hung.set()
-        stop.wait(20)
+        stop.wait(60)
 
     table = timetable([], [])
     path = tmp_path / "tagalong.db"
     daemon = Daemon(table, None, lambda: Store(path).conn, stop=stop, tick_s=0.01, renew=hang, tell=told.append)  # type: ignore[arg-type,func-returns-value]
     thread = threading.Thread(target=daemon.run)
     thread.start()
-    assert hung.wait(20)
+    assert hung.wait(60)
     before = list(told)
     stop.set()
-    thread.join(20)
+    thread.join(60)
 
     assert [Told.READY] == before
 

@@ -116,7 +116,7 @@ def test_two_processes_share_one_budget_and_use_it(store_path):
         for worker in workers:
             worker.start()
         for worker in workers:
-            worker.join(30)
+            worker.join()
         together = sorted(at for one in arrived for at in one)
         each = [len(one) for one in arrived]
     assert [count, count] == each

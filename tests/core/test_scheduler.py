@@ -187,8 +187,11 @@ def test_a_failing_job_ends_nothing_and_is_told_once(store: Store, work: FakeWor
     assert "ann@example.com" not in str(logs)
 
 
-def test_what_could_not_run_rests_before_it_is_tried_again(store: Store, work: FakeWork) -> None:
+def test_what_could_not_run_rests_before_it_is_tried_again(
+    store: Store, work: FakeWork, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Somebody else holds the lease: no run is left behind to count from, and asking ten times a second helps nobody."""
+    monkeypatch.setattr("core.service.scheduler.AGAIN_AFTER", timedelta(hours=1))
     work.fate["pull.crm"] = lambda: "stopped"
     daemon = daemon_of(store, work, [connection("crm", OFTEN)], [])
     looks = looks_of(daemon)
@@ -296,6 +299,6 @@ def test_a_stop_in_the_instant_in_which_a_job_begins_is_no_accident(
 
     daemon.workers["crm"] = daemon.scheduler._executors["crm"] = Slow(daemon.busy)
     with running(daemon) as thread:
-        thread.join(20)
+        thread.join(PATIENCE_S)
 
     assert [] == accidents

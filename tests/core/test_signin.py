@@ -65,7 +65,7 @@ def enter(vendor: Served) -> Callable[..., Token]:
         exchange = Exchange(auth, connection="crm", check_host=hosts.check, now=lambda: 0.0, client={"timeout": 30.0})
         browser = Browser(change)
         try:
-            return sign_in(exchange, f"http://127.0.0.1:{free_port()}/callback", show=browser, typed=typed, limit_s=10)
+            return sign_in(exchange, f"http://127.0.0.1:{free_port()}/callback", show=browser, typed=typed, limit_s=60)
         finally:
             browser.wait()
 

@@ -94,7 +94,7 @@ def test_processes_that_open_a_new_file_at_once_take_turns(tmp_path: Path) -> No
         for process in processes:
             process.start()
         for process in processes:
-            process.join(30)
+            process.join()
         assert failed.empty(), failed.get()
 
 

@@ -238,7 +238,7 @@ def test_a_kill_between_answer_and_write_loses_what_only_the_vendor_can_give_aga
         server.grace = grace
         process = multiprocessing.get_context("spawn").Process(target=_dies, args=(server.url, path, where))
         process.start()
-        process.join(30)
+        process.join()
         assert 9 == process.exitcode
         kept = json.loads(path.read_text())["refresh_token"]
         assert ("refresh-token-2" if where == "after the rename" else "refresh-token-1") == kept

@@ -93,7 +93,7 @@ def test_processes_that_open_an_older_store_at_once_make_one_copy(tmp_path: Path
     for process in processes:
         process.start()
     for process in processes:
-        process.join(30)
+        process.join()
     assert failed.empty(), failed.get()
     assert 1 == len(copies_of(path))
 

@@ -110,15 +110,15 @@ def test_kept_it_stays_until_it_is_told_to_stop(tmp_path: Path, ending: signal.S
         assert ["status", "segments", "person", "fields", "runs", "plan"] == [line.split()[3] for line in named]
         (status,) = (line for line in named if line.endswith(" status"))
         database = next(tmp_path.glob("tagalong-demo-*")) / "tagalong.db"
-        until = time.monotonic() + 60
+        until = time.monotonic() + 120
         while not _leased(database):
             assert time.monotonic() < until
             time.sleep(0.05)
         assert _daemon_runs(status)
         typed = [subprocess.Popen(shlex.split(line), stdout=subprocess.DEVNULL) for line in named[tried]]
-        assert {0} == {one.wait(60) for one in typed}
+        assert {0} == {one.wait(120) for one in typed}
         demo.send_signal(ending)
-        out, err = demo.communicate(timeout=60)
+        out, err = demo.communicate(timeout=120)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(demo.pid, signal.SIGKILL)  # its daemon too

@@ -156,7 +156,8 @@ class House:
             lines += [f"[connections.{name}]", f'connector = "{_CONNECTORS[name]}"', f'base_url = "{served.base_url}"']
             lines += [f'{secret} = {{ env = "{variable}" }}', own, f'schedule = "{schedule}"' if schedule else ""]
             lines += [(more or {}).get(name, ""), ""]
-        self.path.write_text("\n".join([*lines, *parts]), encoding="utf-8")
+        self.write("tagalong.new", "\n".join([*lines, *parts]))
+        (self.folder / "tagalong.new").replace(self.path)  # at once: half a config may be one, and a daemon looks
 
     def write(self, name: str, text: str) -> None:
         path = self.folder / name

@@ -184,7 +184,7 @@ def test_two_syncs_at_once_send_once(house: Callable[..., House]):
     h.write_config(VIP, VIPS_TO_MAIL)
     h.run("pull")
     told = threading.Event()
-    h.served["mail"].faults = lambda method, _path, _n: None if method == "GET" or told.wait(60) else Reset()
+    h.served["mail"].faults = lambda method, _path, _n: None if method == "GET" or told.wait(120) else Reset()
     environ = {**os.environ, **h.environ}
     command = [sys.executable, "-m", "core.cli", "--config", str(h.path), "sync", "--no-pull", "--json"]
 
@@ -193,9 +193,9 @@ def test_two_syncs_at_once_send_once(house: Callable[..., House]):
         assert both[0].poll() is None, both[0].communicate()
         time.sleep(0.02)
     both.append(subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
-    second, second_err = both[1].communicate(timeout=60)
+    second, second_err = both[1].communicate(timeout=120)
     told.set()
-    first, first_err = both[0].communicate(timeout=60)
+    first, first_err = both[0].communicate(timeout=120)
 
     assert 0 == both[0].returncode, first_err
     ((plan,),) = [sync["plans"] for sync in json.loads(first)["syncs"]]

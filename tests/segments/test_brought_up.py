@@ -84,7 +84,7 @@ def askers(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
         name = threading.current_thread().name
         if name not in asked:
             asked[name] = set()
-            both.wait(10)
+            both.wait(60)
         asked[name] |= group.queries.keys()
         return real(conn, group)
 

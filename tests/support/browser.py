@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import threading
 from collections.abc import Callable
@@ -10,9 +11,19 @@ import httpx
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        port: int = one.getsockname()[1]
+    """
+    Return a port of this machine that nobody listens on.
+
+    Below those that systems give out (32768 and up on Linux): of these the next one who asks for any, to listen or to connect
+    from, may get the one that was free a moment ago.
+    """
+    ports = random.SystemRandom()
+    while True:
+        port = ports.randrange(12_000, 32_000)
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
         return port
 
 

@@ -181,6 +181,7 @@ def test_a_429_is_slept_on_for_as_long_as_it_says(respx_mock: Any, fake_api: Any
     assert [30.0] == api.slept
 
 
+@pytest.mark.usefixtures("seconds")
 def test_the_sandbox_keeps_five_requests_a_second(make_mail: Any) -> None:
     """Quirk 6: the sixth within a second is refused in the vendor's own form."""
     api = make_mail(rate_factor=1)

@@ -201,6 +201,7 @@ def test_downloads_are_paced_and_the_export_too(sandbox_api: Any, cohort: Any, e
     assert {"/api/2/export", "*/identify"} <= {path for limit in MANIFEST.limits for path in limit.paths}
 
 
+@pytest.mark.usefixtures("seconds")
 def test_the_sandbox_refuses_who_does_not_pace(make_project: Any) -> None:
     """The harm without the limits: a 61st request for members, and a second request of a thousand users."""
     api = make_project(rate_factor=1.0)

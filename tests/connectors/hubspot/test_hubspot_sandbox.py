@@ -98,6 +98,7 @@ def test_an_active_list_cannot_be_written(ask: Callable[..., httpx.Response]) ->
     assert ask("PUT", path, json={"recordIdsToAdd": ["1"]}).status_code == 400
 
 
+@pytest.mark.usefixtures("seconds")
 @pytest.mark.parametrize(("path", "many", "policy"), [("search", 2, "SECONDLY"), ("list", 10, "TEN_SECONDLY_ROLLING")])
 def test_its_limits_are_the_vendors(portal: Callable[..., Any], path: str, many: int, policy: str) -> None:
     """A client that does not pace itself is told so, each limit by its name; the limits are scaled down to *many*."""

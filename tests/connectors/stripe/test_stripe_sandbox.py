@@ -85,13 +85,13 @@ def test_wants_its_key_and_the_permission(sandbox: StripeSandbox) -> None:
         assert httpx.get(served["stripe"].base_url + "/customers", auth=basic, headers=VERSION).status_code == 200
 
 
+@pytest.mark.usefixtures("seconds")
 def test_keeps_the_vendors_rate_and_says_which() -> None:
     sandbox = StripeSandbox(rate_factor=0.2)  # five a second
     with serve({"stripe": sandbox}) as served, client(served["stripe"]) as http:
         answers = [http.get("/customers") for _ in range(8)]
 
-    assert [answer.status_code for answer in answers[:5]] == [200] * 5
-    assert answers[-1].status_code == 429
+    assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 3
     assert answers[-1].headers["stripe-rate-limited-reason"] in {"global-rate", "endpoint-rate"}
     assert "retry-after" not in answers[-1].headers
 

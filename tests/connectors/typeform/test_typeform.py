@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -202,7 +201,7 @@ def test_429_with_retry_after_is_waited_out(respx_mock: Any, fake_api: Any) -> N
     assert 2 == route.call_count
 
 
-def test_429_without_retry_after_backs_off(survey: Any) -> None:
+def test_429_without_retry_after_backs_off(survey: Any, seconds: Any) -> None:
     """It may be absent: then a second or so, longer each time."""
     api = survey(rate_factor=1, retry_after=False)
     url, headers = f"{api.served.base_url}/forms", {"Authorization": f"Bearer {TOKEN}"}
@@ -213,16 +212,16 @@ def test_429_without_retry_after_backs_off(survey: Any) -> None:
     assert "TOO_MANY_REQUESTS" == answers[2].json()["code"]
 
     slept: list[float] = []
-    api._repeater._harmless.sleep = lambda s: (slept.append(s), time.sleep(min(s, 1.1)))
+    api._repeater._harmless.sleep = lambda s: (slept.append(s), seconds.sleep(s))
     api.get("/forms")
     assert slept
     assert 0.4 <= slept[0] <= 1.1
 
 
-def test_the_rate_is_kept(survey: Any, fake_api: Callable[..., Any]) -> None:
+def test_the_rate_is_kept(survey: Any, fake_api: Callable[..., Any], seconds: Any) -> None:
     """An account has two a second for forms and answers together: a vendor that refuses the third has none to refuse."""
     asked = survey(rate_factor=1)
-    api = fake_api("typeform", asked.settings, sleep=time.sleep)
+    api = fake_api("typeform", asked.settings, seconds=seconds, sleep=seconds.sleep)
     for path in ("/forms", "/workspaces", "/forms", "/workspaces", "/forms"):
         assert 200 == api.request("GET", path, allow=(429,)).status
 
