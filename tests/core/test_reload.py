@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -195,6 +196,16 @@ def test_a_broken_edit_is_refused_and_the_old_config_goes_on(home: House, text: 
         assert home.later() is None
     assert ["config_as_before"] == [line["event"] for line in logs]
     assert home.state().refused_at is None
+
+
+def test_whoever_reads_of_a_refusal_in_the_log_finds_it_in_the_store(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`status` is asked at once then, and would call the broken config one that is yet to be taken over."""
+    noted: list[datetime | None] = []
+    told = SimpleNamespace(error=lambda *_, **__: noted.append(home.state().refused_at))
+    monkeypatch.setattr("core.service.reload.log", told)
+    (home.folder / "more/nordic.toml").write_text(NORDIC.replace("country", "county"))
+    home.later()
+    assert [NOON + timedelta(minutes=1)] == noted
 
 
 def test_a_broken_edit_changes_nothing_in_the_store(home: House) -> None:

@@ -290,6 +290,7 @@ def test_a_stop_in_the_instant_in_which_a_job_begins_is_no_accident(
     accidents: list[object] = []
     monkeypatch.setattr(threading, "excepthook", accidents.append)
     daemon = daemon_of(store, work, [connection("crm", OFTEN)], [])
+    daemon.tick_s = PATIENCE_S  # a second look would ask for the plan, and that is what APScheduler's thread has in its hands
 
     class Slow(Worker):
         def _do_submit_job(self, job: Any, run_times: list[datetime]) -> None:
