@@ -32,7 +32,7 @@ def connected(portal: Callable[..., Any], store_path: Path) -> Callable[..., Any
         api = portal({**APP, **(settings or {})}, **options)
         exchange = open_exchange(load_connector("hubspot"), api.settings, connection="hubspot")
         browser = Browser()
-        token = sign_in(exchange, f"http://127.0.0.1:{free_port()}/callback", show=browser, typed=None, limit_s=10)
+        token = sign_in(exchange, f"http://127.0.0.1:{free_port()}/callback", show=browser, typed=None, limit_s=60)
         browser.wait()
         TokenKeeper(exchange, Vault(token_path(store_path, "hubspot"))).keep(token)
         return api

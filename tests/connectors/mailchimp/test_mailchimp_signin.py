@@ -36,7 +36,7 @@ def connect(mail: Any, store_path: Path) -> Exchange:
     """Sign in as a person does, and keep the token where *mail* finds it."""
     exchange = open_exchange(CONNECTOR, mail.settings, connection="mailchimp")
     browser = Browser()
-    token = sign_in(exchange, f"http://127.0.0.1:{free_port()}/callback", show=browser, typed=None, limit_s=10)
+    token = sign_in(exchange, f"http://127.0.0.1:{free_port()}/callback", show=browser, typed=None, limit_s=60)
     browser.wait()
     TokenKeeper(exchange, Vault(token_path(store_path, "mailchimp"))).keep(token)
     return exchange

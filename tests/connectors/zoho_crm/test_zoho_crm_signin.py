@@ -30,7 +30,7 @@ def _connect(api: Any, store_path: Path) -> None:
     """Sign in as a person does, and keep the token where *api* finds it."""
     exchange = open_exchange(CONNECTOR, api.settings, connection="zoho_crm")
     browser = Browser()
-    token = sign_in(exchange, f"http://127.0.0.1:{free_port()}/callback", show=browser, typed=None, limit_s=10)
+    token = sign_in(exchange, f"http://127.0.0.1:{free_port()}/callback", show=browser, typed=None, limit_s=60)
     browser.wait()
     TokenKeeper(exchange, Vault(token_path(store_path, "zoho_crm"))).keep(token)
 
