@@ -209,6 +209,8 @@ class Daemon:
     def _note(self, job: Job, ended: Ended) -> None:
         now, status = self.clock(), ended.status
         self.resting.pop(job.key, None)
+        if job.key not in self.timetable.jobs:
+            return  # taken out of the config meanwhile: its run says how it ended, and it comes due no more
         if status in ("failed", "stopped"):
             self.resting[job.key] = now + AGAIN_AFTER
         facts: dict[str, object] = {job.what.value: job.name}

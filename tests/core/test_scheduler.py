@@ -18,6 +18,7 @@ from test_timetable import connection, sync, timetable
 
 from core.clock import utc_now
 from core.config.model import Every
+from core.errors import ConfigError
 from core.log import configure
 from core.service.scheduler import Daemon, Ended, Worker
 from core.store import Store
@@ -185,6 +186,21 @@ def test_a_failing_job_ends_nothing_and_is_told_once(store: Store, work: FakeWor
     assert ["job_failed", "job_recovered"] == [line["event"] for line in told]
     assert "unexpected RuntimeError" == told[0]["reason"]
     assert "ann@example.com" not in str(logs)
+
+
+def test_a_job_that_was_taken_out_as_it_began_is_no_failure(store: Store, work: FakeWork) -> None:
+    """The config that it is looked up in knows it no more; told of as failed, it would not recover for ever."""
+    daemon = daemon_of(store, work, [connection("crm", OFTEN), connection("bill", OFTEN)], [])
+
+    def taken_out() -> str:
+        daemon.timetable = timetable([connection("bill", OFTEN)], [])
+        raise ConfigError("no connection is called crm")
+
+    work.fate["pull.crm"] = taken_out
+    with structlog.testing.capture_logs() as logs, running(daemon):
+        eventually(lambda: work.count("pull.crm") == 1 and "pull.crm" not in daemon.busy)
+    assert "job_failed" not in [line["event"] for line in logs]
+    assert {} == daemon.away == daemon.resting
 
 
 def test_what_could_not_run_rests_before_it_is_tried_again(
