@@ -98,7 +98,7 @@ class Window:
 
     def admits(self, cost: float = 1.0) -> bool:
         """Whether *cost* more fits in, and if so, count it."""
-        now = self.seconds()
+        now = Window.seconds()
         while self._spent and self._spent[0][0] <= now - self._per_s:
             self._spent.popleft()
         if sum(spent for _, spent in self._spent) + cost > self._amount:
