@@ -9,6 +9,8 @@ import pytest
 from support.browser import Browser, free_port
 from workspace import Type
 
+import core.http
+from core.http import open_api
 from core.registry import connector_names, load_connector
 from core.sandbox import serve
 
@@ -27,6 +29,7 @@ def test_the_vendors_with_oauth_are_all_here() -> None:
 def test_signing_in_is_enough_to_use_it(name: str, type_: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing but the client is configured; afterwards `check` passes, and `--forget` undoes it."""
     browser = Browser()
+    monkeypatch.setattr(core.http, "open_api", lambda *args, **options: open_api(*args, sleep=lambda _: None, **options))
     monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setattr("webbrowser.open", browser)
     box = load_connector(name).sandbox(rate_factor=1000)
