@@ -115,8 +115,10 @@ def broken_off(source: SourceState, now: datetime) -> Held | None:
     """What one stream tells of somebody by now, another does not yet: who came is there, and what they did is not."""
     if not source.half_read or source.completed_at is None or source.removed or _approved_since(source):
         return None
+    waits = source.resume_at is not None and source.resume_at > now
+    reason = f"the last pull of {source.name} {'waits on its way for its quota' if waits else 'was broken off'}"
     facts = {"stream": source.name, "completed_at": source.completed_at}
-    return Held(HeldKind.SOURCE, f"the last pull of {source.name} was broken off", facts=facts, approve=source.name)
+    return Held(HeldKind.SOURCE, reason, facts=facts, approve=source.name)
 
 
 def stale(source: SourceState, now: datetime) -> Held | None:

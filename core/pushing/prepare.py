@@ -49,7 +49,7 @@ def drafts_of(delivery: Delivery, several: Sequence[Target], *, lease: Lease | N
 
 def _case(delivery: Delivery, target: Target, lease: Lease | None, run_id: int | None, api: Callable[[], Api]) -> Case:
     session, store = delivery.session, delivery.store
-    held = _held(delivery, target)
+    held = _held(delivery, target, sending=lease is not None)
     bound = _bind(delivery, target, api, quietly=bool(held))
     first_run = not runs.has_completed(store.conn, target.sync.name) and (bound.row is None or bound.row.planned_at is None)
     wanted = delivery.evaluation.sets.get(target.set_name, BitMap())
@@ -88,7 +88,7 @@ def _asking(target: Target) -> tuple[str, str, str]:
     return target.connection, target.sync.audience_kind, target.audience.params.model_dump_json()
 
 
-def _held(delivery: Delivery, target: Target) -> list[Held]:
+def _held(delivery: Delivery, target: Target, *, sending: bool) -> list[Held]:
     """Return why all of a target is held before its audience is looked at: its sources and its words."""
     conn, config = delivery.store.conn, delivery.definitions.config
     definition = delivery.definitions.sets[target.set_name]
@@ -106,7 +106,8 @@ def _held(delivery: Delivery, target: Target) -> list[Held]:
     # the sets may be of a time ahead of the clock, where that was set back; how old a source is goes by the clock
     now = min(delivery.as_of, delivery.session.hub.clock())
     states = freshness.source_states(conn, names, config=config, now=now)
-    delivery.refuse_half_read(states, now)
+    if sending:
+        delivery.refuse_half_read(states, now)
     found += guards.sources_held(states, now, guards=delivery.source_guards)
     if delivery.source_guards:
         approved = holds.approved_text(conn, target.label, HeldKind.UNSEEN, definition.definition)

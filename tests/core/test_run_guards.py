@@ -15,6 +15,7 @@ from core.config.model import Every
 from core.errors import ConfigError, QuotaExhausted, TransientError
 from core.planning.approve import approve
 from core.pulling.fill import pull
+from core.run import plan
 from core.store.runs import Status
 
 WITHOUT: Any = {"source_guards": (), "size_guards": ()}
@@ -146,6 +147,8 @@ def test_what_waits_for_its_quota_half_read_is_waited_for(make: Callable[..., St
     report = story.sync()
     assert [(Status.WAITING, at)] == [(run.status, run.resume_at) for run in report.syncs]
     assert ids(*range(1, 6)) == story.there()
+    (held_back,) = plan(story.hub())[0].held
+    assert "waits on its way for its quota" in held_back.reason
     approve(story.hub(), "crm.contacts")
     assert Status.DONE == story.sync(pull=False).status
     assert ids(*range(2, 6)) == story.there()
