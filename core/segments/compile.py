@@ -111,13 +111,18 @@ def relation(value: Value, facts: Facts) -> Relation:
             raise AssertionError("a property of an event is no value of a person")
 
 
+def passes(test: Test, column: str, facts: Facts, *, complement: bool) -> Sql:
+    """Return the condition that a test holds of the value in a column, or (*complement*) that it does not, beside `p`."""
+    own = own_times("p" if not facts.of_companies else None, facts)
+    where = predicate(test, lambda at: own(at) if isinstance(at, Edge | OwnMoment) else Sql(column), facts.as_of_us)
+    return Sql(f"NOT ({where.text})", where.params) if complement else where
+
+
 def _one(test: Test, value: Value, facts: Facts) -> Query:
     found = relation(value, facts)
-    own = own_times("p" if not facts.of_companies else None, facts)
-    where = predicate(test, lambda at: own(at) if isinstance(at, Edge | OwnMoment) else Sql("v"), facts.as_of_us)
     complement = found.zero and holds(test, value)
-    condition = f"NOT ({where.text})" if complement else where.text
-    sql = Sql(f"SELECT p FROM ({found.sql.text}) WHERE {condition}", (*found.sql.params, *where.params))
+    where = passes(test, "v", facts, complement=complement)
+    sql = Sql(f"SELECT p FROM ({found.sql.text}) WHERE {where.text}", (*found.sql.params, *where.params))
     return Query(sql, complement=complement)
 
 

@@ -23,7 +23,6 @@ from core.segments.tree import (
     Property,
     Type,
     Value,
-    Window,
     values_of,
 )
 from core.segments.tree_events import PERSON, Edge, LastEvent, OwnMoment
@@ -74,7 +73,7 @@ def aggregate(value: Aggregate, facts: Facts) -> Relation:
         groups = f"SELECT {person} AS p, {parts.replace('{n}', of.text)} FROM {found.text} GROUP BY {person}"
         params = (*(of.params * parts.count("{n}")), *found.params)
         return Relation(Sql(f"SELECT p, {whole} AS v FROM ({groups})", params), zero=value.function in ZERO_WHEN_NONE)
-    made = _made(value, facts)
+    made = made_of(value, facts)
     sql = f"SELECT {person} AS p, {made.text} AS v FROM {found.text} GROUP BY {person}"
     return Relation(Sql(sql, (*made.params, *found.params)), zero=value.function in ZERO_WHEN_NONE)
 
@@ -87,7 +86,8 @@ def _distinct(value: Aggregate, facts: Facts) -> Sql:
     return Sql(text, (*of.params, *found.params))
 
 
-def _made(value: Aggregate, facts: Facts) -> Sql:
+def made_of(value: Aggregate, facts: Facts) -> Sql:
+    """Return what is made of each person's events, where that is one number, or a time, of SQL's own or ours."""
     match value.function:
         case Function.COUNT:
             return Sql("count(*)")
@@ -118,7 +118,7 @@ def _made(value: Aggregate, facts: Facts) -> Sql:
 
 def number(value: Aggregate, facts: Facts) -> Sql:
     """Return the property that is added up."""
-    return _property(Property(value.of or "", Type.NUMBER), facts)
+    return value_in_event(Property(value.of or "", Type.NUMBER), facts)
 
 
 def passing(filter_: Condition, facts: Facts) -> Sql:
@@ -128,10 +128,11 @@ def passing(filter_: Condition, facts: Facts) -> Sql:
 
 
 def _in_event(value: Value | Edge | OwnMoment, own: Own, facts: Facts) -> Sql:
-    return own(value) if isinstance(value, Edge | OwnMoment) else _property(value, facts)
+    return own(value) if isinstance(value, Edge | OwnMoment) else value_in_event(value, facts)
 
 
-def _property(value: Value, facts: Facts) -> Sql:
+def value_in_event(value: Value, facts: Facts) -> Sql:
+    """Return a property of the event at hand."""
     assert isinstance(value, Property)  # a filter speaks of properties only
     column = dialect.side_column(value.name, value.type)
     if column is not None and column in facts.side_columns:
@@ -172,7 +173,7 @@ def rows(
     if name_id is None or streams is None:
         led_by_few = f"{dialect.AMONG} CROSS JOIN " if few and not each else ""
         return Sql(f"{led_by_few}events {alias} WHERE 0")  # beside an index that must be used SQLite finds no plan for it
-    small = of is None and _small(events.window, name_id, facts)
+    small = of is None and is_small(events, facts)
     led = small or few or (of is not None and not bounded)
     column = "time" if led else dialect.not_led_by("time")
     window = inside(events.window, column, facts.as_of_us, own_times("profile_id", facts))
@@ -218,9 +219,17 @@ def _index_of(name: str | None, name_id: int, facts: Facts) -> str | None:
     return index if index in facts.side_indexes else None
 
 
-def _small(window: Window, name_id: int, facts: Facts) -> bool:
-    start, end = bounds(window, facts.as_of_us)
-    first, last = facts.span(name_id)
+def covered(events: EventSet, facts: Facts) -> bool:
+    """Return whether an index by person has all properties that are read of events of this name."""
+    name_id = facts.event_id(events.name)
+    return name_id is not None and dialect.cover_index(name_id) in facts.side_indexes
+
+
+def is_small(events: EventSet, facts: Facts) -> bool:
+    """Return whether the window of a set holds so few events of the name that their times lead to them."""
+    name_id = facts.event_id(events.name)
+    start, end = bounds(events.window, facts.as_of_us)
+    first, last = (0, 0) if name_id is None else facts.span(name_id)
     if last <= first:
         return False
     return (min(end, last) - max(first if start is None else start, first)) / (last - first) < SMALL_PART

@@ -6,15 +6,18 @@ step at the end the latest that is in time. The walk can as well begin with a la
 the latest before and the earliest after. It begins with the rarest, and beside an absent step, where not every earliest event
 would do. So it is one walk over a person's events, however many there are; but where an absent step ends such a sequence as
 well, each event before the absent one is tried.
+
+Where none is absent at the end, the same walk gives how long the sequence from that event on took, at its shortest: of several
+that ask for no more than so long each, one walk tells (`shortest`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from core.segments import dialect
-from core.segments.compile_events import event_property, latest_of, people_of, rows
+from core.segments.compile_events import covered, event_property, latest_of, people_of, rows
 from core.segments.dialect import Param, Sql
 from core.segments.facts import Facts
 from core.segments.tree import EventSet
@@ -36,12 +39,27 @@ def in_sequence(leaf: Sequence, facts: Facts) -> Sql:
     return _Chain(leaf, facts).people()
 
 
-class _Chain:
-    """One sequence being compiled."""
+def shortest(leaf: Sequence, facts: Facts) -> tuple[Sql, Sql] | None:
+    """
+    Return the rows of events that a walk begins with, and how long the shortest sequence through such a row takes.
 
-    def __init__(self, leaf: Sequence, facts: Facts) -> None:
+    None where that does not tell who has the sequence, or is more work.
+    """
+    chain = _Chain(replace(leaf, within_us=None), facts, spanning=True)
+    if chain.absent_at_end or (not chain.pivot and any(link.absent for link in chain.links[2:])):
+        return None
+    if leaf.same is not None and not covered(chain.links[chain.pivot].events, facts):
+        return None  # the rows of one person would have to be brought together first
+    return chain.begins(), chain.rest()
+
+
+class _Chain:
+    """One sequence being compiled: as a condition, or (*spanning*) as the time that it takes."""
+
+    def __init__(self, leaf: Sequence, facts: Facts, *, spanning: bool = False) -> None:
         self.leaf = leaf
         self.facts = facts
+        self.spanning = spanning
         self.same = event_property(leaf.same, facts) if leaf.same is not None else None
         self.links, self.absent_at_end = _links(leaf)
         self.pivot = self._pivot()
@@ -62,28 +80,44 @@ class _Chain:
 
     def people(self) -> Sql:
         """Return who has an event that the rest follows, and the steps before it precede."""
-        first = self.links[self.pivot]
-        parts = [self._rows(first.events, "f")]
+        return people_of(_all([self.begins(), self.rest()]), self.facts)
+
+    def begins(self) -> Sql:
+        """Return the rows of the events that the walk begins with."""
+        first, together = self.links[self.pivot].events, self.spanning and self.same is not None
+        parts = [rows(first, self.facts, "f", reads=True) if together else self._rows(first, "f")]
         if self.leaf.start_last:
-            latest = latest_of(first.events, self.facts)
+            latest = latest_of(first, self.facts)
             parts.append(Sql(f"id IN ({latest.text})", latest.params))
         if self.same is not None:
             parts.append(Sql(f"{self.same.text} IS NOT NULL", self.same.params))
         if self.absent_at_end and self.leaf.within_us is not None:  # a first event too young to tell does not count
             parts.append(Sql("f.time <= ?", (self.facts.as_of_us - self.leaf.within_us,)))
-        parts.append(self._rest(self.pivot + 1, "f.time"))
-        found = _all(parts)
-        return people_of(found, self.facts)
+        return _all(parts)
+
+    def rest(self) -> Sql:
+        """Return the condition on such an event, or from it how long the whole sequence takes: NULL where it does not exist."""
+        return self._rest(self.pivot + 1, "f.time")
 
     def _rest(self, at: int, before: str) -> Sql:
         """Return the condition that the links from *at* on follow an event whose time is *before*."""
         if at == len(self.links):
-            return self._start(before) if self.pivot else self._none(self.absent_at_end, before, self._end("<="))
+            return self._start(before) if self.pivot else self._ended(before)
         link, time = self.links[at], f"s{at}.time"
         chosen = self._chosen(at, before)
-        condition = _all([self._none(link.absent, before, Sql(f"< {time}")), self._rest(at + 1, time)])
-        text = f"EXISTS (SELECT 1 FROM ({chosen.text}) s{at} WHERE {condition.text})"
-        return Sql(text, (*chosen.params, *condition.params))
+        return self._through(chosen, f"s{at}", self._none(link.absent, before, Sql(f"< {time}")), self._rest(at + 1, time))
+
+    def _ended(self, last: str) -> Sql:
+        """Return the condition that nothing more is in the way after the last event, whose time is *last*."""
+        return Sql(f"{last} - f.time") if self.spanning else self._none(self.absent_at_end, last, self._end("<="))
+
+    def _through(self, chosen: Sql, name: str, free: Sql, rest: Sql) -> Sql:
+        """Return the condition that with one of the *chosen* times the way is *free*, and *rest* holds."""
+        if self.spanning:  # there is one such time at most
+            text = f"(SELECT {rest.text} FROM ({chosen.text}) {name} WHERE {free.text})"
+            return Sql(text, (*rest.params, *chosen.params, *free.params))
+        text = f"EXISTS (SELECT 1 FROM ({chosen.text}) {name} WHERE {free.text} AND {rest.text})"
+        return Sql(text, (*chosen.params, *free.params, *rest.params))
 
     def _chosen(self, at: int, before: str) -> Sql:
         """Return the times at which the link can be: one that is as good as any, or all."""
@@ -111,12 +145,13 @@ class _Chain:
         """Return the condition that the links before the pivot precede it, and that all of it lies within the span."""
         within = self.leaf.within_us
         rest = Sql("1") if within is None else Sql(f"b0.time >= {end} - ?", (within,))
+        rest = Sql(f"{end} - b0.time") if self.spanning else rest
         for at in range(self.pivot):
             after = "f.time" if at + 1 == self.pivot else f"b{at + 1}.time"
             found = self._between(self.links[at].events, None, Sql(f"< {after}"))
-            condition = _all([self._none(self.links[at + 1].absent, f"b{at}.time", Sql(f"< {after}")), rest])
-            latest = f"SELECT time FROM {found.text} ORDER BY time DESC LIMIT 1"
-            rest = Sql(f"EXISTS (SELECT 1 FROM ({latest}) b{at} WHERE {condition.text})", (*found.params, *condition.params))
+            free = self._none(self.links[at + 1].absent, f"b{at}.time", Sql(f"< {after}"))
+            latest = Sql(f"SELECT time FROM {found.text} ORDER BY time DESC LIMIT 1", found.params)
+            rest = self._through(latest, f"b{at}", free, rest)
         return rest
 
     def _none(self, absent: tuple[EventSet, ...], after: str, until: Sql) -> Sql:

@@ -22,13 +22,15 @@ from core.segments import dialect
 from core.segments.companies import Companies
 from core.segments.compile import Query, compile_leaf
 from core.segments.compile_billing import missing_rates
+from core.segments.compile_shared import Part, part_of
 from core.segments.compile_sql import people
 from core.segments.definitions import Definitions, SetDefinition
 from core.segments.facts import Facts, LeafFailed, Money, StreamFacts
 from core.segments.incremental import named_leaves, open_kept, taken_now
 from core.segments.incremental_again import EVERYONE, KNOWN, universe_query
-from core.segments.parallel import Readers, ask, bits_of, snapshot
+from core.segments.parallel import Readers, bits_of, snapshot
 from core.segments.rests import leaves_of_people, values_in
+from core.segments.together import ask
 from core.segments.tree import And, Billing, Condition, InGroup, InSegment, Leaf, Not, Or, walk
 from core.segments.tree_sets import CompanyIn, FromSql, Users
 from core.segments.vocabulary import read_catalogue
@@ -165,8 +167,7 @@ class _Run:
     def evaluation(self, wanted: list[str], readers: Readers) -> Evaluation:
         """Evaluate *wanted* and all that they name, then keep out whom `exclude` keeps out."""
         exclude = self.definitions.exclude
-        if readers:
-            self._ask_ahead(readers)
+        self._ask_ahead(readers)
         for one in self.under:
             self._evaluate(one)
         out = self.sets.get(exclude, BitMap()) if exclude else BitMap()
@@ -274,17 +275,13 @@ class _Run:
         return self.compiled[leaf]
 
     def _ask_ahead(self, readers: Readers) -> None:
-        """Ask by several threads what no earlier evaluation tells; a leaf that fails is left to fail where it is needed."""
-        queries: dict[Leaf, dialect.Sql] = {}
+        """Ask all at once what no earlier evaluation tells; a leaf that fails is left to fail where it is needed."""
+        asked: dict[Leaf, tuple[dialect.Sql, Part | None]] = {}
         for leaf in dict.fromkeys(leaf for one in self.under for leaf in leaves_of_people(one.condition, one.of)):
             if leaf not in self.raw and not isinstance(leaf, FromSql):  # that one runs under guard
                 with suppress(LeafFailed):
-                    queries[leaf] = self._compiled(leaf)[0].sql
-        own = {leaf: query for leaf, query in queries.items() if self.facts.is_own(query.text)}
-        others = [(leaf, query) for leaf, query in queries.items() if leaf not in own]
-        # what looks into events most often comes first, so that no thread is at it long after the others
-        others.sort(key=lambda asked: asked[1].text.count("FROM events"), reverse=True)
-        self.raw |= ask(self.conn, readers, dict(others), own)
+                    asked[leaf] = self._compiled(leaf)[0].sql, part_of(leaf, self.facts)
+        self.raw |= ask(self.conn, readers, asked, self.facts.is_own)
 
     def _warnings(self, wanted: list[str]) -> dict[str, list[str]]:
         """Name the currencies without a rate to the sets that speak of money."""

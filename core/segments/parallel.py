@@ -118,20 +118,6 @@ def _version(conn: sqlite3.Connection) -> int:
     return int(conn.execute("PRAGMA data_version").fetchone()[0])
 
 
-def ask(conn: sqlite3.Connection, readers: Readers, queries: Mapping[Name, Sql], own: Mapping[Name, Sql]) -> dict[Name, BitMap]:
-    """
-    Return what *queries* yield, asked by *conn* and *readers* at once, and *own*, which only *conn* can be asked.
-
-    One that fails is not in the answer: whoever asks it again is told why.
-    """
-
-    def asking(query: Sql) -> Work[BitMap]:
-        return lambda one: bits_of(one, query)
-
-    tasks = {name: asking(query) for name, query in queries.items()}
-    return share_out(conn, readers, tasks, {name: asking(query) for name, query in own.items()})
-
-
 def share_out(
     conn: sqlite3.Connection,
     readers: Readers,
@@ -170,10 +156,11 @@ def share_out(
 def bits_of(conn: sqlite3.Connection, query: Sql) -> BitMap:
     """Return the ids that *query* yields: as one text, for each row that Python is handed costs as much as finding it."""
     text = f"WITH asked(id) AS ({query.text}) SELECT json_group_array(id) FROM asked"
-    return BitMap(_numbers(conn.execute(text, query.params).fetchone()[0]))
+    return BitMap(numbers(conn.execute(text, query.params).fetchone()[0]))
 
 
-def _numbers(text: str) -> array[int]:
+def numbers(text: str) -> array[int]:
+    """Return the numbers of a JSON list."""
     found, at, end = array("I"), 1, len(text) - 1
     while at < end:
         until = text.find(",", at + PART, end)

@@ -15,7 +15,7 @@ from smallworld import AS_OF, World, ago, definitions
 
 from core.config.model import Place, Segment, Trait
 from core.errors import StoreError
-from core.segments import parallel
+from core.segments import parallel, together
 from core.segments.definitions import Definitions
 from core.segments.dialect import Sql
 from core.segments.evaluate import Evaluation, evaluate
@@ -38,17 +38,20 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     """By thread, what it asked once each of the two had something to ask."""
     queries: dict[str, list[str]] = {}
     both = threading.Barrier(2)
-    real = parallel.bits_of
 
-    def spied(conn: sqlite3.Connection, query: Sql) -> BitMap:
-        name = threading.current_thread().name
-        if name not in queries:
-            queries[name] = []
-            both.wait(60)
-        queries[name].append(query.text)
-        return real(conn, query)
+    def spied(real: Any) -> Any:
+        def spy(conn: sqlite3.Connection, query: Sql, *how: int) -> Any:
+            name = threading.current_thread().name
+            if name not in queries:
+                queries[name] = []
+                both.wait(60)
+            queries[name].append(query.text)
+            return real(conn, query, *how)
 
-    monkeypatch.setattr(parallel, "bits_of", spied)
+        return spy
+
+    for name in ("bits_of", "bits_of_several"):
+        monkeypatch.setattr(together, name, spied(getattr(together, name)))
     return queries
 
 
@@ -249,9 +252,9 @@ def test_what_the_store_cannot_answer_is_told_as_ever(store: Store, monkeypatch:
 @pytest.mark.usefixtures("forced")
 def test_a_thread_goes_on_after_a_query_that_fails(store: Store) -> None:
     small_world().write(store)
-    queries = {"bad": Sql("SELECT nothing FROM profiles"), "no ids": Sql("SELECT NULL"), "good": Sql(PEOPLE)}
+    queries = {"bad": "SELECT nothing FROM profiles", "no ids": "SELECT NULL", "good": PEOPLE, "own": "SELECT 7"}
     with parallel.snapshot(store) as readers:
-        answered = parallel.ask(readers[0], (), queries, {"own": Sql("SELECT 7")})
+        answered = together.ask(readers[0], (), {n: (Sql(q), None) for n, q in queries.items()}, "SELECT 7".__eq__)
 
     assert {"good": BitMap(range(1, 9)), "own": BitMap([7])} == answered
 
@@ -289,7 +292,7 @@ def test_threads_and_connections_are_gone_afterwards(
 def test_an_interrupt_ends_what_the_other_threads_are_at(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     small_world().write(store)
     under_way = threading.Event()
-    real = parallel.bits_of
+    real = together.bits_of
 
     def bits_of(conn: sqlite3.Connection, query: Sql) -> BitMap:
         if conn is store.conn:
@@ -298,11 +301,11 @@ def test_an_interrupt_ends_what_the_other_threads_are_at(store: Store, monkeypat
         under_way.set()
         return real(conn, query)
 
-    monkeypatch.setattr(parallel, "bits_of", bits_of)
-    queries = {n: Sql(ENDLESS) for n in range(3)}
+    monkeypatch.setattr(together, "bits_of", bits_of)
+    queries: dict[int, tuple[Sql, None]] = {n: (Sql(ENDLESS), None) for n in range(3)}
 
     with parallel.snapshot(store) as readers, pytest.raises(KeyboardInterrupt):
-        parallel.ask(store.conn, readers, queries, {})
+        together.ask(store.conn, readers, queries, lambda _: False)
 
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("leaves-")]
 
