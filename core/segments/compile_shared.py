@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Final
 
 from core.segments.compile import passes, relation
 from core.segments.compile_calendar import inside
@@ -28,6 +29,7 @@ from core.segments.tree import (
     In,
     Leaf,
     Matches,
+    ProfileField,
     Property,
     Test,
     Value,
@@ -38,11 +40,13 @@ from core.segments.tree import (
 from core.segments.tree_events import LastEvent, Sequence, personal
 from core.segments.tree_traits import parts_of
 
-_ALONE = (Function.SUM, Function.AVG)
+_ALONE: Final = (Function.SUM, Function.AVG)
 """Of these more than one number is made of the events, and the value of those."""
 
 
-_ENDLESS = 2**62
+_INDEXED: Final = ("email", "user_id")
+"""Fields that an index leads to: whoever has a certain one is found without reading of all others."""
+_ENDLESS: Final = 2**62
 """Microseconds that no sequence takes."""
 
 
@@ -80,7 +84,9 @@ def part_of(leaf: Leaf, facts: Facts) -> Part | None:
             return None
 
 
-def _tested(test: Test, value: Value, facts: Facts) -> Part:
+def _tested(test: Test, value: Value, facts: Facts) -> Part | None:
+    if isinstance(value, ProfileField) and value.name in _INDEXED and isinstance(test, Compare | In):
+        return None
     found = relation(value, facts)
     complement = found.zero and holds(test, value)
     reading, made = Reading(Sql(f"({found.sql.text})", found.sql.params), "p"), Sql("v")

@@ -87,7 +87,8 @@ APART = {
     "from the last, absent later": within(
         'sequence("Signed Up", "Page Viewed", without("Order"), "Page Viewed", start="last"', 20, 60
     ),
-    "own clock": ['did("Order", during=this("month"))', 'did("Order", during=previous("month"))'],
+    "own clock": ['did("Order", during=previous("month"))', 'did("Order", since="2026-02-10")'],
+    "found by an index": ['email == "p3@example.com"', 'email in ["p4@example.com", "p5@example.com"]'],
 }
 """That each tell by a query of their own."""
 ALL = FAMILIES | BY_INDEX | APART
@@ -135,8 +136,8 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def defined(*texts: str) -> Definitions:
-    """Return the definitions of these segments; what names a month is asked on each person's own calendar."""
-    zones: list[Literal["person"] | None] = ["person" if "month" in text else None for text in texts]
+    """Return the definitions of these segments, each in the workspace's zone or on each person's own clock."""
+    zones: list[Literal["person"] | None] = ["person" if text in APART["own clock"] else None for text in texts]
     return definitions({f"s{n}": Segment(f"s{n}", text, place=PLACE, timezone=zones[n]) for n, text in enumerate(texts)})
 
 
