@@ -42,8 +42,6 @@ from core.segments.tree_traits import parts_of
 
 _ALONE: Final = (Function.SUM, Function.AVG)
 """Of these more than one number is made of the events, and the value of those."""
-
-
 _INDEXED: Final = ("email", "user_id")
 """Fields that an index leads to: whoever has a certain one is found without reading of all others."""
 _ENDLESS: Final = 2**62

@@ -56,7 +56,7 @@ def _statements(asked: Asked[Name]) -> Iterator[tuple[tuple[Name, ...], Sql]]:
 
 
 def together(parts: Sequence[Part]) -> Sql:
-    """Return the statement of several leaves that one reading tells: the ids, then one text for each leaf."""
+    """Return the statement of several leaves that one reading tells: it yields the ids, and one text for each six leaves."""
     reading = parts[0].reading
     names = {value: f"v{number}" for number, value in enumerate(dict.fromkeys(part.value for part in parts))}
     made = ", ".join(f"{value.text} AS {name}" for value, name in names.items())
