@@ -21,7 +21,7 @@ from core.clock import Clock, to_us
 from core.contract import Audience
 from core.planning.guards import Held, HeldKind, replaces
 from core.pushing import reach
-from core.store import Store, audiences, holds, ledger
+from core.store import Store, audiences, holds, ledger, succession
 from core.store.audiences import AudienceRow, Standing
 from core.store.leases import Lease
 from core.store.ledger import State
@@ -187,7 +187,7 @@ def _adopt(conn: sqlite3.Connection, audience_id: int, profiles: BitMap, kind: s
             key = keys.get(profile_id, entry.member_key)
             free = key not in taken or taken[key].state not in (*ledger.OURS, State.FOREIGN)
             if key != entry.member_key and free:
-                ledger.rename(conn, audience_id, entry.member_key, replace(entry, member_key=key))
+                succession.rename(conn, audience_id, entry.member_key, replace(entry, member_key=key))
                 taken[key] = replace(entry, state=State.OURS)
                 adopted.append(key)
             else:

@@ -25,7 +25,7 @@ from core.planning import guards
 from core.planning.guards import Held
 from core.pushing import reach
 from core.pushing.targets import Target, same_target, spoken
-from core.store import Store, audiences, holds, intents, leases, ledger
+from core.store import Store, audiences, holds, intents, leases, ledger, succession
 from core.store.audiences import COMPANY, AudienceRow
 from core.store.forgotten import Forgotten
 from core.store.intents import Member
@@ -229,7 +229,7 @@ def _forget_making(conn: sqlite3.Connection, target: Target, account: str) -> En
         return None
     key, profile_id, remote_id, handle, object_, value_hash = made_with
     if profile_id is not None:
-        profile_id = ledger.survivor(conn, profile_id, of=target.audience.of)
+        profile_id = succession.survivor(conn, profile_id, of=target.audience.of)
     return Entry(
         key, State.UNSURE, profile_id=profile_id, remote_id=remote_id, handle=handle, object=object_, value_hash=value_hash
     )

@@ -16,7 +16,7 @@ from typing import Final
 from pyroaring import BitMap
 
 from core.config.model import Config
-from core.store import audiences, ledger
+from core.store import audiences, ledger, succession
 from core.store.audiences import COMPANY, chunks
 
 PREFIX: Final = f"{COMPANY}:"
@@ -87,9 +87,9 @@ def strayed(conn: sqlite3.Connection, audience_id: int, stream_id: int) -> list[
 
 def _rename(conn: sqlite3.Connection, audience_id: int, key: str, new: str, company_id: int) -> BitMap:
     if key == new:
-        return ledger.give_to(conn, audience_id, {key: company_id})
+        return succession.give_to(conn, audience_id, {key: company_id})
     row = ledger.of_keys(conn, audience_id, [key])[key]
-    return ledger.rename(conn, audience_id, key, replace(row, member_key=new, profile_id=company_id))
+    return succession.rename(conn, audience_id, key, replace(row, member_key=new, profile_id=company_id))
 
 
 def described(conn: sqlite3.Connection, companies: Iterable[int]) -> dict[int, dict[str, str | None]]:

@@ -22,7 +22,7 @@ from pyroaring import BitMap
 from core.clock import to_us
 from core.contract import Audience
 from core.pushing import company_members, reach
-from core.store import Store, audiences, ledger
+from core.store import Store, audiences, ledger, succession
 from core.store.audiences import COMPANY, AudienceRow
 from core.store.ledger import State
 
@@ -68,7 +68,7 @@ def follow(store: Store, row: AudienceRow, audience: Audience, *, changed: BitMa
     if joined is None and not suspects:
         return _followed(store.conn, row.id)
     with store.atomic() as conn:
-        touched = ledger.follow_aliases(conn, row.id, since=row.planned_at or 0)
+        touched = succession.follow_aliases(conn, row.id, since=row.planned_at or 0)
         if kind != reach.PROFILE_ID:
             touched |= _by_key(conn, row.id, suspects, kind, reach.own_stream(conn, audience, row.connection))
         return _note_followed(conn, row.id, touched)
@@ -80,13 +80,13 @@ def follow_records(store: Store, row: AudienceRow, audience: Audience, *, wanted
     stream_id = reach.own_stream(conn, audience, row.connection)
     if stream_id is None:
         return
-    found = ledger.dead(conn, row.id, stream_id, members=len(audiences.standing(conn, row.id).owned))
+    found = succession.dead(conn, row.id, stream_id, members=len(audiences.standing(conn, row.id).owned))
     dead = {key: remote_id for key, remote_id, profile in found if profile in wanted}
     winners = reach.merged_into(conn, stream_id, dead.values()) if dead else {}
     kind = reach.identifier_kind(audience, row.connection)
     alive = reach.profiles_of_refs(conn, stream_id, winners.values(), kind) if winners else {}
     gone = [key for key, remote_id in dead.items() if winners.get(remote_id) not in alive]
-    back = ledger.returned(conn, row.id, stream_id)
+    back = succession.returned(conn, row.id, stream_id)
     if not (gone or back):
         return
     with store.atomic():
@@ -137,5 +137,5 @@ def _by_key(conn: sqlite3.Connection, audience_id: int, suspects: BitMap, kind: 
             continue
         # the key went over to somebody else, the object did not: the row is known by its object from now on
         own = replace(entry, member_key=f"{ledger.REMOTE_PREFIX}{entry.remote_id}", profile_id=owner)
-        touched |= ledger.rename(conn, audience_id, entry.member_key, own)
-    return touched | ledger.give_to(conn, audience_id, moved)
+        touched |= succession.rename(conn, audience_id, entry.member_key, own)
+    return touched | succession.give_to(conn, audience_id, moved)

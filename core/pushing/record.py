@@ -18,7 +18,7 @@ from pyroaring import BitMap
 from core.clock import Clock, to_us
 from core.contract import Op, Outcome, Verdict
 from core.masking import masked
-from core.store import Store, audiences, intents, ledger
+from core.store import Store, audiences, intents, ledger, succession
 from core.store.audiences import AudienceRow
 from core.store.dead_letters import OUTCOME_UNKNOWN, Refusal, bury_members, unbury_members
 from core.store.intents import Member
@@ -124,7 +124,7 @@ class Recorder:
 
     def _entry(self, conn: sqlite3.Connection, member: Member, outcome: Outcome, state: State) -> Entry:
         # the profile may have been joined into another while a job was under way
-        profile_id = None if member.profile_id is None else ledger.survivor(conn, member.profile_id, of=self.row.of)
+        profile_id = None if member.profile_id is None else succession.survivor(conn, member.profile_id, of=self.row.of)
         ref = outcome.ref
         return Entry(
             member.member_key,

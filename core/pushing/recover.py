@@ -18,7 +18,7 @@ from core.clock import to_us
 from core.contract import Api, Audience, Op, Outcome, Ref, Unsupported, Verdict
 from core.errors import NotFoundError
 from core.pushing.record import UNKNOWN, Recorder
-from core.store import audiences, intents, ledger
+from core.store import audiences, intents, ledger, succession
 from core.store.dead_letters import OUTCOME_UNKNOWN
 from core.store.intents import Intent, Member
 from core.store.ledger import Entry, State
@@ -95,7 +95,7 @@ def _doubt(conn: sqlite3.Connection, recorder: Recorder, intent: Intent, at: int
 
 
 def _unsure_add(conn: sqlite3.Connection, recorder: Recorder, member: Member, old: Entry | None) -> Entry:
-    profile_id = None if member.profile_id is None else ledger.survivor(conn, member.profile_id, of=recorder.row.of)
+    profile_id = None if member.profile_id is None else succession.survivor(conn, member.profile_id, of=recorder.row.of)
     return Entry(
         member.member_key,
         State.UNSURE,

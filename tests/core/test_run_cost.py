@@ -13,7 +13,7 @@ import pytest
 from support.story import Story
 
 from core.clock import to_us
-from core.store import Store, ledger
+from core.store import Store, succession
 
 ROWS = 1_500
 """Of each sort of past."""
@@ -93,7 +93,7 @@ def test_records_that_are_gone_are_found_from_either_side(store: Store) -> None:
                 "INSERT INTO ledger (audience_id, member_key, profile_id, remote_id, state, at) VALUES (?, ?, ?, ?, ?, 0)",
                 (1 + n % 5 // 4, f"k{n}", n or None, f"r{n}", ("ours", "unsure", "foreign", "not_found")[n % 4]),
             )
-    few, many = (sorted(ledger.dead(store.conn, 1, 1, members=members)) for members in (0, 1_000))
+    few, many = (sorted(succession.dead(store.conn, 1, 1, members=members)) for members in (0, 1_000))
 
     assert few == many
     assert [12, 20, 32, 36, 48, 56, 8] == [profile for _, _, profile in many]
