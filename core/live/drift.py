@@ -23,7 +23,7 @@ from core.errors import HubError, NotFoundError, Stopped, StoreError
 from core.hub import Session
 from core.log import log
 from core.pushing import reach, targets
-from core.pushing.bind import without_forgotten
+from core.pushing.foreign import without_forgotten
 from core.pushing.targets import Target
 from core.segments.definitions import Definitions
 from core.segments.evaluate import Evaluation

@@ -8,7 +8,7 @@ from core.clock import to_us
 from core.errors import TransientError
 from core.live import baseline
 from core.planning.plan import Plan
-from core.pushing import bind
+from core.pushing import bind, making
 from core.pushing.batches import Batches
 from core.pushing.sending import Sending
 from core.store import audiences, ledger
@@ -34,7 +34,7 @@ class Beginning:
         seed = None if first is None else first.member
         with self.store.atomic() as conn:
             self.s.lease.check(conn)
-            bind.note_making(conn, target, account, seed)
+            making.note_making(conn, target, account, seed)
         try:
             remote_id = self.audience.create(self.s.api(), target.name, [] if seed is None else [seed.ref])
         except TransientError:

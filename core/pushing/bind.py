@@ -3,12 +3,12 @@ Which remote audience a sync fills: found or taken over here, made by `core.push
 back.
 
 The ledger belongs to the audience. A renamed sync takes it over; a sync that names another audience is held until a person says
-so; two syncs never share one. Before the first write to an audience that we did not make, its members are read; they stay so.
+so; two syncs never share one. Before the first write to an audience that we did not make, its members are read
+(`core.pushing.foreign`).
 """
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Callable, Collection
 from dataclasses import KW_ONLY, dataclass
@@ -18,20 +18,17 @@ from typing import Final
 from pyroaring import BitMap
 
 from core.clock import to_us
-from core.contract import Api, Ref, Unsupported
+from core.contract import Api
 from core.contract.audiences import PLURAL
 from core.errors import ConfigError, LeaseLost, Problem
 from core.planning import guards
 from core.planning.guards import Held
-from core.pushing import reach
+from core.pushing import making
 from core.pushing.targets import Target, same_target, spoken
-from core.store import Store, audiences, holds, intents, leases, ledger, succession
-from core.store.audiences import COMPANY, AudienceRow
-from core.store.forgotten import Forgotten
-from core.store.intents import Member
-from core.store.ledger import Entry, State
+from core.store import Store, audiences, holds, intents, leases, ledger
+from core.store.audiences import AudienceRow
 
-MAKING: Final = "making"
+UNREADABLE: Final = "its members cannot be read and we did not make it: people are added and never removed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +106,7 @@ def _take(store: Store, target: Target, remote_id: str, *, account: str, labels:
         row = _known(conn, target, account, remote_id)
         notes: tuple[str, ...] = ()
         if row is None:
-            if target.audience.whole and not being_made(conn, target, account):
+            if target.audience.whole and not making.being_made(conn, target, account):
                 remedy = "move it away, or name another"
                 key = f"syncs.{target.sync.name}.audience"
                 raise ConfigError(Problem(f"{target.name} is there already and was not written by us", key=key, remedy=remedy))
@@ -157,8 +154,8 @@ def insert_new(conn: sqlite3.Connection, target: Target, remote_id: str, *, acco
     _release(conn, target, keep=None)
     holds.end_text(conn, target.label, guards.HeldKind.GONE)  # who deletes this one is asked about again
     audiences.set_aside(conn, connection=target.connection, account=account, remote_id=remote_id)
-    made_by_us = being_made(conn, target, account)
-    seed = _forget_making(conn, target, account)
+    made_by_us = making.being_made(conn, target, account)
+    seed = making.forget_making(conn, target, account)
     audience_id = audiences.insert(
         conn,
         connection=target.connection,
@@ -185,10 +182,10 @@ def _release(conn: sqlite3.Connection, target: Target, *, keep: int | None) -> N
 
 def _bound(conn: sqlite3.Connection, target: Target, row: AudienceRow, account: str, notes: tuple[str, ...] = ()) -> Bound:
     row = audiences.audience(conn, row.id)
-    unreadable = not row.made_by_us and row.foreign_read_at is None and intents.any_written(conn, row.id)
-    if unreadable and target.sync.mode == "mirror":
-        notes = (*notes, "its members cannot be read and we did not make it: people are added and never removed")
-    return Bound(row, account=account, add_only=unreadable, held=_unreadable(target) if unreadable else None, notes=notes)
+    shut = not row.made_by_us and row.foreign_read_at is None and intents.any_written(conn, row.id)
+    if shut and target.sync.mode == "mirror":
+        notes = (*notes, UNREADABLE)
+    return Bound(row, account=account, add_only=shut, held=unreadable(target) if shut else None, notes=notes)
 
 
 def bound_already(conn: sqlite3.Connection, target: Target, row: AudienceRow) -> Bound:
@@ -196,118 +193,7 @@ def bound_already(conn: sqlite3.Connection, target: Target, row: AudienceRow) ->
     return _bound(conn, target, row, row.account)
 
 
-def _unreadable(target: Target) -> Held | None:
+def unreadable(target: Target) -> Held | None:
     """Return the hold on an audience whose members cannot be read, where who was there before us is to be adopted."""
     sync = target.sync
     return None if sync.baseline == "ignore" else guards.unreadable(sync.baseline, sync=sync.name)
-
-
-# --- an audience about to be made ----------------------------------------------------------------------------------
-
-
-def note_making(conn: sqlite3.Connection, target: Target, account: str, seed: Member | None) -> None:
-    """Write down that an audience is about to be made, and with whom, so that both are known for ours without an answer."""
-    made_with = None
-    if seed is not None:
-        profile_id = seed.profile_id
-        made_with = [seed.member_key, profile_id, seed.ref.remote_id, seed.ref.handle, seed.ref.object, seed.value_hash]
-    conn.execute(
-        "INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", (_making(target, account), json.dumps(made_with))
-    )
-
-
-def being_made(conn: sqlite3.Connection, target: Target, account: str) -> bool:
-    """Return whether an audience was about to be made, and nothing more is known of it."""
-    return conn.execute("SELECT 1 FROM settings WHERE key = ?", (_making(target, account),)).fetchone() is not None
-
-
-def _forget_making(conn: sqlite3.Connection, target: Target, account: str) -> Entry | None:
-    """Forget that an audience was about to be made; return the member that it was made with."""
-    row = conn.execute("DELETE FROM settings WHERE key = ? RETURNING value", (_making(target, account),)).fetchone()
-    made_with = None if row is None else json.loads(row[0])
-    if not isinstance(made_with, list):
-        return None
-    key, profile_id, remote_id, handle, object_, value_hash = made_with
-    if profile_id is not None:
-        profile_id = succession.survivor(conn, profile_id, of=target.audience.of)
-    return Entry(
-        key, State.UNSURE, profile_id=profile_id, remote_id=remote_id, handle=handle, object=object_, value_hash=value_hash
-    )
-
-
-def _making(target: Target, account: str) -> str:
-    return "\x1f".join((MAKING, target.connection, account, target.sync.audience_kind, target.name.casefold()))
-
-
-# --- the members who were there before us --------------------------------------------------------------------------
-
-
-def read_foreign(store: Store, target: Target, bound: Bound, *, api: Callable[[], Api], at: datetime, leased: bool) -> Bound:
-    """
-    Read who is in an audience that we did not make, as long as nothing was ever sent to it; they are foreign, and stay so.
-
-    Where the vendor cannot tell, the audience is add-only for us from now on. What an earlier reading has left is dropped by
-    who is *leased* alone: a plan beside a sync would drop what that one is just reading.
-    """
-    row = bound.row
-    if row is None or row.made_by_us or target.audience.whole or intents.any_written(store.conn, row.id):
-        return bound
-    pages = target.audience.members(api(), row.remote_id)
-    if isinstance(pages, Unsupported):
-        note = "its members cannot be read and we did not make it: people are added and never removed"
-        held = bound.held or _unreadable(target)
-        return Bound(row, account=bound.account, add_only=True, held=held, notes=(*bound.notes, note))
-    if leased:
-        with store.atomic() as conn:
-            known = [entry.member_key for entry in ledger.rows(conn, row.id) if entry.state is State.FOREIGN]
-            _store_foreign(conn, row, ledger.drop(conn, row.id, known))
-    for page in pages:
-        with store.atomic() as conn:
-            if intents.any_written(conn, row.id):  # another process began to send: what we read may be its work
-                break
-            _store_page(store, target, row, page, at)
-    with store.atomic() as conn:
-        audiences.set_foreign_read(conn, row.id, to_us(at))
-        fresh = audiences.audience(conn, row.id)
-    return Bound(fresh, account=bound.account, held=bound.held, notes=bound.notes)
-
-
-def _store_page(store: Store, target: Target, row: AudienceRow, page: Collection[Ref], at: datetime) -> None:
-    conn = store.conn
-    kind = reach.identifier_kind(target.audience, target.connection)
-    stream_id = reach.own_stream(conn, target.audience, target.connection)
-    page = without_forgotten(store, target, page)
-    profiles = reach.profiles_of_refs(conn, stream_id, [ref.remote_id for ref in page], kind)
-    entries = [
-        Entry(
-            f"{ledger.REMOTE_PREFIX}{ref.remote_id}",
-            State.FOREIGN,
-            profile_id=profiles.get(ref.remote_id),
-            remote_id=ref.remote_id,
-            handle=ref.handle,
-            object=ref.object,
-        )
-        for ref in page
-    ]
-    _store_foreign(conn, row, ledger.put(conn, row.id, entries, sync=target.label, run_id=None, at=to_us(at)))
-
-
-def without_forgotten(store: Store, target: Target, page: Collection[Ref]) -> Collection[Ref]:
-    """Return who of a page was not forgotten: those are unknown like anybody we know nothing of, and not to be known again."""
-    forgotten = Forgotten(store.conn, store.path)
-    if target.audience.of == COMPANY or not forgotten:
-        return page  # the object of a company may have the number that somebody's had
-    kind, of = reach.identifier_kind(target.audience, target.connection), target.connection
-    return [
-        ref
-        for ref in page
-        if not (
-            forgotten.has_remote(of, ref.remote_id)
-            or forgotten.has_record(of, target.audience.ids_from or "", ref.remote_id)
-            or forgotten.has(kind, ref.remote_id)
-        )
-    ]
-
-
-def _store_foreign(conn: sqlite3.Connection, row: AudienceRow, touched: BitMap) -> None:
-    audiences.refresh(conn, row.id, touched, waiting=BitMap(), settled=BitMap())

@@ -20,7 +20,7 @@ from core.planning.draft import draft
 from core.planning.guards import Held, HeldKind
 from core.planning.plan import Draft
 from core.pulling import freshness
-from core.pushing import bind, targets, trait_values
+from core.pushing import bind, foreign, targets, trait_values
 from core.pushing.bind import Bound
 from core.pushing.delivery import Delivery
 from core.pushing.follow import changed_between, changed_since, follow, follow_records
@@ -63,7 +63,7 @@ def _case(delivery: Delivery, target: Target, lease: Lease | None, run_id: int |
                 recover(_recorder(delivery, target, bound, lease, run_id, first_run), target.audience, api=api)
                 with store.atomic() as conn:
                     forget_dropped(conn, bound.row.id, wanted)
-            bound = bind.read_foreign(store, target, bound, api=api, at=delivery.as_of, leased=lease is not None)
+            bound = foreign.read_foreign(store, target, bound, api=api, at=delivery.as_of, leased=lease is not None)
     return Case(
         target,
         bound,
