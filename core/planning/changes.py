@@ -16,7 +16,7 @@ from pyroaring import BitMap
 
 from core.contract import Audience, Ref, fields_of
 from core.planning.plan import Move, Rekey, Skip
-from core.pushing import reach
+from core.pushing import member_values, reach
 from core.store import ledger
 from core.store.ledger import Entry, State
 
@@ -49,7 +49,7 @@ class Changes:
     def _valued(self) -> BitMap:
         """Return everybody where the audience carries other fields than when it was last written."""
         fields = fields_text(self.d.audience)
-        if any(reach.is_trait(name) for name in self.d.audience.wanted_fields()):
+        if any(member_values.is_trait(name) for name in self.d.audience.wanted_fields()):
             return self.d.standing.owned  # a trait changes by itself: nothing of the person's need have
         row = self.d.conn.execute("SELECT value FROM settings WHERE key = ?", (fields_setting(self.d.id),)).fetchone()
         return self.d.standing.owned if fields != (row[0] if row else "[]") else BitMap()
@@ -57,7 +57,7 @@ class Changes:
     def _part(self, part: BitMap, unsure: BitMap, add_only: bool) -> BitMap:
         keys = reach.keys_of(self.d.conn, part, self.d.kind)
         rows = ledger.of_profiles(self.d.conn, self.d.id, part)
-        values = reach.values_of(self.d.conn, part, self.d.audience.wanted_fields())
+        values = member_values.values_of(self.d.conn, part, self.d.audience.wanted_fields())
         merged = reach.merged_into(
             self.d.conn, self.d.stream_id, {str(e.remote_id) for entries in rows.values() for e in entries if e.remote_id}
         )
@@ -71,7 +71,7 @@ class Changes:
                 now = self.d.leavers.as_merged([current])[0] if current else None
                 gone[profile_id] = (now, self.d.leavers.as_merged(others))
             if current is not None:
-                other = current.value_hash != reach.hash_of(self.d.audience, values.get(profile_id, {})) and bool(
+                other = current.value_hash != member_values.hash_of(self.d.audience, values.get(profile_id, {})) and bool(
                     self.d.audience.wanted_fields()
                 )
                 if current.remote_id in merged:

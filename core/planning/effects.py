@@ -19,7 +19,7 @@ from pyroaring import BitMap
 
 from core.clock import to_us
 from core.planning.plan import Plan
-from core.pushing import reach
+from core.pushing import member_values
 from core.pushing.batches import READ_AHEAD, Batches
 from core.store import Store, ledger
 
@@ -151,8 +151,8 @@ def _created(store: Store, plan: Plan) -> Iterator[tuple[int, tuple[object, ...]
     names, fields = ("first_name", "last_name"), plan.target.audience.wanted_fields()
     ids = iter(plan.creates)
     while part := list(islice(ids, READ_AHEAD)):
-        made = reach.values_of(store.conn, part, names)
-        carried = reach.values_of(store.conn, part, fields)
+        made = member_values.values_of(store.conn, part, names)
+        carried = member_values.values_of(store.conn, part, fields)
         for profile_id in part:
-            values = reach.hash_of(plan.target.audience, carried.get(profile_id, {}))
-            yield profile_id, (plan.draft.unknown.get(profile_id), reach.value_hash(made.get(profile_id, {})), values)
+            values = member_values.hash_of(plan.target.audience, carried.get(profile_id, {}))
+            yield profile_id, (plan.draft.unknown.get(profile_id), member_values.value_hash(made.get(profile_id, {})), values)

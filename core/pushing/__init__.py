@@ -10,5 +10,5 @@ From a plan to the vendors, and what came of it.
     push      intents, batches, outcomes                 answered      the vendor's words, fit to be shown
     send      one batch, sent                            batches       how members make batches
     beginning  what comes before the first member    sending   what a push is made with
-    company_members  companies in place of people
+    company_members  companies in place of people    member_values  what members carry besides
 """

@@ -15,7 +15,7 @@ from pyroaring import BitMap
 from core.clock import to_us
 from core.contract import Change, Op, Ref
 from core.planning.plan import Plan, after
-from core.pushing import reach
+from core.pushing import member_values, reach
 from core.pushing.send import Item
 from core.store import Store, ledger
 from core.store.audiences import AudienceRow
@@ -56,13 +56,14 @@ class Batches:
 
     def _items(self, keys: dict[int, str], refs: dict[int, Ref]) -> Iterator[Item]:
         fields = self.audience.wanted_fields()
-        values = reach.values_of(self.store.conn, keys, fields)
+        values = member_values.values_of(self.store.conn, keys, fields)
         for profile_id, key in keys.items():
             ref = refs.get(profile_id)
             if ref is None:
                 continue
             carried = values.get(profile_id, {})
-            member = Member(Op.ADD, key, profile_id=profile_id, ref=ref, value_hash=reach.hash_of(self.audience, carried))
+            mark = member_values.hash_of(self.audience, carried)
+            member = Member(Op.ADD, key, profile_id=profile_id, ref=ref, value_hash=mark)
             yield Item(member, Change(ref, carried))
 
     def _refs(self, keys: dict[int, str]) -> dict[int, Ref]:
@@ -115,7 +116,7 @@ class Batches:
         for part in _parts(after(self.plan) - out):
             rows = ledger.of_profiles(self.store.conn, row.id, part)
             keys = reach.keys_of(self.store.conn, part, self.kind)
-            values = reach.values_of(self.store.conn, part, self.audience.wanted_fields())
+            values = member_values.values_of(self.store.conn, part, self.audience.wanted_fields())
             for profile_id in part:
                 ours = [e for e in rows.get(profile_id, ()) if e.state in ledger.OURS]
                 move = moved.get(profile_id)

@@ -28,7 +28,7 @@ from core.log import log
 from core.planning.changes import fields_setting, fields_text
 from core.planning.permission import refused_meanwhile
 from core.planning.plan import Plan
-from core.pushing import reach
+from core.pushing import member_values
 from core.pushing.batches import Batches
 from core.pushing.beginning import Beginning
 from core.pushing.follow import forget_followed
@@ -141,7 +141,7 @@ class _Push:
             keys = {p: self.plan.draft.unknown[p] for p in part if p in self.plan.draft.unknown}
             if not keys:
                 continue
-            values = reach.values_of(self.store.conn, keys, ("first_name", "last_name"))
+            values = member_values.values_of(self.store.conn, keys, ("first_name", "last_name"))
             people = [Person(key, {n: v for n, v in values.get(p, {}).items() if v is not None}) for p, key in keys.items()]
             outcomes = self.audience.create_people(self.s.api(), people)  # type: ignore[misc]  # checked above
             asked = [Member(Op.ADD, key, profile_id=p, ref=Ref(key)) for p, key in keys.items()]

@@ -1,5 +1,5 @@
 """
-Under which key, and as which object, a destination knows our people; and which values they carry there.
+Under which key, and as which object, a destination knows our people.
 
 What the store knows is asked first: this connection's own stream whose record keys are the remote ids (`Audience.ids_from`).
 Only who is not there is asked for at the vendor (`Audience.find`). Nothing here decides who is to be added.
@@ -7,7 +7,6 @@ Only who is not there is asked for at the vendor (`Audience.find`). Nothing here
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,17 +15,14 @@ from typing import Final
 
 from pyroaring import BitMap
 
-from core.clock import from_us
-from core.contract import Api, Audience, Kind, Ref, fields_of
-from core.pushing import company_members, trait_values
+from core.contract import Api, Audience, Ref
+from core.pushing import company_members
 from core.store.audiences import COMPANY, chunks, text_chunks
 from core.store.ledger import Entry
-from core.store.schema import CANONICAL
 
 Memory = dict[str, tuple[Ref, ...]]
 """Who a destination said it knows under each key."""
 PROFILE_ID: Final = "profile_id"
-TIMES: Final = frozenset({"created_at"})
 
 
 def identifier_kind(audience: Audience, connection: str) -> str:
@@ -208,9 +204,7 @@ def reach(
                 reached.refs[profile_id] = Ref(ref)
             case refs:
                 reached.several[profile_id] = frozenset(refs)
-    news = [key for key in dict.fromkeys(ask.values()) if key not in memory]
-    memory.update({key: tuple(refs) for key, refs in _find(audience, api, news).items()} if news else {})
-    memory.update({key: () for key in news if key not in memory})
+    _remember(memory, audience, api, ask.values())
     for profile_id, key in ask.items():
         match list(memory[key]):
             case []:
@@ -238,6 +232,13 @@ def asks_nobody(audience: Audience) -> bool:
     return audience.of != COMPANY and type(audience).find is Audience.find
 
 
+def _remember(memory: Memory, audience: Audience, api: Callable[[], Api], keys: Iterable[str]) -> None:
+    """Ask for the keys that *memory* does not have, and keep in it who was found under each, or that nobody was."""
+    news = [key for key in dict.fromkeys(keys) if key not in memory]
+    memory.update({key: tuple(refs) for key, refs in _find(audience, api, news).items()} if news else {})
+    memory.update({key: () for key in news if key not in memory})
+
+
 def _find(audience: Audience, api: Callable[[], Api], keys: Sequence[str]) -> dict[str, Sequence[Ref]]:
     if asks_nobody(audience):
         return {key: (Ref(key),) for key in keys}
@@ -245,57 +246,3 @@ def _find(audience: Audience, api: Callable[[], Api], keys: Sequence[str]) -> di
     for start in range(0, len(keys), audience.find_batch):
         found |= audience.find(api(), keys[start : start + audience.find_batch])
     return found
-
-
-def values_of(conn: sqlite3.Connection, profiles: Iterable[int], fields: Sequence[str]) -> dict[int, dict[str, object]]:
-    """Return the values of canonical fields (and `profile_id`, `company.NAME`), and of kept traits, for each profile."""
-    if not fields:
-        return {}
-    columns = ", ".join(_column(name) for name in fields)
-    found: dict[int, dict[str, object]] = {}
-    for chunk in chunks(profiles):
-        rows = conn.execute(
-            f"SELECT p.id, {columns} FROM json_each(?) j CROSS JOIN profiles p ON p.id = j.value"
-            " LEFT JOIN companies c ON c.id = p.company_id",
-            (chunk,),
-        )
-        for row in rows:
-            found[row[0]] = {name: _plain(name, value) for name, value in zip(fields, row[1:], strict=True)}
-    return found
-
-
-def _column(name: str) -> str:
-    if is_trait(name):
-        return f"(SELECT t.value FROM {trait_values.KEPT} t WHERE t.trait = '{name}' AND t.profile_id = p.id)"
-    table, _, column = name.rpartition(".")
-    alias = {"": "p", "company": "c"}[table]
-    if name == PROFILE_ID:
-        column = "id"
-    if not column.isidentifier():
-        raise ValueError(f"{name!r} is no canonical field")
-    return f'{alias}."{column}"'
-
-
-def is_trait(name: str) -> bool:
-    """Return whether *name* is no canonical field; then it is a trait, for the config is checked."""
-    if not name.isidentifier():
-        return False
-    return name not in CANONICAL[Kind.PROFILE] and name not in {"user_id", PROFILE_ID}
-
-
-def _plain(name: str, value: object) -> object:
-    if is_trait(name):
-        return trait_values.spoken(value)
-    return from_us(value) if isinstance(value, int) and name.rpartition(".")[2] in TIMES else value
-
-
-def value_hash(values: Mapping[str, object]) -> str | None:
-    """Return what tells these values from others; None where an audience carries none."""
-    if not values:
-        return None
-    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def hash_of(audience: Audience, values: Mapping[str, object]) -> str | None:
-    """Return what tells what an audience carries of these values, under its names for them, from anything else."""
-    return value_hash({name: values.get(source) for name, source in fields_of(audience).items()} if values else {})
