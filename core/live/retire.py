@@ -26,7 +26,8 @@ from core.log import log
 from core.planning.case import Case
 from core.planning.cost import priced
 from core.planning.draft import draft
-from core.planning.plan import Plan, hold
+from core.planning.gate import hold
+from core.planning.plan import Plan
 from core.pulling.fill import refuse_disabled
 from core.pushing import bind
 from core.pushing.push import PushReport, push

@@ -16,7 +16,8 @@ from core.errors import HubError, LeaseLost, QuotaExhausted, Stopped, StoreError
 from core.log import log
 from core.planning import holding
 from core.planning.cost import priced
-from core.planning.plan import Plan, hold, limit
+from core.planning.gate import hold
+from core.planning.plan import Plan, limit
 from core.pushing import targets
 from core.pushing.delivery import Delivery, SyncRun, summary
 from core.pushing.prepare import drafts_of

@@ -177,7 +177,7 @@ def test_a_move_between_groups_would_leave_people_nowhere(make: Callable[..., St
     bare, story = make(), make()
     moves(bare)
     with monkeypatch.context() as patch:
-        patch.setattr("core.planning.plan._link", lambda drafts, *held: [type(draft.adds)() for draft in drafts])
+        patch.setattr("core.planning.gate._link", lambda drafts, *held: [type(draft.adds)() for draft in drafts])
         bare.sync()
         assert 12 == len(bare.there("Life: hot") & bare.there("Life: cold"))
 
