@@ -10,16 +10,16 @@ import base64
 import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Final, Literal
 
-from connectors.amplitude.sandbox_archive import HOUR, Bulk, archive, encode, members_file
-from connectors.amplitude.sandbox_state import APP_ID, Cohort, State, hour_of
+from connectors.amplitude.sandbox_archive import members_file
+from connectors.amplitude.sandbox_events import MAX_RANGE, EventAnswers, refused
+from connectors.amplitude.sandbox_state import APP_ID, Cohort, State
 from core.contract import Ask, Endpoint, Refused, Reply, Sandbox, Window, make_app
 
 KEY, SECRET, OWNER = "0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210", "owner@example.com"
-DELAY, MAX_RANGE = 3 * HOUR, timedelta(days=365)
 MAX_IDS, DOWNLOADS_A_MONTH, MAX_BODY = 100_000, 500, 1_000_000
 NOBODY: Final = frozenset({"anonymous", "nil", "none", "null", "n/a", "undefined", "unknown", "0"})
 
@@ -63,9 +63,10 @@ class AmplitudeSandbox(Sandbox):
     ) -> None:
         super().__init__(now=now)
         self.state = State(lambda: self.now(), self.change_log, app_id=app_id)
-        self.bulk = Bulk(bulk, hour_of(self.now()) - DELAY + HOUR, app_id)
-        self.iso_times, self.malformed_every = iso_times, malformed_every
-        self.heavy_hours, self.heavy_events = heavy_hours, heavy_events
+        self._events = EventAnswers(
+            self.state, lambda: self.now(), bulk=bulk, iso_times=iso_times, malformed_every=malformed_every,
+            heavy_hours=heavy_hours, heavy_events=heavy_events,
+        )  # fmt: skip
         self.cohort_file, self.file_elsewhere, self.job_looks = cohort_file, file_elsewhere, job_looks
         self.busy_after, self.errors_with_200, self.heeds_min_id_length = busy_after, errors_with_200, heeds_min_id_length
         self.jobs: dict[str, tuple[Cohort, Iterator[int]]] = {}
@@ -80,8 +81,8 @@ class AmplitudeSandbox(Sandbox):
 
     def _endpoints(self) -> list[Endpoint]:
         return [
-            Endpoint("GET", "/api/2/export", self._export),
-            Endpoint("GET", "/api/2/events/list", self._list_events),
+            Endpoint("GET", "/api/2/export", self._events.export),
+            Endpoint("GET", "/api/2/events/list", self._events.list_events),
             Endpoint("GET", "/api/3/cohorts", self._list_cohorts),
             Endpoint("POST", "/api/3/cohorts/upload", self._upload, write=True),
             Endpoint("POST", "/api/3/cohorts/membership", self._membership, write=True),
@@ -136,7 +137,7 @@ class AmplitudeSandbox(Sandbox):
         if said != "Basic " + base64.b64encode(f"{KEY}:{SECRET}".encode()).decode():
             raise Refused(401, {"error": {"http_code": 401, "type": "unauthorized", "message": "Invalid keys."}})
         if ask.path.startswith("/api/5/") and not self._downloads.admits():
-            raise _refused(429, "too_many_requests")
+            raise refused(429, "too_many_requests")
 
     # Deletion --------------------------------------------------------------------------------------------------------
 
@@ -145,56 +146,14 @@ class AmplitudeSandbox(Sandbox):
         body = ask.json()
         users = [str(id_) for id_ in body.get("user_ids", [])]
         if not 0 < len(users) <= 100:
-            raise _refused(400, "between 1 and 100 users")
+            raise refused(400, "between 1 and 100 users")
         unknown = [id_ for id_ in users if id_ not in self.state.users]
         if unknown and body.get("ignore_invalid_id") != "True":
-            raise _refused(400, "invalid user ids")
+            raise refused(400, "invalid user ids")
         self.staged |= set(users) - set(unknown)
         day = self.now().date().isoformat()
         asked = [{"requester": body.get("requester"), "requested_on_day": day}]
         return Reply({"day": day, "status": "staging", "amplitude_ids": asked})
-
-    # Export ----------------------------------------------------------------------------------------------------------
-
-    def _export(self, ask: Ask) -> Reply:
-        try:
-            first, last = (datetime.strptime(str(ask.one(name)), "%Y%m%dT%H").replace(tzinfo=UTC) for name in ("start", "end"))
-        except ValueError as error:
-            raise _refused(400, "invalid_range") from error
-        hours = (last - first) // HOUR + 1
-        if hours < 1 or last - first >= MAX_RANGE:
-            raise _refused(400, "invalid_range")
-        if self.heavy_hours is not None and hours > self.heavy_hours:
-            raise Refused(504)
-        complete = hour_of(self.now()) - DELAY  # a later hour is not there yet, and nobody is told
-        found: dict[datetime, list[dict[str, Any]]] = {}
-        for event in self.state.events.values():
-            if first <= (hour := hour_of(event.uploaded_at)) <= min(last, complete):
-                found.setdefault(hour, []).append(self.state.record(event, self._spell))
-        asked = [hour for n in range(hours) if (hour := first + n * HOUR) in found or self.bulk.numbers(hour)]
-        total = sum(len(found.get(hour, ())) + len(self.bulk.numbers(hour)) for hour in asked)
-        if self.heavy_events is not None and total > self.heavy_events:
-            raise _refused(400, "file_too_large")
-        if not total:
-            raise _refused(404, "not_found")
-        content = archive(self.state.app_id, ((hour, self._lines(hour, found.get(hour, ()))) for hour in asked))
-        return Reply(content=content, content_type="application/zip")
-
-    def _lines(self, hour: datetime, events: Iterable[dict[str, Any]]) -> Iterator[bytes]:
-        number = count(1)
-        for lines in ((encode(event) for event in events), self.bulk.lines(hour)):
-            for line in lines:
-                yield line
-                if self.malformed_every and next(number) % self.malformed_every == 0:
-                    yield line[: len(line) // 2] + b"\n"
-
-    def _spell(self, at: datetime) -> str:
-        plain = at.astimezone(UTC).replace(tzinfo=None)
-        return f"{plain.isoformat()}Z" if self.iso_times else str(plain)  # a fraction only where there is one
-
-    def _list_events(self, ask: Ask) -> Reply:
-        names = sorted({event.name for event in self.state.events.values()})
-        return Reply({"data": [{"name": name, "value": name} for name in names]})
 
     # Cohorts ---------------------------------------------------------------------------------------------------------
 
@@ -219,10 +178,10 @@ class AmplitudeSandbox(Sandbox):
         body = ask.json()
         cohort = self.state.cohorts.get(str(body.get("cohort_id")))
         if cohort is None:
-            raise _refused(404, "cohort_not_found")
+            raise refused(404, "cohort_not_found")
         if cohort.busy:
             cohort.busy -= 1
-            raise _refused(429, "concurrent_access")
+            raise refused(429, "concurrent_access")
         results = []
         for part in body["memberships"]:
             ids = part["ids"]
@@ -242,9 +201,9 @@ class AmplitudeSandbox(Sandbox):
     def _request_members(self, ask: Ask) -> Reply:
         cohort = self.state.cohorts.get(ask.params["cohort"])
         if cohort is None:
-            raise _refused(404, "cohort_not_found")
+            raise refused(404, "cohort_not_found")
         if len(self.jobs) >= DOWNLOADS_A_MONTH:
-            raise _refused(429, "monthly_quota_exceeded")
+            raise refused(429, "monthly_quota_exceeded")
         job = f"r{len(self.jobs) + 1}"
         self.jobs[job] = (cohort, count())
         return Reply({"request_id": job, "cohort_id": cohort.id}, 202)
@@ -258,7 +217,7 @@ class AmplitudeSandbox(Sandbox):
 
     def _job(self, ask: Ask) -> tuple[Cohort, Iterator[int]]:
         if ask.params["job"] not in self.jobs:
-            raise _refused(404, "request_not_found")
+            raise refused(404, "request_not_found")
         return self.jobs[ask.params["job"]]
 
     def _job_file(self, ask: Ask) -> Reply:
@@ -306,7 +265,3 @@ class AmplitudeSandbox(Sandbox):
 
 
 SANDBOX = AmplitudeSandbox
-
-
-def _refused(status: int, code: str) -> Refused:
-    return Refused(status, {"error": {"http_code": status, "type": code, "message": f"Refused: {code}.", "metadata": {}}})

@@ -6,38 +6,20 @@ The vendor publishes no refusals; they are made in the one shape that its pages 
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, ClassVar, Final, Literal
-from uuid import NAMESPACE_URL, uuid4, uuid5
+from uuid import NAMESPACE_URL, uuid5
 
-from core.contract import Ask, Endpoint, ListChange, Refused, Reply, Sandbox, Window, make_app
+from connectors.encharge.sandbox_shapes import User, fields_json, json_of, refused, tag_json, user_json
+from core.contract import Ask, Endpoint, ListChange, Reply, Sandbox, Window, make_app
 
 KEY: Final = "Zm9yLXRoZS1zYW5kYm94LW9ubHktMTIzNDU2Nzg5MA"
-MADE: Final = "2026-01-02T03:04:05.000Z"
-"""When each tag was made."""
 UNSUBSCRIBED: Final = {"subscribed": False, "unsubscribed": True, "cleaned": True}
 """A neutral status as the field's value; whoever is stored only has said nothing."""
 SECOND: Final = 10
 """Requests a second before it says no; no page has a figure."""
-
-
-@dataclass(slots=True)
-class User:
-    """Somebody."""
-
-    id: str
-    email: str | None
-    created_at: datetime
-    updated_at: datetime
-    fields: dict[str, Any] = field(default_factory=dict)
-    tags: list[str] = field(default_factory=list)
-    unsubscribed: bool | None = None
-    archived: bool = False
-    anonymous: bool = False
 
 
 class EnchargeSandbox(Sandbox):
@@ -141,7 +123,7 @@ class EnchargeSandbox(Sandbox):
             Endpoint("GET", f"{base}/fields", self._get_fields),
             Endpoint("GET", f"{base}/people/all", self._get_everybody),
             Endpoint("GET", f"{base}/people", self._get_some),
-            Endpoint("GET", f"{base}/tags-management", lambda ask: Reply({"tags": [self._tag_json(t) for t in self.tags]})),
+            Endpoint("GET", f"{base}/tags-management", lambda ask: Reply({"tags": [tag_json(t) for t in self.tags]})),
             Endpoint("POST", f"{base}/tags-management", self._post_tags, write=True),
             Endpoint("POST", f"{base}/tags", self._tag, write=True),
             Endpoint("DELETE", f"{base}/tags", self._untag, write=True),
@@ -150,9 +132,9 @@ class EnchargeSandbox(Sandbox):
 
     def _admit(self, ask: Ask) -> None:
         if not self._window.admits():
-            raise _refused(429, "Too many requests")
+            raise refused(429, "Too many requests")
         if ask.headers.get("x-encharge-token") != KEY:
-            raise _refused(401, "Invalid token")
+            raise refused(401, "Invalid token")
 
     def _get_info(self, ask: Ask) -> Reply:
         return Reply(
@@ -163,16 +145,7 @@ class EnchargeSandbox(Sandbox):
         )  # fmt: skip
 
     def _get_fields(self, ask: Ask) -> Reply:
-        fields = [
-            {"name": "email", "title": "Email"},
-            {"name": "firstName", "title": "First name"},
-            {"name": "plan", "title": "Plan"},
-        ]
-        if self.unsubscribed:
-            fields.append({"name": self.unsubscribed[0], "title": self.unsubscribed[1]})
-        return Reply(
-            {"items": [{"type": "string", "format": None, "array": False, "readOnly": False, **one} for one in fields]}
-        )
+        return Reply(fields_json(self.unsubscribed))
 
     def _get_everybody(self, ask: Ask) -> Reply:
         start, size = int(ask.one("offset") or 0), min(int(ask.one("limit") or 100), self.caps_at)
@@ -211,11 +184,11 @@ class EnchargeSandbox(Sandbox):
         return [user for user in self.users.values() if user.fields.get(by) == value]
 
     def _post_tags(self, ask: Ask) -> Reply:
-        names = [str(one["tag"]) for one in _json(ask)["tags"]]
+        names = [str(one["tag"]) for one in json_of(ask)["tags"]]
         if self.tag_again == "refused" and set(names) & set(self.tags):
-            raise _refused(400, "Tag already exists")
+            raise refused(400, "Tag already exists")
         self.tags += [name for name in names if name not in self.tags]
-        return Reply({"tags": [self._tag_json(name) for name in names]})
+        return Reply({"tags": [tag_json(name) for name in names]})
 
     def _tag(self, ask: Ask) -> Reply:
         user, names = self._target(ask)
@@ -240,7 +213,7 @@ class EnchargeSandbox(Sandbox):
         wanted = [(name.rpartition("[")[2].rstrip("]"), value) for name, value in ask.query if name.startswith("people[")]
         found = [user for by, value in wanted for user in self._known(by, value)]
         if not found:
-            raise _refused(404, "Person not found")
+            raise refused(404, "Person not found")
         for user in found:
             if ask.one("force") == "true":
                 self.users.pop(user.id)
@@ -256,31 +229,21 @@ class EnchargeSandbox(Sandbox):
 
     def _target(self, ask: Ask) -> tuple[User | None, Sequence[str]]:
         """Return whom a tag call is for, and the tags, which a comma parts."""
-        body = _json(ask)
+        body = json_of(ask)
         by = next((by for by in ("id", "userId", "email") if body.get(by)), None)
         if not body.get("tag") or by is None:
-            raise _refused(400, "Please pass `tag` and one of `id`, `userId` or `email`")
+            raise refused(400, "Please pass `tag` and one of `id`, `userId` or `email`")
         found = [user for user in self._known(by, body[by]) if not user.archived]
         if not found and self.tags_nobody == "404":
-            raise _refused(404, "Person not found")
+            raise refused(404, "Person not found")
         return (found[0] if found else None), [name.strip() for name in body["tag"].split(",")]
-
-    # Shapes ----------------------------------------------------------------------------------------------------------
-
-    def _tag_json(self, name: str) -> dict[str, Any]:
-        return {"tag": name, "color": "", "description": "", "createdAt": MADE}
 
     def _user_json(self, user: User, asked: Sequence[str], *, everybody: bool = False) -> dict[str, Any]:
         custom: dict[str, Any] = {"plan": "pro"}
         name = self.unsubscribed[0] if self.unsubscribed else ""
         if name and (name in asked or (everybody and self.tells_all)):
             custom[name] = user.unsubscribed
-        return {
-            "id": user.id, "email": user.email, "userId": None, "name": None, "firstName": None, "lastName": None,
-            **user.fields, "tags": ",".join(user.tags), "title": None, "leadScore": 0, "createdAt": _stamp(user.created_at),
-            "updatedAt": _stamp(user.updated_at), "isEmailDisposable": False, "CommunicationCategories": {},
-            **(custom if self.flat else {"data": custom}),
-        }  # fmt: skip
+        return user_json(user, custom if self.flat else {"data": custom})
 
 
 SANDBOX = EnchargeSandbox
@@ -289,19 +252,3 @@ SANDBOX = EnchargeSandbox
 def _only_members(what: str) -> None:
     if what != "members":
         raise KeyError(what)
-
-
-def _stamp(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _json(ask: Ask) -> Any:
-    try:
-        return ask.json() or {}
-    except json.JSONDecodeError as error:
-        raise _refused(400, "Unexpected token in JSON") from error
-
-
-def _refused(status: int, message: str) -> Refused:
-    error = {"message": message, "markdown": f"<p>{message}</p>", "traceId": str(uuid4()), "stack": "Error: at app.js:1"}
-    return Refused(status, {"error": error})
