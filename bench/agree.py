@@ -36,6 +36,8 @@ from random_traits import BUILT_IN, traits_of
 from test_agree import COMPUTED, EXPRESSIONS, joined
 from threefold import Told, agree
 
+from core.config.model import Trait
+
 OF_WORDS = 12
 """Segments of a world that are there for one word each."""
 WORLDS = 16
@@ -119,7 +121,7 @@ def _batch(seed: int) -> Batch:
             max_examples=WORLDS, deadline=None, database=None, suppress_health_check=list(HealthCheck), phases=(Phase.generate,)
         )
         @given(texts=st.lists(EXPRESSIONS | EXPRESSIONS | COMPUTED | SPOKEN, min_size=8, max_size=16), traits=traits_of())
-        def worlds(texts: list[str], traits: dict[str, str]) -> None:
+        def worlds(texts: list[str], traits: dict[str, Trait]) -> None:
             nonlocal number  # not drawn: hypothesis likes the same few numbers, and a number is a world
             if wrong:  # hypothesis asks for the same again, and would have it of another world
                 raise AssertionError(wrong[0])

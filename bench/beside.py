@@ -94,7 +94,7 @@ def beside(path: Path, clock: datetime) -> dict[str, Any]:
         conn = duckdb.connect()
         for name in TABLES:
             conn.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{folder}/{name}.parquet')")
-        pairs = []
+        pairs: list[dict[str, Any]] = []
         for text, condition in PAIRS.items():
             theirs = _theirs(conn, condition, to_us(clock))
             ours = _ours(path, text, clock)

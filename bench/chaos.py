@@ -27,20 +27,26 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
-CHAOS = ROOT / "tests" / "chaos"
-sys.path[:0] = [str(ROOT), str(CHAOS), str(ROOT / "tests" / "kills")]
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "kills"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "chaos"))
 
-from killing import Victims  # noqa: E402
-from memory import own_mb, runs_in_one_process  # noqa: E402
-from scene import Scene  # noqa: E402
-from storms import Tally, storm  # noqa: E402
+from killing import Victims
+from memory import own_mb, runs_in_one_process
+from scene import Scene
+from storms import Tally, storm
 
-from core.log import configure  # noqa: E402
+from core.log import configure
 
+VICTIM = Path(__file__).parent.parent / "tests" / "chaos" / "chaos_victim.py"
 STORMS = 6
 """In the life of one world."""
-CASTS = ({}, {}, {}, {"crm": "salesforce", "email": "activecampaign"}, {"crm": "zoho_crm", "email": "encharge"})
+CASTS: tuple[dict[str, str], ...] = (
+    {},
+    {},
+    {},
+    {"crm": "salesforce", "email": "activecampaign"},
+    {"crm": "zoho_crm", "email": "encharge"},
+)
 """Who plays in one world and the next."""
 AHEAD = 1_000_000
 """Seeds of one worker and the next are so far apart."""
@@ -76,7 +82,7 @@ def _memory(options: argparse.Namespace) -> int:
 
 def _replay(options: argparse.Namespace) -> int:
     tally = Tally()
-    with tempfile.TemporaryDirectory(prefix="chaos-") as folder, Victims(CHAOS / "chaos_victim.py") as victims:
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder, Victims(VICTIM) as victims:
         _world(Path(folder), victims, options.replay, tally, storms=options.storm + 1)
     print(json.dumps(_described(tally), indent=2))
     return 1 if tally.violations else 0
@@ -109,7 +115,7 @@ def _storms(options: argparse.Namespace) -> int:
 def _worker(seed: int, faults: float, kills: float, minutes: float) -> tuple[Tally, dict[str, Any]]:
     """Storm over world after world until enough has gone wrong."""
     tally, memory, until, worlds = Tally(), [], time.monotonic() + minutes * 60, 0
-    with tempfile.TemporaryDirectory(prefix="chaos-") as folder, Victims(CHAOS / "chaos_victim.py") as victims:
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder, Victims(VICTIM) as victims:
         while (tally.faults.total() < faults or tally.killed_at.total() < kills) and time.monotonic() < until:
             _world(Path(folder), victims, seed + worlds, tally, until=until)
             worlds += 1

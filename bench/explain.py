@@ -26,6 +26,7 @@ from asked import segment_texts
 from world import AS_OF, make_definitions, make_store, sizes_of
 
 from core.clock import from_us
+from core.segments.definitions import Definitions
 from core.segments.evaluate import evaluate
 from core.segments.explain import explain
 from core.segments.indexes import ensure_indexes
@@ -86,9 +87,9 @@ def main() -> None:
         raise SystemExit(1)
 
 
-def _wrong(path: Path, definitions: object, clock: datetime, answers: dict[tuple[str, int], bool | None]) -> int:
+def _wrong(path: Path, definitions: Definitions, clock: datetime, answers: dict[tuple[str, int], bool | None]) -> int:
     with Store(path) as store:
-        found = evaluate(store, definitions, as_of=clock).sets  # type: ignore[arg-type]
+        found = evaluate(store, definitions, as_of=clock).sets
     return sum((who in found[name]) != answer for (name, who), answer in answers.items())
 
 

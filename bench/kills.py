@@ -25,10 +25,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "kills")]
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "kills"))
 
-from killing import FINE, Ended, Order, Play, Verdict, Victims  # noqa: E402
+from killing import FINE, Ended, Order, Play, Verdict, Victims
 
 AT_ANY_TIME = "any time"
 HELD = 4
@@ -122,7 +121,7 @@ def _story(victims: Victims, folder: Path, world: World, random: Random, tally: 
             if week:
                 play.live_a_week()
             for _ in range(min(random.choice((1, 1, 1, 2)), n - tally.kills.total())):
-                killed.append(_kill(play, _order(random, whole), tally))  # noqa: PERF401 - it looks at the tally
+                killed.append(_kill(play, _order(random, whole), tally))  # noqa: PERF401 - each kill moves the dice and the tally
             if week == 0 and random.random() < 0.2:
                 tally.late += 1
                 continue

@@ -57,7 +57,8 @@ class Everyone(Audience):
     def find(self, *_: object) -> NoReturn:
         raise AssertionError("a plan with nothing changed asked the vendor")
 
-    lookup = find  # type: ignore[assignment]
+    def lookup(self, *_: object) -> NoReturn:
+        raise AssertionError("a plan with nothing changed looked for its audience")
 
 
 def main() -> None:

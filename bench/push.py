@@ -29,7 +29,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from setting import lines, pushing
+from tables import lines, pushing
 
 CHANGES = 100
 A_REQUEST = {
@@ -54,7 +54,8 @@ def main() -> None:
     parser.add_argument("--one", nargs=2, metavar=("CONNECTOR", "KIND"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        print(json.dumps(measure(*options.one, options.members)))
+        name, kind = options.one
+        print(json.dumps(measure(name, kind, options.members)))
         return
     found = []
     for connector, kind in destinations():
@@ -84,12 +85,14 @@ def measure(name: str, kind: str, members: int) -> dict[str, Any]:
     from core.cli.catalogue import limit_in_words
     from core.config.load import load_config
     from core.hub import Hub
+    from core.pulling.fill import pull_stale
     from core.registry import load_connector
     from core.sandbox import as_settings, serve
 
     connector = load_connector(name)
     manifest = connector.manifest
-    connector.module.MANIFEST = replace(manifest, limits=())  # the rate is reckoned afterwards, not waited for
+    # the rate is reckoned afterwards, not waited for
+    connector.module.MANIFEST = replace(manifest, limits=())  # type: ignore[attr-defined]  # no type knows a module's names
     now = datetime.now(UTC)
     sandbox = connector.sandbox(rate_factor=1e9)
     for what in ("people", "members", "users"):
@@ -112,13 +115,13 @@ def measure(name: str, kind: str, members: int) -> dict[str, Any]:
         _write(folder / "people.csv", members, shift=0)
         with hub.session() as session, hub.store() as store:
             hub.register(store)
-            run.pull_stale(hub, store, fresh=None, no_pull=False, names=None, session=session)
+            pull_stale(hub, store, fresh=None, no_pull=False, names=None, session=session)
         result["pull_requests"] = sandbox.requests.total()
         for step, shift in (("add", 0), ("change", CHANGES // 2)):
             _write(folder / "people.csv", members, shift=shift)
             before, began = Counter(sandbox.requests), time.monotonic()
             with hub.session() as session, hub.store() as store:
-                run.pull_stale(hub, store, fresh=None, no_pull=False, names=["file"], session=session)
+                pull_stale(hub, store, fresh=None, no_pull=False, names=["file"], session=session)
             report = run.sync(hub, pull=False)
             took = Counter(sandbox.requests)
             took.subtract(before)

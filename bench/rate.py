@@ -28,8 +28,8 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-from setting import pushing
 from support.rates import busiest, used
+from tables import pushing
 
 WANTED = 0.95
 DESTINATIONS = {"encharge": "tag", "activecampaign": "tag"}
@@ -59,8 +59,8 @@ def measure(name: str, members: int, processes: int) -> dict[str, Any]:
     """Push *members* to one destination, and hold what arrived against each limit."""
     from core.config.load import load_config
     from core.hub import Hub
+    from core.pulling.fill import pull_stale
     from core.registry import load_connector
-    from core.run import pull_stale
     from core.sandbox import as_settings, serve
 
     connector = load_connector(name)

@@ -15,6 +15,8 @@ from watch import lowered, wanted
 
 from core.demo.compare import Target
 from core.planning.approve import approve
+from core.pulling.fill import PullRun
+from core.pushing.delivery import SyncRun
 from core.run import SyncReport, sync
 from core.store import Store, leases
 from core.store.runs import Status
@@ -51,7 +53,8 @@ def calm(scene: Scene, *, full: bool = False, look: bool = False) -> list[str]:
             break
         report = _approve(scene, asked, report)
     as_of = report.as_of
-    for one in (*report.pulls, *report.syncs):
+    ended: tuple[PullRun | SyncRun, ...] = (*report.pulls, *report.syncs)
+    for one in ended:
         if one.status is not Status.DONE:
             name = getattr(one, "name", None) or getattr(one, "connection", "")
             holds = [held.reason for made in getattr(one, "plans", ()) for held in made.held]

@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from core.store import Store
 
@@ -50,11 +51,8 @@ def no_room(database: Path, pages: int) -> Iterator[None]:
         opened(store, *args, **options)
         store.conn.execute(f"PRAGMA max_page_count = {allowed}")
 
-    Store.__init__ = open_  # type: ignore[method-assign]
-    try:
+    with patch.object(Store, "__init__", open_):
         yield
-    finally:
-        Store.__init__ = opened  # type: ignore[method-assign]
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import KW_ONLY, dataclass, field
+from functools import partial
 from typing import Final
 
 from answers import Answer, carry_out, half, hang, in_pieces, send
@@ -106,7 +107,7 @@ class Proxy:
     async def _listen(self) -> None:
         self._servers = []
         for front in self.fronts.values():
-            server = await asyncio.start_server(lambda r, w, front=front: self._connected(front, r, w), "127.0.0.1", 0)
+            server = await asyncio.start_server(partial(self._connected, front), "127.0.0.1", 0)
             front.port = server.sockets[0].getsockname()[1]
             self._servers.append(server)
 

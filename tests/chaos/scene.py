@@ -5,6 +5,7 @@ One world, its vendors behind the proxy, and its hub: runs in all kinds of weath
 from __future__ import annotations
 
 import signal
+import sqlite3
 import traceback
 from collections import Counter
 from collections.abc import Mapping
@@ -25,7 +26,6 @@ from sharedtime import SharedTime
 from watch import Watch, above_the_rate, subscribing
 from weather import Kind
 
-import core.store.db
 from core.clock import from_us
 from core.demo.cast import cast
 from core.demo.config import demo_config
@@ -35,6 +35,8 @@ from core.demo.product import write_exports
 from core.demo.stage import Stage
 from core.errors import HubError
 from core.hub import Hub
+from core.pulling.fill import PullRun
+from core.pushing.delivery import SyncRun
 from core.registry import Connector
 from core.run import SyncReport, sync
 from core.store import Store
@@ -189,7 +191,8 @@ class Scene:
             ran.unexpected.append("".join(traceback.format_exception(error)))
         if ran.report is not None:
             ran.status = str(ran.report.status)
-            for one in (*ran.report.pulls, *ran.report.syncs):
+            ended: tuple[PullRun | SyncRun, ...] = (*ran.report.pulls, *ran.report.syncs)
+            for one in ended:
                 if one.error is not None and not isinstance(one.error, HubError):
                     ran.unexpected.append("".join(traceback.format_exception(one.error)))
         self._after()
@@ -230,7 +233,7 @@ class Scene:
         try:
             with Store(self.folder / "tagalong.db", read_only=True) as store:
                 found = store.conn.execute("SELECT DISTINCT as_of FROM member_sets").fetchall()
-        except (HubError, core.store.db.sqlite3.Error):
+        except (HubError, sqlite3.Error):
             return []
         return [from_us(at) for (at,) in found]
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import patch
 
 import httpx
 
@@ -90,8 +91,5 @@ class SharedTime:
             request.extensions = {**request.extensions, "trace": stamping}
             return original(transport, request)
 
-        httpx.HTTPTransport.handle_request = stamped  # type: ignore[method-assign]
-        try:
+        with patch.object(httpx.HTTPTransport, "handle_request", stamped):
             yield
-        finally:
-            httpx.HTTPTransport.handle_request = original  # type: ignore[method-assign]

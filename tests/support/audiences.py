@@ -160,7 +160,7 @@ class _Base(Audience):
         api.vendor._fault("before create")
         api.requests["POST"] += 1
         api.vendor.writes += 1
-        id_ = api.vendor.make(name)
+        id_: str = api.vendor.make(name)
         api.vendor._fault("after create")
         return id_
 
@@ -214,7 +214,7 @@ AUDIENCES = AudienceSet()
 class Tag(_Base):
     """Adding twice is adding once; people are known by the ids of this connection's own stream."""
 
-    ids_from = "contacts"
+    ids_from: ClassVar[str | None] = "contacts"
 
     def create_people(self, api: Any, people: Sequence[Person]) -> Sequence[Outcome]:
         api.requests["POST"] += 1
@@ -334,7 +334,8 @@ class Field(_Base):
     Params = FieldParams
 
     def wanted_fields(self) -> Sequence[str]:
-        return self.params.carry  # type: ignore[attr-defined]
+        assert isinstance(self.params, FieldParams)
+        return self.params.carry
 
 
 @AUDIENCES.add("carrying")

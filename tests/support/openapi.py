@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
 from jsonschema import Draft4Validator, Draft202012Validator, FormatChecker
-from referencing import Registry, Resource
+from referencing import Registry
 from referencing.jsonschema import DRAFT4, DRAFT202012
 
 from support.request_schema import request_validator
@@ -30,7 +30,8 @@ _MISSING = object()
 
 @lru_cache
 def _read(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8"))
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return document
 
 
 def load_document(name: str) -> dict[str, Any]:
@@ -95,7 +96,7 @@ class _Spec:
     def __init__(self, document: Mapping[str, Any], *, strict: bool) -> None:
         self.document = document
         modern = str(document.get("openapi", "")).startswith("3.1")
-        resource = Resource(contents=document, specification=DRAFT202012 if modern else DRAFT4)
+        resource = (DRAFT202012 if modern else DRAFT4).create_resource(document)
         self.registry = Registry().with_resource("urn:document", resource)
         self.validator = request_validator(Draft202012Validator if modern else Draft4Validator, strict=strict)
 
@@ -149,7 +150,8 @@ class _Spec:
     def path_problems(self, parameters: Mapping[tuple[str, str], Any], values: Mapping[str, str]) -> Iterator[str]:
         for name, value in values.items():
             if ("path", name) in parameters:
-                yield from self._parameter(*parameters["path", name], [value])
+                pointer, parameter = parameters["path", name]
+                yield from self._parameter(pointer, parameter, [value])
 
     def query_problems(self, parameters: Mapping[tuple[str, str], Any], pairs: Sequence[tuple[str, object]]) -> Iterator[str]:
         left = list(pairs)

@@ -59,11 +59,12 @@ def account(api: Api) -> str:
 def classify(response: ResponseView) -> ConnectorError | None:
     """Acme says "slow_down" with a 400, and "daily_quota" with a 200 that holds the time at which it ends."""
     body = response.json() if response.status in (200, 400) and '"code"' in response.text else None
-    code = body.get("code") if isinstance(body, dict) else None
+    said = body if isinstance(body, dict) else {}
+    code = said.get("code")
     if code == "slow_down":
         return RateLimited("slow down", code=code)
     if code == "daily_quota":
-        return QuotaExhausted("the day's requests are used up", resume_at=datetime.fromisoformat(body["until"]))
+        return QuotaExhausted("the day's requests are used up", resume_at=datetime.fromisoformat(said["until"]))
     return None
 
 
