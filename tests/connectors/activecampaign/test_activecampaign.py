@@ -8,8 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
-from activecampaign_rows import BASE, SETTINGS, Payload, adds, many, people, ref
+from activecampaign_rows import BASE, SETTINGS, Payload, adds, ref
 from pydantic import ValidationError
+from support.members import many, people
 
 from connectors.activecampaign import MANIFEST, Settings, classify, url_problem
 from connectors.activecampaign.erasure import erase

@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from activecampaign_rows import BASE, SETTINGS, Payload, adds, many, people, ref, refs, settled, verdicts
+from activecampaign_rows import BASE, SETTINGS, Payload, adds, ref, refs, settled
+from support.members import many, people, verdicts
 
 from connectors.activecampaign.fields import LOOK_SINGLY, Field
 from connectors.activecampaign.imports import MAX_BYTES, Job, Row, parts

@@ -7,7 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
-from activecampaign_rows import BASE, SETTINGS, Payload, many, people
+from activecampaign_rows import BASE, SETTINGS, Payload
+from support.members import many, people
 
 from connectors.activecampaign.consents import consent_rows, excluded_address, exclusion_rows
 from connectors.activecampaign.sandbox_state import exclusion

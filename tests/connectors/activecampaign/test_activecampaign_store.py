@@ -9,8 +9,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from activecampaign_rows import many, people
 from pyroaring import BitMap
+from support.members import many, people
 
 from connectors.activecampaign.sandbox_state import exclusion
 from core.config.model import Config, ConnectionConfig, Place, Workspace

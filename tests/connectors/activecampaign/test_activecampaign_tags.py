@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from activecampaign_rows import BASE, SETTINGS, Payload, adds, many, people, ref, refs, verdicts
+from activecampaign_rows import BASE, SETTINGS, Payload, adds, ref, refs
+from support.members import many, people, verdicts
 
 from connectors.activecampaign.sandbox_state import LIST
 from core.contract import Change, Fault, Op, Outcome, Person, Ref, Verdict

@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from core.contract import Change, Outcome, Ref, Verdict
+from support import recorded
+
+from core.contract import Change, Ref
 
 SETTINGS = {"api_key": "secret-key-of-some-length"}
 BASE = "https://api.encharge.io/v1"
-PAYLOADS = Path(__file__).parent / "payloads"
 
 
-class Payload:
-    """A recorded answer: what it holds, and itself as respx takes it."""
-
-    def __init__(self, name: str) -> None:
-        self.file = json.loads((PAYLOADS / f"{name}.json").read_text(encoding="utf-8"))
-        self.body: Any = self.file["response"]["body"]
-
-    @property
-    def kwargs(self) -> dict[str, Any]:
-        """The answer as respx takes it."""
-        answer = self.file["response"]
-        return {"status_code": answer["status"], "headers": answer["headers"], "json": self.body}
-
-
-def people(*addresses: str, **values: Any) -> list[dict[str, Any]]:
-    """Return neutral rows of *addresses*."""
-    return [{"id": address, "email": address, **values} for address in addresses]
-
-
-def many(count: int, **values: Any) -> list[dict[str, Any]]:
-    """Return neutral rows of so many people."""
-    return people(*(f"p{i:04}@example.com" for i in range(count)), **values)
+class Payload(recorded.Payload):
+    folder = Path(__file__).parent / "payloads"
 
 
 def refs(api: Any, *addresses: str) -> list[Ref]:
@@ -46,8 +25,3 @@ def refs(api: Any, *addresses: str) -> list[Ref]:
 def adds(api: Any, *addresses: str) -> list[Change]:
     """Return adds of those who have *addresses*."""
     return [Change(ref) for ref in refs(api, *addresses)]
-
-
-def verdicts(outcomes: Iterable[Outcome]) -> list[Verdict]:
-    """Return the verdicts in order."""
-    return [outcome.verdict for outcome in outcomes]

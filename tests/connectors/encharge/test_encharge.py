@@ -7,7 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
-from encharge_rows import BASE, SETTINGS, Payload, adds, many, people, refs, verdicts
+from encharge_rows import BASE, SETTINGS, Payload, adds, refs
+from support.members import many, people, verdicts
 
 from connectors.encharge import MANIFEST
 from connectors.encharge.erasure import erase

@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
-from encharge_rows import BASE, SETTINGS, Payload, many, people
+from encharge_rows import BASE, SETTINGS, Payload
 from pyroaring import BitMap
+from support.members import many, people
 
 from core.config.model import Config, ConnectionConfig, Place, Workspace
 from core.contract import Kind

@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from encharge_rows import BASE, SETTINGS, Payload, adds, many, people, refs, verdicts
+from encharge_rows import BASE, SETTINGS, Payload, adds, refs
+from support.members import many, people, verdicts
 
 from core.contract import Change, Fault, Op, Ref, Verdict
 from core.errors import AuthError, NotFoundError, ProtocolError, RejectedError, TransientError

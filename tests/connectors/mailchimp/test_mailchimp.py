@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from mailchimp_rows import BASE, SETTINGS, Payload, people
+from mailchimp_rows import BASE, SETTINGS, Payload
 from pydantic import ValidationError
+from support.members import people
 from support.openapi import load_document, validate_request
 
 from connectors.mailchimp import MANIFEST, Settings, classify

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from mailchimp_rows import BASE, SETTINGS, Payload, people
+from mailchimp_rows import BASE, SETTINGS, Payload
+from support.members import people
 
 from connectors.mailchimp import paging
 from connectors.mailchimp.members import rows

@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from mailchimp_rows import people
+from support.members import people
 
 from core.config.model import Config, ConnectionConfig, Place, Workspace
 from core.contract import Fault

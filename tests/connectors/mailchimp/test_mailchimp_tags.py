@@ -6,7 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from mailchimp_rows import BASE, SETTINGS, Payload, people
+from mailchimp_rows import BASE, SETTINGS, Payload
+from support.members import people
 
 from connectors.mailchimp.tags import LOOK_SINGLY, read_refusal
 from core.contract import Change, Outcome, Person, Ref, Verdict

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
+from support import recorded
 
 FOLDER = Path(__file__).parent
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -18,12 +18,13 @@ SETTINGS = {
 }  # fmt: skip
 
 
+class Payload(recorded.Payload):
+    folder = FOLDER / "payloads"
+
+
 def payload(name: str) -> httpx.Response:
     """Return the response of a payload file."""
-    response = json.loads((FOLDER / "payloads" / f"{name}.json").read_text(encoding="utf-8"))["response"]
-    body = response["body"]
-    content = {"text": body} if isinstance(body, str) else {"json": body}
-    return httpx.Response(response["status"], headers=response["headers"], **content)
+    return httpx.Response(**Payload(name).kwargs)
 
 
 def event(

@@ -10,7 +10,8 @@ import httpx
 import pytest
 from pydantic import ValidationError
 from support.openapi import load_document, validate_request
-from typeform_rows import BASE, SETTINGS, form, kwargs, responses, sent
+from support.surveys import sent
+from typeform_rows import BASE, SETTINGS, Payload, form, responses
 
 from connectors.typeform import MANIFEST, Settings, account, auth, check, classify
 from connectors.typeform.sandbox import TOKEN, TypeformSandbox
@@ -180,7 +181,7 @@ def test_a_token_that_may_not_ask_needs_the_account_told(survey: Any) -> None:
 
 def test_classify_names_the_scope() -> None:
     def view(name: str, path: str) -> ResponseView:
-        answer = kwargs(name)
+        answer = Payload(name).kwargs
         return ResponseView(answer["status_code"], answer["headers"], "{}", "GET", path, None)  # type: ignore[arg-type]
 
     error = classify(view("missing_scope", "/forms/lT4Z3j/responses?page_size=1"))
@@ -193,7 +194,7 @@ def test_classify_names_the_scope() -> None:
 def test_429_with_retry_after_is_waited_out(respx_mock: Any, fake_api: Any) -> None:
     empty = {"total_items": 0, "page_count": 0, "items": []}
     route = respx_mock.get(f"{BASE}/forms")
-    route.mock(side_effect=[httpx.Response(**kwargs("too_many")), httpx.Response(200, json=empty)])
+    route.mock(side_effect=[httpx.Response(**Payload("too_many").kwargs), httpx.Response(200, json=empty)])
     api = fake_api("typeform", SETTINGS)
     assert [] == list(responses(api).slices(api))  # type: ignore[misc]
 

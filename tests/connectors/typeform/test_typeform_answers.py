@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from typeform_rows import payload
+from typeform_rows import Payload
 
 from connectors.typeform.answers import Who, key, labelled, rows
 from connectors.typeform.forms import read_form
 
 WHO = Who(("user_id",), ("email",), ())
-FORM = read_form(payload("form"))
+FORM = read_form(Payload("form").body)
 
 
 def record(index: int, who: Who = WHO, **changes: Any) -> dict[str, Any]:
     """Return a recorded response as the stream hands it on."""
-    return labelled({**payload("responses")["items"][index], **changes}, FORM, who)
+    return labelled({**Payload("responses").body["items"][index], **changes}, FORM, who)
 
 
 VALUES = {
@@ -85,7 +85,7 @@ def test_nps_is_the_last_row() -> None:
 @pytest.mark.parametrize("changes", [{"answers": None}, {"answers": []}, {}])
 def test_empty_answers(changes: dict[str, Any]) -> None:
     """Gotcha, empty `answers`: null, an empty list and no key at all are a response without answers."""
-    item = {k: v for k, v in payload("responses")["items"][1].items() if k != "answers"}
+    item = {k: v for k, v in Payload("responses").body["items"][1].items() if k != "answers"}
     made = labelled({**item, **changes}, FORM, WHO)
 
     assert [] == list(rows(made))
@@ -108,7 +108,7 @@ def test_a_response_without_token_has_its_id() -> None:
 
 def test_keys_are_of_form_and_token() -> None:
     """Quirk 4: a token is unique only within its form."""
-    other = labelled(payload("responses")["items"][0], read_form({**payload("form"), "id": "other"}), WHO)
+    other = labelled(Payload("responses").body["items"][0], read_form({**Payload("form").body, "id": "other"}), WHO)
 
     assert key(record(0)) != key(other)
 
@@ -133,10 +133,10 @@ def test_whose_it_is(who: Who, user_id: str | None, emails: list[str]) -> None:
 
 def test_of_two_questions_for_addresses_none_is_taken_for_ones_own() -> None:
     """Quirk 11: a friend's address would give the friend this answer. With refs configured it is told."""
-    body = payload("form")
+    body = Payload("form").body
     body["fields"].append({"id": "friend", "ref": "friend", "title": "Whom should we invite?", "type": "email"})
     form = read_form(body)
-    item = payload("responses")["items"][0]
+    item = Payload("responses").body["items"][0]
     item["answers"].append(
         {"field": {"id": "friend", "ref": "friend", "type": "email"}, "type": "email", "email": "bo@example.com"}
     )
@@ -147,9 +147,9 @@ def test_of_two_questions_for_addresses_none_is_taken_for_ones_own() -> None:
 
 def test_the_wording_is_what_answers_are_labelled_with() -> None:
     """A new text is a new wording; a new choice or description is not."""
-    body = payload("form")
+    body = Payload("form").body
     body["fields"][0]["properties"]["choices"].append({"id": "c", "ref": "c", "label": "Oslo"})
     assert FORM.wording == read_form(body).wording
     body["fields"][1]["title"] = "Would you recommend us?"
     assert FORM.wording != read_form(body).wording
-    assert FORM.wording != read_form({**payload("form"), "title": "Feedback"}).wording
+    assert FORM.wording != read_form({**Payload("form").body, "title": "Feedback"}).wording

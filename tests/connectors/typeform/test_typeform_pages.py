@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from typeform_rows import form, responses, sent
+from support.surveys import sent
+from typeform_rows import form, responses
 
 from core.contract import Page
 from core.errors import ProtocolError, RejectedError, TransientError

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typeform_hub import PEOPLE, Hub
-from typeform_rows import form, sent
+from support.surveys import PEOPLE, Hub, sent
+from typeform_rows import form
 
 from core.contract import Fault
 from core.errors import AuthError
@@ -19,7 +19,7 @@ small = pytest.mark.usefixtures("small_pages")
 
 @pytest.fixture
 def hub(store: Any, clock: Any, tmp_path: Path, survey: Callable[..., Any]) -> Hub:
-    made = Hub(store, clock, tmp_path, survey())
+    made = Hub(store, clock, tmp_path, survey(), name="typeform", settings={"token": {"env": "T"}})
     made.api.sandbox.load("surveys", [form()])
     return made
 

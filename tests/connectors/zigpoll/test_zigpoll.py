@@ -8,7 +8,8 @@ import httpx
 import pytest
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
-from zigpoll_rows import ADDRESS, BASE, SETTINGS, kwargs, payload, poll, responses, schema, sent
+from support.surveys import sent
+from zigpoll_rows import ADDRESS, BASE, SETTINGS, Payload, poll, responses, schema
 
 from connectors.zigpoll import MANIFEST, Settings, account, auth, check, classify
 from connectors.zigpoll.listing import accounts, asked
@@ -40,7 +41,7 @@ def test_classify_takes_a_422_of_me_for_a_wrong_key() -> None:
     """Gotcha, 422 for auth: elsewhere it may be a parameter, so elsewhere it is left to `asked`."""
 
     def view(name: str, path: str) -> ResponseView:
-        answer = kwargs(name)
+        answer = Payload(name).kwargs
         return ResponseView(answer["status_code"], answer["headers"], "{}", "GET", path, None)  # type: ignore[arg-type]
 
     assert isinstance(classify(view("bad_key", "/me")), AuthError)
@@ -120,7 +121,10 @@ def test_accounts_that_are_not_told_are_not_none(respx_mock: Any, fake_api: Any,
 def test_429_with_retry_after_is_waited_out(respx_mock: Any, fake_api: Any) -> None:
     route = respx_mock.get(f"{BASE}/me")
     route.mock(
-        side_effect=[httpx.Response(**kwargs("too_many")), httpx.Response(200, json={"_id": "u", "accounts": ["a", "b"]})]
+        side_effect=[
+            httpx.Response(**Payload("too_many").kwargs),
+            httpx.Response(200, json={"_id": "u", "accounts": ["a", "b"]}),
+        ]
     )
     api = fake_api("zigpoll", SETTINGS)
 
@@ -170,4 +174,4 @@ def test_the_sandbox_answers_in_the_vendor_s_shapes(survey: Any, clock: Any, pat
 
     judge.validate(api.get(path, **({} if path == "/me" else {"accountId": "acc1"})))
     if path in ("/polls", "/slides"):
-        judge.validate(payload(path.strip("/")))
+        judge.validate(Payload(path.strip("/")).body)

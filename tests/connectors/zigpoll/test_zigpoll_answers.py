@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from zigpoll_rows import payload
+from zigpoll_rows import Payload
 
 from connectors.zigpoll.answers import Who, labelled, rows
 from connectors.zigpoll.listing import rows_of
@@ -13,10 +13,10 @@ from connectors.zigpoll.polls import Polls, plain, read_slide
 
 WHO = Who(("user_id",), ("email", "customer_email"))
 POLLS = Polls(
-    {poll["_id"]: plain(poll["title"]) for poll in rows_of(payload("polls"))},
-    {slide["_id"]: read_slide(slide, slide["_id"]) for slide in rows_of(payload("slides"))},
+    {poll["_id"]: plain(poll["title"]) for poll in rows_of(Payload("polls").body)},
+    {slide["_id"]: read_slide(slide, slide["_id"]) for slide in rows_of(Payload("slides").body)},
 )
-ITEMS = payload("responses")["data"]
+ITEMS = Payload("responses").body["data"]
 
 
 def record(index: int, who: Who = WHO, typed: str | None = None, **changes: Any) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def test_plain(markup: Any, expected: str) -> None:
 
 def test_the_wording_is_what_answers_are_labelled_and_read_with() -> None:
     """A new title, type or option is a new wording; a new count of votes is not."""
-    slides = rows_of(payload("slides"))
+    slides = rows_of(Payload("slides").body)
     voted = {
         at: read_slide({**s, "answers": [{**a, "votes": 99} for a in s["answers"]]}, at) for s in slides if (at := s["_id"])
     }

@@ -7,7 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
-from zigpoll_rows import ADDRESS, BASE, SETTINGS, poll, responses, sent
+from support.surveys import sent
+from zigpoll_rows import ADDRESS, BASE, SETTINGS, poll, responses
 
 from connectors.zigpoll.listing import rows_of
 from core.contract import Page

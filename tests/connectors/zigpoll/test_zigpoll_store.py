@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from zigpoll_hub import PEOPLE, Hub
-from zigpoll_rows import ADDRESS, poll, sent
+from support.surveys import PEOPLE, Hub, sent
+from zigpoll_rows import ADDRESS, poll
 
 from core.contract import Fault
 from core.errors import AuthError
@@ -19,7 +19,7 @@ small = pytest.mark.usefixtures("small_pages")
 
 @pytest.fixture
 def hub(store: Any, clock: Any, tmp_path: Path, survey: Callable[..., Any]) -> Hub:
-    made = Hub(store, clock, tmp_path, survey())
+    made = Hub(store, clock, tmp_path, survey(), name="zigpoll", settings={"api_key": {"env": "K"}})
     made.api.sandbox.load("surveys", [poll()])
     return made
 
