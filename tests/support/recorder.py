@@ -1,11 +1,22 @@
-"""An ASGI application that writes down what is asked before passing it on: what of a request, each connector's tests say."""
+"""
+An ASGI application that writes down what is asked before passing it on: what of a request, each connector's tests say.
+
+`judged` makes apis against sandboxes with one before each, and holds all that was asked against the vendor's document.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
+
+from core.sandbox import Served, as_settings
+
+Reach = Callable[[Any, Mapping[str, Any]], Any]
+"""`reach(sandbox, settings)`: an api against a sandbox."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,9 +26,13 @@ class Asked:
     method: str
     path: str
     query: list[tuple[str, str]]
-    kind: str
-    """Its content type."""
+    headers: dict[str, str]
     content: bytes
+
+    @property
+    def kind(self) -> str:
+        """Its content type."""
+        return self.headers.get("content-type", "")
 
     @property
     def body(self) -> Any:
@@ -52,8 +67,46 @@ class Recorder:
         async def answer(message: Any) -> None:
             if message["type"] == "http.response.start":  # before the client can go on
                 query = parse_qsl(scope["query_string"].decode(), keep_blank_values=True)
-                kind = dict(scope["headers"]).get(b"content-type", b"").decode()
-                self.seen.append(self.note(Asked(scope["method"], scope["path"], query, kind, bytes(content))))
+                headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+                self.seen.append(self.note(Asked(scope["method"], scope["path"], query, headers, bytes(content))))
             await send(message)
 
         await self.app(scope, listen, answer)
+
+
+R = TypeVar("R", bound=Recorder)
+
+
+@contextmanager
+def judged(
+    sandbox_of: Callable[..., Any], recorder_of: Callable[[Any], R], reach: Reach, problems: Callable[[R], Iterable[object]]
+) -> Iterator[Callable[..., Any]]:
+    """
+    Yield `make(settings={}, **switches)`: an api against a new sandbox; its `.recorder` has the requests.
+
+    *problems* says what is wrong with what a recorder saw; at the end that must be nothing.
+    """
+    recorders: list[R] = []
+
+    def make(settings: Mapping[str, Any] | None = None, **switches: Any) -> Any:
+        sandbox = sandbox_of(**switches)
+        sandbox.app = recorder = recorder_of(sandbox.app)
+        recorders.append(recorder)
+        api = reach(sandbox, settings or {})
+        api.recorder = recorder
+        return api
+
+    yield make
+    assert [] == [problem for recorder in recorders for problem in problems(recorder)]
+
+
+def behind(served: Served, fake_api: Callable[..., Any], name: str, **options: Any) -> Reach:
+    """Reach sandboxes by one server: each takes the place of the one before."""
+
+    def reach(sandbox: Any, settings: Mapping[str, Any]) -> Any:
+        served.sandbox, served.faults = sandbox, None
+        api = fake_api(name, {**as_settings(served), **settings}, **options)
+        api.served, api.sandbox = served, sandbox
+        return api
+
+    return reach

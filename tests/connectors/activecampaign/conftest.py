@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.openapi import validate_request
-from support.recorder import Recorder
+from support.recorder import Recorder, judged
 
 from connectors.activecampaign.sandbox import ActiveCampaignSandbox
 from core.contract import Audience, Stream
@@ -29,20 +30,15 @@ class Recorded(Recorder):
 
 @pytest.fixture
 def make_mail(sandbox_api: Callable[..., Any], clock: Callable[[], Any]) -> Iterator[Callable[..., Any]]:
-    """`make_mail(**switches)`: an api against a sandbox; `.recorder` has the requests, all judged when the test ends."""
-    recorders: list[Recorded] = []
+    """`make_mail(settings={}, **switches)`: an api against a sandbox; `.recorder` has the requests, judged at the end."""
+    sandbox = partial(ActiveCampaignSandbox, now=clock, rate_factor=1000)
+    with judged(sandbox, Recorded, lambda box, settings: sandbox_api("activecampaign", box, **settings), problems) as make:
+        yield make
 
-    def make(*, rate_factor: float = 1000, settings: Any = None, **switches: Any) -> Any:
-        sandbox = ActiveCampaignSandbox(now=clock, rate_factor=rate_factor, **switches)
-        sandbox.app = recorder = Recorded(sandbox.app)
-        recorders.append(recorder)
-        api = sandbox_api("activecampaign", sandbox, **(settings or {}))
-        api.recorder = recorder
-        return api
 
-    yield make
-    problems = [problem for recorder in recorders for asked in recorder.seen for problem in validate_request(DOCUMENT, *asked)]
-    assert [] == problems
+def problems(recorder: Recorder) -> list[str]:
+    """Return what is wrong with the requests seen, by the schemas."""
+    return [problem for asked in recorder.seen for problem in validate_request(DOCUMENT, *asked)]
 
 
 @pytest.fixture

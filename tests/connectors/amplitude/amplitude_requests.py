@@ -6,9 +6,9 @@ import json
 import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
 from jsonschema import Draft202012Validator
+from support.recorder import Asked, Recorder
 
 SCHEMAS = {path.stem: json.loads(path.read_text()) for path in (Path(__file__).parent / "schemas").glob("*.json")}
 REQUESTS = {
@@ -27,29 +27,12 @@ REQUESTS = {
 """What may be asked, and the schema of its query, JSON or form."""
 
 
-class Recorder:
-    """An ASGI application that writes down what is asked before passing it on."""
+class Recorded(Recorder):
+    """What is asked of the sandbox."""
 
-    def __init__(self, app: Any) -> None:
-        self.app = app
-        self.seen: list[tuple[str, Any, dict[str, str]]] = []
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        body = bytearray()
-
-        async def listen() -> Any:
-            message = await receive()
-            body.extend(message.get("body", b""))
-            return message
-
-        async def answer(message: Any) -> None:
-            if message["type"] == "http.response.start":  # before the client can go on
-                headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-                what = _said(headers.get("content-type", ""), scope["query_string"], bytes(body))
-                self.seen.append((f"{scope['method']} {scope['path']}", what, headers))
-            await send(message)
-
-        await self.app(scope, listen, answer)
+    def note(self, asked: Asked) -> tuple[str, Any, dict[str, str]]:
+        """Return what was asked (`GET /path`), what was said with it (JSON, a form or a query), and its headers."""
+        return f"{asked.method} {asked.path}", _said(asked), asked.headers
 
     def said(self, request: str) -> list[Any]:
         """Return what was said with each *request* (`METHOD /path`, a pattern), oldest first."""
@@ -67,10 +50,7 @@ class Recorder:
         return found
 
 
-def _said(kind: str, query: bytes, body: bytes) -> Any:
-    if "json" in kind:
-        return json.loads(body)
-    if "form" in kind:
-        form = dict(parse_qsl(body.decode()))
-        return {**form, "identification": json.loads(form["identification"])}
-    return dict(parse_qsl(query.decode()))
+def _said(asked: Asked) -> Any:
+    if "form" in asked.kind:
+        return {**asked.body, "identification": json.loads(asked.body["identification"])}
+    return asked.body if "json" in asked.kind else dict(asked.query)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
-from amplitude_requests import Recorder
+from amplitude_requests import Recorded
 from amplitude_rows import make_world
+from support.recorder import behind, judged
 
 from connectors.amplitude.sandbox import AmplitudeSandbox
 from core.contract import Audience, Stream
 from core.registry import load_connector
-from core.sandbox import Served, as_settings, serve
+from core.sandbox import Served, serve
 
 
 @pytest.fixture(scope="module")
@@ -25,19 +27,10 @@ def _served() -> Iterator[Served]:
 @pytest.fixture
 def make_project(clock: Any, fake_api: Callable[..., Any], _served: Served) -> Iterator[Callable[..., Any]]:
     """`make_project(settings={}, **switches)`: an api and its new project; `.recorder` has the requests, judged at the end."""
-    recorders: list[Recorder] = []
-
-    def make(settings: dict[str, Any] | None = None, **switches: Any) -> Any:
-        sandbox = AmplitudeSandbox(**{"now": clock, "rate_factor": 1000, **switches})
-        sandbox.app = recorder = Recorder(sandbox.app)
-        recorders.append(recorder)
-        _served.sandbox, _served.faults = sandbox, None
-        api = fake_api("amplitude", {**as_settings(_served), "start": "2026-02-27", **(settings or {})}, limits=())
-        api.served, api.sandbox, api.recorder = _served, sandbox, recorder
-        return api
-
-    yield make
-    assert [] == [problem for recorder in recorders for problem in recorder.problems()]
+    sandbox = partial(AmplitudeSandbox, now=clock, rate_factor=1000)
+    reach = behind(_served, fake_api, "amplitude", limits=())
+    with judged(sandbox, Recorded, lambda box, own: reach(box, {"start": "2026-02-27", **own}), Recorded.problems) as make:
+        yield make
 
 
 @pytest.fixture

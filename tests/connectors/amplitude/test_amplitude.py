@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from amplitude_requests import Recorder
+from amplitude_requests import Recorded
 from amplitude_rows import HOUR, NOON, SETTINGS, event, make_world, payload, pulled
 from pydantic import ValidationError
 
@@ -249,7 +249,7 @@ REFUSED = [
 @pytest.mark.parametrize(("asked", "what"), REFUSED)
 def test_the_schemas_refuse_what_the_vendor_does(asked: str, what: Any) -> None:
     """Else holding requests against them would prove nothing."""
-    recorder = Recorder(None)
+    recorder = Recorded(None)
     body = {"cohort_id": "1", "memberships": [what]} if asked.endswith("membership") else what
     recorder.seen.append((asked, body, {}))
 

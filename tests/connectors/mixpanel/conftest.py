@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 from mixpanel_rows import FOLDER
-from support.recorder import Asked, Recorder
+from support.recorder import Asked, Recorder, judged
 
 from connectors.mixpanel.sandbox import MixpanelSandbox
 from core.contract import Audience, Page
@@ -33,22 +34,19 @@ class Recorded(Recorder):
 @pytest.fixture
 def make_project(sandbox_api: Callable[..., Any], clock: Any) -> Iterator[Callable[..., Any]]:
     """`make_project(settings={}, **switches)`: an api against a sandbox; `.recorder` has the requests, judged at the end."""
-    recorders: list[Recorded] = []
+    sandbox = partial(MixpanelSandbox, now=clock, rate_factor=1000)
+    with judged(sandbox, Recorded, lambda box, settings: sandbox_api("mixpanel", box, **settings), problems) as make:
+        yield make
 
-    def make(settings: dict[str, Any] | None = None, rate_factor: float = 1000, **switches: Any) -> Any:
-        sandbox = MixpanelSandbox(now=clock, rate_factor=rate_factor, **switches)
-        sandbox.app = recorder = Recorded(sandbox.app)
-        recorders.append(recorder)
-        api = sandbox_api("mixpanel", sandbox, **(settings or {}))
-        api.recorder = recorder
-        return api
 
-    yield make
-    for recorder in recorders:
-        for asked, query, body in recorder.seen:
-            for part, value in (("query", query), ("body", body)):
-                faults = [error.message for error in Draft202012Validator(REQUESTS[asked][part]).iter_errors(value)]
-                assert [] == faults, f"{asked}: {part}"
+def problems(recorder: Recorder) -> list[str]:
+    """Return what is wrong with the requests seen, by the schemas."""
+    return [
+        f"{asked}: {part}: {error.message}"
+        for asked, query, body in recorder.seen
+        for part, value in (("query", query), ("body", body))
+        for error in Draft202012Validator(REQUESTS[asked][part]).iter_errors(value)
+    ]
 
 
 @pytest.fixture

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from support.recorder import Asked, Recorder
+from support.recorder import Asked, Recorder, behind, judged
 from zigpoll_rows import responses, schema
 
 from connectors.zigpoll.sandbox import ZigpollSandbox
 from core.contract import Page
-from core.sandbox import Served, as_settings, serve
+from core.sandbox import Served, serve
 
 
 class Recorded(Recorder):
@@ -36,21 +37,18 @@ def _served() -> Iterator[Served]:
 @pytest.fixture
 def survey(clock: Any, fake_api: Callable[..., Any], _served: Served) -> Iterator[Callable[..., Any]]:
     """`survey(settings={}, **switches)`: an api against a new vendor; `.recorder` is judged at the end."""
-    recorders: list[Recorded] = []
+    sandbox = partial(ZigpollSandbox, now=clock, rate_factor=1000)
+    with judged(sandbox, Recorded, behind(_served, fake_api, "zigpoll"), problems) as make:
+        yield make
 
-    def make(settings: dict[str, Any] | None = None, **switches: Any) -> Any:
-        _served.sandbox = sandbox = ZigpollSandbox(**{"now": clock, "rate_factor": 1000, **switches})
-        _served.faults = None
-        sandbox.app = recorder = Recorded(sandbox.app)
-        recorders.append(recorder)
-        api = fake_api("zigpoll", {**as_settings(_served), **(settings or {})})
-        api.served, api.sandbox, api.recorder = _served, sandbox, recorder
-        return api
 
-    yield make
-    for recorder in recorders:
-        for path, query in recorder.seen:
-            Draft202012Validator(schema(path, "request")).validate(query)
+def problems(recorder: Recorder) -> list[str]:
+    """Return what is wrong with the requests seen, by the schemas."""
+    return [
+        f"{path}: {error.message}"
+        for path, query in recorder.seen
+        for error in Draft202012Validator(schema(path, "request")).iter_errors(query)
+    ]
 
 
 @pytest.fixture

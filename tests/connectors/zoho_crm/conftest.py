@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from zoho_recorder import Recorder, problems
+from support.recorder import behind, judged
+from zoho_recorder import Recorded
 
 from connectors.zoho_crm.sandbox import ZohoSandbox
 from core.contract import Stream
 from core.registry import load_connector
-from core.sandbox import Served, as_settings, serve
+from core.sandbox import Served, serve
 
 HERE = Path(__file__).parent
 
@@ -28,19 +30,9 @@ def _served() -> Iterator[Served]:
 @pytest.fixture
 def org(clock: Any, fake_api: Callable[..., Any], _served: Served) -> Iterator[Callable[..., Any]]:
     """`org(settings={}, **switches)`: an api against a new organisation; `.recorder` has the requests, judged at the end."""
-    recorders: list[Recorder] = []
-
-    def make(settings: dict[str, Any] | None = None, **switches: Any) -> Any:
-        sandbox = ZohoSandbox(**{"now": clock, "rate_factor": 1000, **switches})
-        sandbox.app = recorder = Recorder(sandbox.app)
-        recorders.append(recorder)
-        _served.sandbox, _served.faults = sandbox, None
-        api = fake_api("zoho_crm", {**as_settings(_served), **(settings or {})})
-        api.served, api.sandbox, api.recorder = _served, sandbox, recorder
-        return api
-
-    yield make
-    assert [] == [said for recorder in recorders for request in recorder.seen for said in problems(request)]
+    sandbox = partial(ZohoSandbox, now=clock, rate_factor=1000)
+    with judged(sandbox, Recorded, behind(_served, fake_api, "zoho_crm"), Recorded.problems) as make:
+        yield make
 
 
 @pytest.fixture

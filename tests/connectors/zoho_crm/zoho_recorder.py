@@ -9,44 +9,27 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from jsonschema import Draft202012Validator
+from support.recorder import Asked, Recorder
 
 SCHEMAS = [json.loads(path.read_text()) for path in sorted((Path(__file__).parent / "schemas").glob("*.json"))]
 
 
-class Recorder:
-    """An ASGI application that writes down what is asked before passing it on."""
+class Recorded(Recorder):
+    """What is asked of the sandbox."""
 
-    def __init__(self, app: Any) -> None:
-        self.app = app
-        self.seen: list[dict[str, Any]] = []
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        body = bytearray()
-
-        async def listen() -> Any:
-            message = await receive()
-            body.extend(message.get("body", b""))
-            return message
-
-        async def answer(message: Any) -> None:
-            if message["type"] == "http.response.start":  # before the client can go on
-                self.seen.append(
-                    {
-                        "method": scope["method"],
-                        "path": scope["path"],
-                        "query": dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True)),
-                        "headers": {name.decode(): value.decode() for name, value in scope["headers"]},
-                        "raw": bytes(body),
-                    }
-                )
-            await send(message)
-
-        await self.app(scope, listen, answer)
+    def note(self, asked: Asked) -> dict[str, Any]:
+        """Return a request as a mapping, its body as it was sent under `raw`."""
+        query = dict(asked.query)
+        return {"method": asked.method, "path": asked.path, "query": query, "headers": asked.headers, "raw": asked.content}
 
     def of(self, end: str) -> list[dict[str, Any]]:
         """Return the requests to paths that end so, oldest first; a JSON body is under `body`."""
         found = [one for one in self.seen if one["path"].endswith(end)]
         return [{**one, "body": json.loads(one["raw"]) if one["raw"][:1] == b"{" else None} for one in found]
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with the requests seen, by the schemas of their endpoints."""
+        return [problem for request in self.seen for problem in problems(request)]
 
 
 def problems(request: dict[str, Any]) -> list[str]:
