@@ -128,13 +128,33 @@ def test_payloads_say_where_they_are_from(name: str):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_pages_for_people_are_there(name: str):
-    folder = ROOT / "connectors" / name
-    assert len((folder / "README.md").read_text()) > 500
-    known = set(re.findall(r"^#+ .*?(\d+)", (folder / "QUIRKS.md").read_text(), re.MULTILINE))
+def test_the_readme_tells_of_every_setting(name: str):
+    readme = (ROOT / "connectors" / name / "README.md").read_text()
+    connector = load_connector(name)
+    models = [connector.settings_model, *(audience.Params for audience in connector.audiences.values())]
+
+    assert len(readme) > 500
+    for key in {key for model in models for key in model.model_fields} - connector.settings_model.unused.keys():
+        assert re.search(rf"\b{key}\b", readme), key
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_quirks_are_numbered_and_name_tests_that_are_there(name: str):
+    """And each that the code copes with is explained."""
+    folder, tests = ROOT / "connectors" / name, ROOT / "tests" / "connectors"
+    head, *quirks = re.split(r"^##+ (?=\d)", (folder / "QUIRKS.md").read_text(), flags=re.MULTILINE)
+    numbers = [quirk.partition(".")[0] for quirk in quirks]
+    files = [*tests.glob("test_*.py"), *(tests / name).glob("test_*.py")]
+    known = {test for path in files for test in (path.stem, *re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE))}
+
+    assert head.startswith("# ")
+    assert numbers == [str(number) for number in range(1, len(quirks) + 1)]
+    for quirk in quirks:
+        named = set(re.findall(r"`(test_\w+)", quirk))
+        assert named or "no test" in quirk.lower(), quirk.partition("\n")[0]
+        assert not named - known
     for path in folder.glob("*.py"):
-        for number in re.findall(r"# Quirk (\d+)", path.read_text()):
-            assert number in known, f"{path.name} copes with quirk {number}, which QUIRKS.md does not have"
+        assert not set(re.findall(r"Quirks? (\d+)", path.read_text())) - set(numbers), path.name
 
 
 @pytest.mark.parametrize("name", NAMES)
