@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from connectors.mailchimp.paging import Place, pages
-from core.contract import Api, BadRecord, Deletions, Json, Kind, Page, Record, Row, StreamSet
+from core.contract import Api, BadRecord, Deletions, Json, Kind, Page, Record, Row, StreamSet, parse_time
 from core.errors import ProtocolError
 
 STREAMS = StreamSet()
@@ -129,14 +129,3 @@ def _clean(member: Json) -> dict[str, Any]:
         for name, value in member.items()
         if name != "_links"
     }
-
-
-def parse_time(text: object) -> datetime | None:
-    """Return an aware time, or None for nothing, for "" and for what is no time."""
-    if not isinstance(text, str) or not text:
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return at if at.tzinfo else None
