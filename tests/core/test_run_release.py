@@ -23,6 +23,15 @@ from core.store.runs import Status
 WITHOUT: Any = {"source_guards": (), "size_guards": ()}
 
 
+def _two_alike(make: Callable[..., Story]) -> list[Story]:
+    """Return two stories of two people each, synced: one to be told without the guard, one with it."""
+    stories = [make(), make()]
+    for story in stories:
+        story.people(1, 2)
+        story.sync()
+    return stories
+
+
 def test_a_consent_stream_never_completed_would_let_everybody_through(
     make: Callable[..., Story], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,10 +124,8 @@ def test_a_retarget_would_fill_another_list_behind_everybodys_back(
     make: Callable[..., Story], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without it a slip in a name puts everybody on the list of that name."""
-    stories = [make(), make()]
+    stories = _two_alike(make)
     for story in stories:
-        story.people(1, 2)
-        story.sync()
         story.vendor.make("Everybody", ["9"])
         story.add_sync("vips", audience_name="Everybody")
     with monkeypatch.context() as patch:
@@ -135,10 +142,8 @@ def test_an_audience_that_somebody_deleted_would_be_made_anew_behind_their_back(
     make: Callable[..., Story], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without it a colleague who deletes a list has it back, everybody in it, with the next run."""
-    stories = [make(), make()]
+    stories = _two_alike(make)
     for story in stories:
-        story.people(1, 2)
-        story.sync()
         story.vendor.audiences.clear()
         story.vendor.names.clear()
         story.people(3)

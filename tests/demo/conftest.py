@@ -1,20 +1,5 @@
-"""Commands set the log up; other tests of the process shall not notice."""
+"""A demo sets the log up as commands do."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-
-import pytest
-import structlog
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """Put root logger and structlog back as they were."""
-    root, config = logging.getLogger(), structlog.get_config()
-    handlers, level = list(root.handlers), root.level
-    yield
-    structlog.configure(**config)
-    root.handlers[:] = handlers
-    root.setLevel(level)
+from support.logged import logging_as_before as logging_as_before

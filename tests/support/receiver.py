@@ -7,8 +7,10 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, NamedTuple
+
+from support.loopback import serving
 
 
 class Got(NamedTuple):
@@ -60,20 +62,10 @@ def receiver() -> Iterator[Receiver]:
             self.end_headers()
             self.wfile.write(b"ok")
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    class Quiet(ThreadingHTTPServer):
-        daemon_threads = True
-
-    with Quiet(("127.0.0.1", 0), Handler) as http:
-        here = Receiver(http.server_address[1])
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(Handler) as port:
+        here = Receiver(port)
         try:
             yield here
         finally:
             if here.hang is not None:
                 here.hang.set()
-            http.shutdown()
-            thread.join()
