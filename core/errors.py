@@ -89,7 +89,7 @@ class LeaseLost(HubError):  # noqa: N818 - a state of the world, named like Quot
     """Somebody else holds the lease of this sync or connection; stop without touching anything more."""
 
 
-class Stopped(HubError):  # noqa: N818
+class Stopped(HubError):  # noqa: N818 - a state of the world
     """A wait was interrupted because the process is shutting down."""
 
 
@@ -147,7 +147,7 @@ class TransientError(ConnectorError):
         """How long the vendor asks us to wait (`Retry-After`), where it says."""
 
 
-class RateLimited(TransientError):  # noqa: N818
+class RateLimited(TransientError):  # noqa: N818 - what the vendor says, not an error of ours
     """The vendor asks for patience; not carried out."""
 
     def __init__(self, message: str, *, retry_after_s: float | None = None, **where: object) -> None:
@@ -167,7 +167,7 @@ class AuthError(ConnectorError):
         self.may_pass = may_pass
 
 
-class QuotaExhausted(ConnectorError):  # noqa: N818
+class QuotaExhausted(ConnectorError):  # noqa: N818 - a state of the world
     """Pause this connection until *resume_at*; nothing is wrong."""
 
     def __init__(self, message: str, *, resume_at: datetime, **where: object) -> None:

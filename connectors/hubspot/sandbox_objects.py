@@ -172,9 +172,9 @@ class ObjectAnswers:
 _OPERATORS: Final[Mapping[str, Callable[[float | str, float | str], bool]]] = {
     "EQ": lambda a, b: a == b,
     "GT": lambda a, b: type(a) is type(b) and a > b,  # type: ignore[operator]  # of one type here
-    "GTE": lambda a, b: type(a) is type(b) and a >= b,  # type: ignore[operator]
-    "LT": lambda a, b: type(a) is type(b) and a < b,  # type: ignore[operator]
-    "LTE": lambda a, b: type(a) is type(b) and a <= b,  # type: ignore[operator]
+    "GTE": lambda a, b: type(a) is type(b) and a >= b,  # type: ignore[operator]  # as above
+    "LT": lambda a, b: type(a) is type(b) and a < b,  # type: ignore[operator]  # as above
+    "LTE": lambda a, b: type(a) is type(b) and a <= b,  # type: ignore[operator]  # as above
 }
 
 

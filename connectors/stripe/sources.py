@@ -14,7 +14,8 @@ from core.contract import Api
 
 
 def _object(event: Mapping[str, Any]) -> Mapping[str, Any]:
-    return event["data"]["object"]  # type: ignore[no-any-return]
+    found: Mapping[str, Any] = event["data"]["object"]
+    return found
 
 
 def _itself(event: Mapping[str, Any]) -> Touch | None:

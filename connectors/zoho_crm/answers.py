@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -133,7 +134,7 @@ def check(api: Api) -> Iterator[CheckStep]:
             ),
             Step("read contacts", lambda a: _read(a, CONTACTS.name), _grant(CONTACTS.name)),
             *(
-                Step(f"read {module.lower()}", lambda a, m=module: _read(a, m), _grant(module), needed=False)  # type: ignore[misc]
+                Step(f"read {module.lower()}", partial(_read, module=module), _grant(module), needed=False)
                 for module in (LEADS.name, ACCOUNTS.name, DEALS.name)
                 if module != LEADS.name or settings.leads
             ),

@@ -137,9 +137,9 @@ class Recorder:
         )
 
     def _bury(self, conn: sqlite3.Connection, final: Sequence[tuple[Member, Outcome]], at: int) -> None:
-        where = {"connection": self.row.connection, "audience_id": self.row.id}
+        connection, audience_id = self.row.connection, self.row.id
         fine = [m.member_key for m, o in final if o.verdict not in (Verdict.REJECTED, Verdict.RETRY)]
-        unbury_members(conn, connection=self.row.connection, audience_id=self.row.id, keys=fine)
+        unbury_members(conn, connection=connection, audience_id=audience_id, keys=fine)
         refused = [
             Refusal(
                 m.member_key,
@@ -152,7 +152,7 @@ class Recorder:
             for m, o in final
             if o.verdict is Verdict.REJECTED
         ]
-        bury_members(conn, refused, sync=self.label, run_id=self.run_id, at=at, **where)  # type: ignore[arg-type]
+        bury_members(conn, refused, connection=connection, audience_id=audience_id, sync=self.label, run_id=self.run_id, at=at)
 
     def _exempt(self, member: Member) -> bool:
         """Whether a member on its way in a job is not to be counted when the job has ended, in whichever run that is."""

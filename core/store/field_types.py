@@ -68,7 +68,7 @@ def as_type(value: object, type_: str) -> object:
         case "boolean" | "integer":
             return int(value)  # type: ignore[call-overload]  # a bool or an int: `wider` saw to it
         case "number":
-            return float(value)  # type: ignore[arg-type]
+            return float(value)  # type: ignore[arg-type]  # a number: as above
         case "time":
             return time_us(value)
         case "json":

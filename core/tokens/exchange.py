@@ -179,7 +179,7 @@ class Exchange:
         if short in _LATER or (status is not None and status >= 500):
             return TransientError("the token server cannot answer now", maybe_acted=False, **facts)
         how = f"run `tagalong connect {self.connection}`" if self.auth.authorize_url else "authorise the connection again"
-        return AuthError(f"the token server refused the credentials; {how}", **facts)  # type: ignore[arg-type]
+        return AuthError(f"the token server refused the credentials; {how}", **facts)  # type: ignore[arg-type]  # texts, and a number
 
     def _token(self, answer: Mapping[str, Any], *, kept: Token | None, token_url: str | None) -> Token:
         access_token, refresh_token = answer.get("access_token"), answer.get("refresh_token")

@@ -46,7 +46,7 @@ def small_batches(connectors: Mapping[str, Connector], size: int) -> Iterator[No
                 self.max_batch = min(size, self.max_batch)
 
             changed.append((audience, vars(audience).get("__init__")))
-            audience.__init__ = initialised  # type: ignore[method-assign]
+            audience.__init__ = initialised  # type: ignore[method-assign]  # put back below
     try:
         yield
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
 from support import acme
@@ -85,7 +86,7 @@ def test_a_file_is_replaced_whole(api, tmp_path):
     assert [target] == list(target.parent.iterdir())
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or not os.path.exists("/dev/full"), reason="needs /dev/full")  # noqa: PTH110
+@pytest.mark.skipif(not hasattr(os, "geteuid") or not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_leaves_what_was_there(api, tmp_path, monkeypatch):
     """The write fails where the disk is full, and the old file is as it was."""
     target = tmp_path / "config" / "data" / "a.csv"

@@ -42,7 +42,7 @@ def test_values_have_one_spelling(values, text):
     assert text == encode_pairs(values)
 
 
-@pytest.mark.parametrize("value", [datetime(2026, 1, 1), {"a": 1}, SecretStr("hush-hush"), object()])  # noqa: DTZ001
+@pytest.mark.parametrize("value", [datetime(2026, 1, 1), {"a": 1}, SecretStr("hush-hush"), object()])  # noqa: DTZ001 - of no zone
 def test_what_has_no_spelling_is_not_guessed(value):
     """A time without a zone, a mapping, a secret."""
     with pytest.raises((TypeError, ValueError)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -579,8 +579,7 @@ class SlicedVendor:
         self.asked: list[tuple[str, bool, str | None]] = []
         self.left: int | None = None
         options = dict(CONTACT) | {"fields": {"first_name": "name"}, "deletions": Deletions.ABSENCE}
-        slices: Callable[[object], list[str]] = lambda api: list(self.lists)  # noqa: E731
-        self.world = crm(path, stream("contacts", (), pull=self.pull, slices=slices, **options))
+        self.world = crm(path, stream("contacts", (), pull=self.pull, slices=lambda api: list(self.lists), **options))
 
     def pull(self, api: object, cursor: str | None, resume: str | None, slice_: str) -> Iterator[Page]:
         rows, content = self.lists[slice_], repr(self.lists[slice_])

@@ -181,7 +181,7 @@ def _watch_requests(fate: Fate) -> None:
         request.extensions["trace"] = trace
         return request
 
-    httpx.Client.build_request = built  # type: ignore[method-assign]
+    httpx.Client.build_request = built  # type: ignore[method-assign]  # this process ends with it
 
 
 def small_batches(size: int) -> None:

@@ -401,7 +401,7 @@ def connector(category: Category = Category.CRM, *, name: str = "acme", with_eve
                 fields={"name": "name", "time": "at"},
             )
         )
-    module.MANIFEST = Manifest(  # type: ignore[attr-defined]
+    manifest = Manifest(
         name,
         "Made up",
         category=category,
@@ -412,11 +412,10 @@ def connector(category: Category = Category.CRM, *, name: str = "acme", with_eve
         limits=[Limit(10, per_s=1)],
         checked_on=date(2026, 1, 1),
     )
-    module.Settings = Settings  # type: ignore[attr-defined]
-    module.auth = lambda settings: None  # type: ignore[attr-defined]
-    module.account = lambda api: api.vendor.account  # type: ignore[attr-defined]
-    module.streams = lambda settings: streams  # type: ignore[attr-defined]
-    module.AUDIENCES = AUDIENCES  # type: ignore[attr-defined]
+    vars(module).update(
+        MANIFEST=manifest, Settings=Settings, AUDIENCES=AUDIENCES, streams=lambda settings: streams,
+        auth=lambda settings: None, account=lambda api: api.vendor.account,
+    )  # fmt: skip
     return Connector(module)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -283,7 +283,7 @@ def _nested(form: object) -> Any:
     """Return the object that a bracketed form spells: `a[b]=1&c[]=2` is `{"a": {"b": "1"}, "c": ["2"]}`."""
     if isinstance(form, str | bytes):
         form = parse_qsl(form.decode() if isinstance(form, bytes) else form, keep_blank_values=True)
-    pairs: Iterable[tuple[str, object]] = form.items() if isinstance(form, Mapping) else form  # type: ignore[assignment]
+    pairs: Any = form.items() if isinstance(form, Mapping) else form
     made: dict[str, Any] = {}
     for name, value in pairs:
         steps = [name.split("[", 1)[0], *re.findall(r"\[([^\]]*)\]", name)]

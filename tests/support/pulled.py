@@ -44,11 +44,10 @@ class FakeApi:
 
 def connector_of(name: str, category: Category, streams: Sequence[Stream]) -> Connector:
     module = types.ModuleType(name)
-    module.MANIFEST = Manifest(  # type: ignore[attr-defined]
+    manifest = Manifest(
         name, name.title(), category=category, base_url="", hosts=(), docs_url="", api_version="1", checked_on=date(2026, 1, 1)
-    )  # fmt: skip
-    module.Settings = Settings  # type: ignore[attr-defined]
-    module.STREAMS = {stream.name: stream for stream in streams}  # type: ignore[attr-defined]
+    )
+    vars(module).update(MANIFEST=manifest, Settings=Settings, STREAMS={stream.name: stream for stream in streams})
     return Connector(module)
 
 

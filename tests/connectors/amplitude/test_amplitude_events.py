@@ -31,13 +31,13 @@ def test_each_hour_is_taken_exactly_once(project: Any, events: Any, clock: Any) 
         clock.advance(timedelta(minutes=50))
         more, cursor = pulled(events, project, cursor)
         got += more
-    ranges = [tuple(datetime.strptime(text, "%Y%m%dT%H") for text in asked) for asked in _ranges(project)]  # noqa: DTZ007
+    ranges = [tuple(datetime.strptime(text, "%Y%m%dT%H") for text in asked) for asked in _ranges(project)]  # noqa: DTZ007 - UTC
 
     # 16:10 by now, so 13:00 is the last hour; the events are those from noon back
     assert ids_of(got) == sorted(f"e{n}" for n in range(30))
     assert NOON + 2 * HOUR == cursor
     assert all(end + HOUR == start for (_, end), (start, _) in pairwise(ranges))
-    assert (datetime(2026, 2, 27), datetime(2026, 3, 2, 13)) == (ranges[0][0], ranges[-1][1])  # noqa: DTZ001
+    assert (datetime(2026, 2, 27), datetime(2026, 3, 2, 13)) == (ranges[0][0], ranges[-1][1])  # noqa: DTZ001 - UTC
 
 
 @pytest.mark.parametrize(("minutes", "newest"), [(0, 9), (59, 9), (60, 10)])
@@ -91,7 +91,7 @@ def test_a_first_pull_of_a_year_takes_few_requests(make_project: Any, events: An
 
 
 def _hours(start: str, end: str) -> int:
-    first, last = (datetime.strptime(text, "%Y%m%dT%H") for text in (start, end))  # noqa: DTZ007
+    first, last = (datetime.strptime(text, "%Y%m%dT%H") for text in (start, end))  # noqa: DTZ007 - UTC
     return (last - first) // HOUR + 1
 
 
