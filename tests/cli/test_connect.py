@@ -140,7 +140,7 @@ def test_nothing_secret_shows_however_loud(
     desk = portal.sandbox.desk
     forms: list[dict[str, str]] = []
     exchange = desk.token
-    desk.token = lambda form: exchange(forms.append(dict(form)) or form)  # type: ignore[func-returns-value]
+    desk.token = lambda form: exchange(forms.append(dict(form)) or form)
     said = [connect("-vv"), type_("pull", "-vv")]
     tokens = {*desk._tokens, *desk._renewals}
     browser.change = lambda address: address.replace("code=", "code=spoilt")

@@ -86,7 +86,7 @@ def test_the_help_lists_every_command() -> None:
 def test_each_command_has_a_sentence_and_an_example(name: str) -> None:
     """The example begins with the command itself."""
     result = CliRunner().invoke(main, [name, "--help"], prog_name="tagalong")
-    command = main.get_command(click.Context(main), name)  # type: ignore[attr-defined]
+    command = main.get_command(click.Context(main), name)
 
     assert 0 == result.exit_code
     assert command is not None

@@ -119,8 +119,8 @@ INNER = {
 def inside(answer: object, path: str) -> list[dict[str, object]]:
     found = [answer]
     for name in path.split("."):
-        found = [inner for one in found for inner in one[name]]  # type: ignore[index]
-    return found  # type: ignore[return-value]
+        found = [inner for one in found for inner in one[name]]
+    return found
 
 
 @pytest.mark.parametrize("words", TOP)

@@ -697,7 +697,7 @@ def test_a_token_of_digits_stays_text(load: Write) -> None:
     """What looks like a number in the environment is not made one."""
     config = load(environ={"TAGALONG_CONNECTIONS__CRM__MORE__X": "0123"})
 
-    assert "0123" == config.connections["crm"].settings["more"]["x"]  # type: ignore[index]
+    assert "0123" == config.connections["crm"].settings["more"]["x"]
 
 
 def test_a_wrong_setting_from_the_environment_names_the_variable(load: Write) -> None:

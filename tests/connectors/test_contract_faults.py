@@ -172,7 +172,7 @@ def test_pages_that_go_in_circles_stop_the_stream_with_its_checkpoint_kept(
     connector = load_connector(name)
     settings = dict(api.sandbox.settings())
     connection = ConnectionConfig("it", name, place=Place("tagalong.toml", 1, "connections.it"), settings=settings)
-    config = Config(store.path, Workspace(store.path, timezone=UTC), connections={"it": connection})  # type: ignore[arg-type]
+    config = Config(store.path, Workspace(store.path, timezone=UTC), connections={"it": connection})
     register(store, config, {name: connector})
     streams = streams_of(name, api).values()
     paged = [stream for stream in streams if stream.kind is not Kind.EVENT]  # those are asked for by time, not page by page

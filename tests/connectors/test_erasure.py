@@ -54,7 +54,7 @@ def test_whoever_is_erased_is_gone_and_nobody_else(name: str, sandbox_api: Calla
     api = _api(name, sandbox_api)
     sought, key = _sought(name, api)
     before = _there(name, api)
-    outcomes = load_connector(name).erase(api, sought)  # type: ignore[misc]
+    outcomes = load_connector(name).erase(api, sought)
 
     assert before - {key} == _there(name, api)
     assert outcomes
@@ -82,7 +82,7 @@ def test_with_nothing_to_ask_by_nobody_is_asked(name: str, sandbox_api: Callable
     """Somebody of whom only another tool's ids are known."""
     api = _api(name, sandbox_api)
     before = api.sandbox.writes.total()
-    assert [] == list(load_connector(name).erase(api, Sought({"other_id": ["4711"]})))  # type: ignore[misc]
+    assert [] == list(load_connector(name).erase(api, Sought({"other_id": ["4711"]})))
     assert before == api.sandbox.writes.total()
 
 

@@ -157,7 +157,7 @@ def test_memberships_within_the_horizon_answer_as_before(tmp_path: Path, small_s
             found += [
                 moves(store.conn, "stage", "abc", since=since, until=until) for since in times[::9] for until in times[::7]
             ]
-            found += [days(store.conn, name, until=NOW, zone=UTC, count=55) for name in sets]  # type: ignore[arg-type]
+            found += [days(store.conn, name, until=NOW, zone=UTC, count=55) for name in sets]
             found += [changes_of(store, name, to_us(at), 1) for name in sets for at in times]
             return found
 
@@ -334,7 +334,7 @@ def test_its_thread_ends_with_the_daemon(make: Callable[..., Story]) -> None:
     hub = make().hub()
     pruner = Pruner(hub, look_s=0.01)
     looked = threading.Event()
-    pruner.look = looked.set  # type: ignore[method-assign]
+    pruner.look = looked.set
     pruner.start()
     assert looked.wait(60)
     hub.stop.set()

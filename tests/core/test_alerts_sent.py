@@ -385,6 +385,6 @@ def _ago(now: datetime, **by: float) -> datetime:
 
 def test_jitter_keeps_within_the_distance() -> None:
     """Many hubs whose endpoint went away together do not all come back in one second."""
-    waits = [courier._wait_s(n, Courier.__dataclass_fields__["rng"].default_factory()) for n in range(1, 200)]  # type: ignore[misc]
+    waits = [courier._wait_s(n, Courier.__dataclass_fields__["rng"].default_factory()) for n in range(1, 200)]
     assert all(5 <= wait <= courier.LONGEST_WAIT_S for wait in waits)
     assert len(set(waits[20:])) > 100

@@ -63,7 +63,7 @@ def test_adopted_are_the_wanted_and_they_leave_like_anybody(make: Callable[..., 
     """Nothing is sent for it; who was not wanted at the first write stays, whatever they become later."""
     story = settled(make, "adopt")
     report = story.sync()
-    assert (1, [("Vips", "add", "1")]) == (len(of(report).draft.baseline.adopted), story.vendor.log)  # type: ignore[union-attr]
+    assert (1, [("Vips", "add", "1")]) == (len(of(report).draft.baseline.adopted), story.vendor.log)
     assert {"1": "ours", "2": "ours", "3": "foreign", "8": "foreign", "90": "foreign", "91": "foreign"} == states(story)
 
     story.people(3)

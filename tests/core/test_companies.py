@@ -355,4 +355,4 @@ def test_an_audience_of_people_does_not_become_one_of_companies(story: Firms) ->
 
 
 def test_a_company_goes_by_a_key_that_is_nobodys_id() -> None:
-    assert ["company:7"] == [*reach.keys_of(None, [7], reach.identifier_kind(FirmList(FirmList.Params()), "crm")).values()]  # type: ignore[arg-type]
+    assert ["company:7"] == [*reach.keys_of(None, [7], reach.identifier_kind(FirmList(FirmList.Params()), "crm")).values()]

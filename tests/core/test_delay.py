@@ -69,7 +69,7 @@ def test_who_stays_out_goes_when_the_time_has_come_though_nothing_else_changes(t
     assert ({"grace": 1}, {}) == (skips(report), held(report))
     assert (to_us(goes_at), to_us(goes_at)) == report.syncs[0].plans[0].draft.stays.ends(Delay.GRACE)
     (planned,) = plan(story.hub())
-    assert (1, 0) == (len(planned.skips["grace"]), len(planned.removes))  # type: ignore[index]
+    assert (1, 0) == (len(planned.skips["grace"]), len(planned.removes))
     story.now = goes_at - timedelta(minutes=16)
     assert {"grace": 1} == skips(story.sync())
     assert ids(1, 2, 3) == story.there()

@@ -204,7 +204,7 @@ def test_more_than_the_guards_allow_is_put_back_when_it_is_approved(make: Callab
     story.people(*range(1, 201))
     story.sync()
     by_hand(story, *(str(n) for n in range(1, 151)))
-    assert 150 == compared(story, repair=True).repaired.to_add  # type: ignore[union-attr]
+    assert 150 == compared(story, repair=True).repaired.to_add
     if not guarded:
         story.sync(size_guards=())
         assert 200 == len(story.there())

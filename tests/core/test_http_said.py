@@ -50,7 +50,7 @@ def test_code_and_sentence_are_found(vendor: str) -> None:
     assert found == words_of(body)
 
 
-def test_the_rest_of_a_body_is_dropped(respx_mock, fake_api) -> None:  # type: ignore[no-untyped-def]
+def test_the_rest_of_a_body_is_dropped(respx_mock, fake_api) -> None:
     """It may hold people; and no address is in the words either, nor in the error's own text."""
     body = {"message": "ann@example.com is not valid", "code": "BAD", "contact": {"name": "Ann"}}
     respx_mock.post(f"{BASE}/x").respond(400, json=body)

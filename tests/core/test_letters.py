@@ -97,7 +97,7 @@ def test_a_reason_of_ours_is_no_code_of_theirs() -> None:
 
     codes = [
         DeadLetter(1, "member", reason=reason, **common, **times).code for reason in ("status 400", "refused", "bad_member")
-    ]  # type: ignore[arg-type]
+    ]
     assert [None, None, "bad_member"] == codes
 
 

@@ -56,7 +56,7 @@ def test_a_loop_that_hangs_says_nothing_more(tmp_path: Path) -> None:
 
     table = timetable([], [])
     path = tmp_path / "tagalong.db"
-    daemon = Daemon(table, None, lambda: Store(path).conn, stop=stop, tick_s=0.01, renew=hang, tell=told.append)  # type: ignore[arg-type,func-returns-value]
+    daemon = Daemon(table, None, lambda: Store(path).conn, stop=stop, tick_s=0.01, renew=hang, tell=told.append)
     thread = threading.Thread(target=daemon.run)
     thread.start()
     assert hung.wait(60)
@@ -82,7 +82,7 @@ def test_nobody_who_listens_is_no_reason_to_stop(environ: dict[str, str]) -> Non
 def test_the_unit_waits_for_what_the_daemon_says() -> None:
     """An upgrade of a big database takes long: with systemd's own 90 s it would be killed, and begun anew for ever."""
     unit = configparser.ConfigParser(interpolation=None, strict=False)
-    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.optionxform = str
     unit.read(UNIT)
     service = unit["Service"]
 

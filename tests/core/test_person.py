@@ -39,12 +39,12 @@ def world(tmp_path: Path) -> World:
         nps=(Category.SURVEY, [stream("typed", lambda: lists["typed"], Kind.ANSWER, size=50, **TYPED)]),
         web=(Category.ANALYTICS, [stream("visits", lambda: lists["visits"], Kind.EVENT, size=50, **SEEN)]),
     )
-    made.lists = lists  # type: ignore[attr-defined]
+    made.lists = lists
     return made
 
 
 def _put(world: World, name: str, *records: dict[str, Any]) -> None:
-    world.lists[name][:] = records  # type: ignore[attr-defined]
+    world.lists[name][:] = records
 
 
 def _profile(world: World, key: str = "1") -> int:
@@ -130,7 +130,7 @@ def test_times_end_in_z_and_live_is_a_boolean(world: World) -> None:
 def test_a_user_id_may_be_a_longer_number_than_any_profile_has(world: World) -> None:
     """Some tools number their users so; and what is a digit only by its looks is no number."""
     long = "99999999999999999999"
-    world.lists["contacts"].append({**contact(1, "ann@example.com"), "user": long})  # type: ignore[attr-defined]
+    world.lists["contacts"].append({**contact(1, "ann@example.com"), "user": long})
     world.everything()
     assert find_profiles(world.store, long) == find_profiles(world.store, "ann@example.com") != []
     assert [] == find_profiles(world.store, "²")

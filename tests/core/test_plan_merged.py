@@ -36,7 +36,7 @@ def _merge(story: Story, merged: dict[str, str], loser: str, winner: str) -> Non
     merged[loser] = winner
     change = story.vendor.change
     # so taking the loser out would take the winner out, who is wanted
-    story.vendor.change = lambda id_, op, who, values=None: change(id_, op, merged.get(who, who), values)  # type: ignore[method-assign]
+    story.vendor.change = lambda id_, op, who, values=None: change(id_, op, merged.get(who, who), values)
     lost = story.vendor.people.pop(loser)
     story.vendor.people[winner]["also"] = (lost["email"],)
     for members in story.vendor.audiences.values():

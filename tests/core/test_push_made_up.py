@@ -37,7 +37,7 @@ def test_whom_an_audience_is_made_with_is_ours(story: Story, where: str | None, 
     """Although the vendor then says "was so already": also when the process ended before it had the answer."""
     story.people(1, 2)
     if where is not None:
-        story.vendor.fault = _once(where, error)  # type: ignore[assignment]
+        story.vendor.fault = _once(where, error)
         if isinstance(error, KilledProcess):
             with pytest.raises(KilledProcess):
                 story.sync()
@@ -57,7 +57,7 @@ def test_whom_an_audience_is_made_with_is_ours(story: Story, where: str | None, 
 
 def test_a_seed_who_is_no_longer_wanted_after_a_kill_is_taken_out(story: Story) -> None:
     story.people(1, 2)
-    story.vendor.fault = _once("after create", KilledProcess())  # type: ignore[assignment]
+    story.vendor.fault = _once("after create", KilledProcess())
     with pytest.raises(KilledProcess):
         story.sync()
     story.people(1, stage="lead")

@@ -96,8 +96,8 @@ def test_keys_join_records_of_different_tools(tools: Tools) -> None:
     tools.check()
 
     assert frozenset({"crm.contacts:42", "crm.contacts:2", "billing.customers:7", "billing.customers:8"}) in tools.groups()
-    assert (1, min(before)) == (report.merged, tools.profile("contacts:2"))  # type: ignore[type-var]
-    assert [(max(before), min(before))] == tools.rows("SELECT old_id, new_id FROM profile_aliases")  # type: ignore[type-var]
+    assert (1, min(before)) == (report.merged, tools.profile("contacts:2"))
+    assert [(max(before), min(before))] == tools.rows("SELECT old_id, new_id FROM profile_aliases")
     assert 2 == tools.one("SELECT count(*) FROM profiles")
 
 
@@ -365,7 +365,7 @@ def test_a_person_is_found_and_described(tools: Tools) -> None:
     ):
         assert [profile] == find_profiles(tools.store, who), who
     assert [] == find_profiles(tools.store, "nobody@example.com")
-    found = describe_person(tools.store, profile)  # type: ignore[arg-type]
+    found = describe_person(tools.store, profile)
     assert ("ann@example.com", "u1", "Ann") == tuple(found["fields"][name] for name in ("email", "user_id", "first_name"))
     assert {"billing.customers": ["7", "8"], "crm.contacts": ["1"]} == {
         name: [record["key"] for record in records] for name, records in found["records"].items()

@@ -309,7 +309,7 @@ def test_a_connection_that_is_gone_or_another_account_s_removes_nobody(make: Cal
     (removal,) = let_go(story)
     assert isinstance(removal.error, ConfigError)
     config = story.config()
-    config.connections.clear()  # type: ignore[attr-defined]
+    config.connections.clear()
     hub = story.hub()
     hub.config = config
     with hub.store() as store, pytest.raises(ConfigError, match="no longer in the config"):

@@ -93,7 +93,7 @@ def looks_of(daemon: Daemon) -> Callable[[int], None]:
         look(conn)
         seen += 1
 
-    daemon._look = counted  # type: ignore[method-assign]
+    daemon._look = counted
 
     def wait(times: int) -> None:
         until = seen + times
@@ -122,7 +122,7 @@ def work(store: Store) -> FakeWork:
 
 def daemon_of(
     store: Store, work: FakeWork, connections: list, syncs: list, *, grace_s: float = PATIENCE_S, **rests_on: set[str]
-) -> Daemon:  # type: ignore[type-arg]
+) -> Daemon:
     table = timetable(connections, syncs, **rests_on)
     table.began_at = utc_now()
     return Daemon(table, work, connect(store), stop=threading.Event(), tick_s=0.05, grace_s=grace_s)
@@ -289,7 +289,7 @@ def test_a_store_that_cannot_be_read_is_waited_out(store: Store, work: FakeWork)
             raise sqlite3.OperationalError("disk I/O error")
         return real(conn, now)
 
-    daemon.timetable = type("Broken", (), {"due": staticmethod(due), "jobs": daemon.timetable.jobs})()  # type: ignore[assignment]
+    daemon.timetable = type("Broken", (), {"due": staticmethod(due), "jobs": daemon.timetable.jobs})()
     with structlog.testing.capture_logs() as logs, running(daemon):
         looks(3)
         assert [] == work.spans

@@ -33,7 +33,7 @@ class Told(Audience):
 
 def _sent(*answers: Exception | Verdict) -> Sent:
     audience: Any = Told(*answers)
-    sender = Sender(None, audience, "1", lambda _: None, lambda: True)  # type: ignore[arg-type]  # nobody is asked
+    sender = Sender(None, audience, "1", lambda _: None, lambda: True)
     return sender.send([Item(Member(Op.ADD, "a@example.com", profile_id=1, ref=Ref("a@example.com")))])
 
 

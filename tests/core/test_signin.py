@@ -56,7 +56,7 @@ def enter(vendor: Served) -> Callable[..., Token]:
     """`enter(**options of OAuth2)`: sign in with a browser that the test plays."""
 
     def run(*, typed: Any = None, change: Callable[[str], str] = lambda address: address, **options: Any) -> Token:
-        desk = vendor.sandbox.desk  # type: ignore[attr-defined]
+        desk = vendor.sandbox.desk
         auth = OAuth2(
             f"{vendor.base_url}/home/token", client_id=desk.client_id, client_secret=SecretStr(desk.client_secret),
             authorize_url=f"{vendor.base_url}/authorize", **options,

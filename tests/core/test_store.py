@@ -77,12 +77,12 @@ def test_answers_of_before_get_the_column_of_measures(tmp_path: Path) -> None:
 
 
 def _open(path: Path, ready: object, failed: object) -> None:
-    ready.wait()  # type: ignore[attr-defined]
+    ready.wait()
     try:
         with Store(path) as store:
             store.conn.execute("SELECT count(*) FROM settings").fetchone()
     except BaseException as error:
-        failed.put(repr(error))  # type: ignore[attr-defined]
+        failed.put(repr(error))
 
 
 def test_processes_that_open_a_new_file_at_once_take_turns(tmp_path: Path) -> None:

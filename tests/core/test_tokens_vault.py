@@ -77,7 +77,7 @@ def test_auto_asks_the_keyring_only_when_a_person_signs_in(ring: FakeRing, path:
 
 @pytest.mark.parametrize("place", ["auto", "file"])
 def test_without_a_keyring_it_is_silently_the_file(path: Path, place: str) -> None:
-    vault = Vault(path, place, ring=lambda: None, by_hand=True)  # type: ignore[arg-type]
+    vault = Vault(path, place, ring=lambda: None, by_hand=True)
     vault.check()
 
     assert "file" == vault.write("token")
@@ -219,9 +219,9 @@ def _dies(url: str, path: Path, where: str) -> None:
     keeper = keep(url, path)
     token = keeper.token().access_token
     if where == "before the write":
-        Vault.write = die  # type: ignore[method-assign]
+        Vault.write = die
     elif where == "before the rename":
-        Path.replace = die  # type: ignore[method-assign]
+        Path.replace = die
     else:
         os.fsync, fsync = lambda handle: die() if stat.S_ISDIR(os.fstat(handle).st_mode) else fsync(handle), os.fsync
     keeper.renew(token)

@@ -239,7 +239,7 @@ def lives(draw: st.DrawFn) -> tuple[list[Steps], list[tuple[Node, Node]]]:
     pairs = draw(st.lists(st.tuples(nodes, nodes).filter(lambda pair: pair[0] != pair[1]), min_size=1, max_size=3))
     made = [("contacts", n, e, u) for n, (e, u) in enumerate(contacts)]
     made += [("customers", n, e, u) for n, (e, u) in enumerate(customers)]
-    return made, pairs  # type: ignore[return-value]
+    return made, pairs
 
 
 def _put(tools: Tools, table: str, id_: int, email: str | None, user: str | None) -> None:

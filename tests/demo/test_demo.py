@@ -32,8 +32,8 @@ class Tampered(FirstDay):
 
     def _compare(self, before: Lists) -> None:
         box = self.stage.sandboxes["mail"]
-        tag = next(tag for tag in box.list.segments.values() if tag.name == "Stuck in setup")  # type: ignore[attr-defined]
-        assert box.list.untag(tag.id, box.list.tagged(tag.id)[0].address)  # type: ignore[attr-defined]
+        tag = next(tag for tag in box.list.segments.values() if tag.name == "Stuck in setup")
+        assert box.list.untag(tag.id, box.list.tagged(tag.id)[0].address)
         super()._compare(before)
 
 

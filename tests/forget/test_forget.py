@@ -54,8 +54,8 @@ def test_without_the_rewriting_the_bytes_stay(story: ForgetStory, monkeypatch: o
     story.settled()
     import core.forget.flow as flow
 
-    monkeypatch.setattr(flow, "scrub", lambda *_: None)  # type: ignore[attr-defined]
-    monkeypatch.setattr(flow, "overwrite_deleted", lambda conn: conn.execute("PRAGMA secure_delete = OFF"))  # type: ignore[attr-defined]
+    monkeypatch.setattr(flow, "scrub", lambda *_: None)
+    monkeypatch.setattr(flow, "overwrite_deleted", lambda conn: conn.execute("PRAGMA secure_delete = OFF"))
     story.forget()
     assert telling(story.bytes_of_all_files(), ANN)
 
@@ -68,7 +68,7 @@ def test_a_forgotten_person_does_not_come_back(story: ForgetStory) -> None:
     story.ann(consent="granted")
     report = story.sync()
 
-    streams = {stream.stream: stream for pull in report.pulls for stream in pull.report.streams}  # type: ignore[union-attr]
+    streams = {stream.stream: stream for pull in report.pulls for stream in pull.report.streams}
     assert {"contacts": 1, "consents": 1, "events": 1} == {name: stream.forgotten for name, stream in streams.items()}
     assert {"1", "2", "3", "4", "5"} == story.there()
     assert [] == telling(story.bytes_of_all_files(), *TELLING)

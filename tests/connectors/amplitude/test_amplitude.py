@@ -210,7 +210,7 @@ def test_the_sandbox_refuses_who_does_not_pace(make_project: Any) -> None:
     auth = (SETTINGS["api_key"], SETTINGS["secret_key"])
     users = [{"user_id": f"user-{n}", "user_properties": {"$set": {"x": True}}} for n in range(1000)]
     form = {"api_key": SETTINGS["api_key"], "identification": json.dumps(users)}
-    with httpx.Client(base_url=api.served.base_url, auth=auth) as client:  # type: ignore[arg-type]
+    with httpx.Client(base_url=api.served.base_url, auth=auth) as client:
         asked = [client.get(f"/api/5/cohorts/request/{id_}").status_code for _ in range(61)]
         sent = [client.post("/identify", data=form).status_code for _ in range(2)]
 

@@ -55,7 +55,7 @@ def pull(make_project: Any, store: Any, clock: Any, tmp_path: Path) -> Callable[
         resolve(store, config, at=clock())
         return report.streams[0]
 
-    once.api = api  # type: ignore[attr-defined]
+    once.api = api
     return once
 
 

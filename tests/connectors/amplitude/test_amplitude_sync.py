@@ -77,7 +77,7 @@ def run(tmp_path: Path, clock: Any) -> Any:
             hub = Hub(load_config(path, environ), clock=clock, stop=threading.Event(), environ=environ, sleep=lambda _: None)
             return sync(hub)
 
-        once.sandbox = sandbox  # type: ignore[attr-defined]
+        once.sandbox = sandbox
         yield once
 
 
@@ -87,7 +87,7 @@ def _viewed(number: int, id_: str, path: str = "/pricing") -> dict[str, Any]:
 
 def test_a_segment_of_events_fills_a_cohort_and_a_property(run: Callable[..., SyncReport], tmp_path: Path) -> None:
     """Whoever looks enters; a week later they leave: removed from the cohort, false in the property; nothing is sent twice."""
-    sandbox: AmplitudeSandbox = run.sandbox  # type: ignore[attr-defined]
+    sandbox: AmplitudeSandbox = run.sandbox
     sandbox.load("events", [_viewed(1, "e1"), _viewed(2, "e2"), _viewed(3, "e3", "/about")])
     first = run()
     assert ["done", "done"] == [str(one.status) for one in first.syncs], [one.error for one in first.syncs]

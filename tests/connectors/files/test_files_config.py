@@ -71,7 +71,7 @@ def test_streams_and_account() -> None:
 
     assert ["accounts", "usage"] == list(CONNECTOR.streams(settings))
     assert CONNECTOR.auth(settings) is None
-    assert "files" == CONNECTOR.account(None)  # type: ignore[arg-type]
+    assert "files" == CONNECTOR.account(None)
 
 
 def test_check(api: Any, tmp_path: Path) -> None:

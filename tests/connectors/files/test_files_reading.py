@@ -375,7 +375,7 @@ def test_an_unchanged_file_is_not_read_again(api: Any, tmp_path: Path) -> None:
     assert ["A2"] == [record["account_id"] for record in records(again)]
     assert all(page.whole for page in again)
     assert cursor != again[-1].cursor
-    assert [] == pull(api, ACCOUNTS, again[-1].cursor)  # type: ignore[arg-type]
+    assert [] == pull(api, ACCOUNTS, again[-1].cursor)
 
 
 def test_a_changed_mapping_reads_the_file_again(api: Any, tmp_path: Path) -> None:
@@ -384,10 +384,10 @@ def test_a_changed_mapping_reads_the_file_again(api: Any, tmp_path: Path) -> Non
     cursor = pull(api, ACCOUNTS)[-1].cursor
     other = {**ACCOUNTS, "fields": {"lifecycle_stage": "country"}}
 
-    assert 1 == len(records(pull(api, other, cursor)))  # type: ignore[arg-type]
+    assert 1 == len(records(pull(api, other, cursor)))
     key, changed = stream_of(ACCOUNTS).key, stream_of(other).key
-    assert key.__qualname__ != changed.__qualname__  # type: ignore[union-attr]
-    assert key.__qualname__ == stream_of(ACCOUNTS).key.__qualname__  # type: ignore[union-attr]
+    assert key.__qualname__ != changed.__qualname__
+    assert key.__qualname__ == stream_of(ACCOUNTS).key.__qualname__
 
 
 def test_each_file_of_a_glob_is_a_slice(api: Any, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def pull_into(store: Any, api: Any, clock: Any) -> None:
     connector = load_connector("google_analytics")
     settings = dict(api.sandbox.settings())
     connection = ConnectionConfig("it", connector.name, place=Place("tagalong.toml", 1, "connections.it"), settings=settings)
-    config = Config(store.path, Workspace(store.path, timezone=UTC), connections={"it": connection})  # type: ignore[arg-type]
+    config = Config(store.path, Workspace(store.path, timezone=UTC), connections={"it": connection})
     register(store, config, {connector.name: connector})
     run_id = start_run(store, "pull", "it", at=clock())
     (result,) = pull_connection(store, api, connection=connection, connector=connector, run_id=run_id, clock=clock).streams

@@ -133,7 +133,7 @@ def test_scopes_that_are_not_named_do_no_harm(body: str) -> None:
 
 
 def test_a_token_of_either_kind_is_a_bearer() -> None:
-    signed = auth(Settings(token="pat-eu1-x"))  # type: ignore[arg-type]
+    signed = auth(Settings(token="pat-eu1-x"))
 
     assert isinstance(signed, Bearer)
     assert "pat-eu1-x" not in repr(signed)

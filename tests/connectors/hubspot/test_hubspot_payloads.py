@@ -55,7 +55,7 @@ def api(fake_api: Callable[..., Any]) -> Any:
 
 
 def _pull(api: Any, cursor: datetime | None) -> list[Page]:
-    stream = next(each for each in streams(Settings(token="pat-x")) if each.name == "contacts")  # type: ignore[arg-type]
+    stream = next(each for each in streams(Settings(token="pat-x")) if each.name == "contacts")
     return list(stream.pull(api, cursor, None))
 
 

@@ -20,7 +20,7 @@ BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def _stream(name: str, **settings: Any) -> Any:
-    return {each.name: each for each in streams(Settings(token="pat-x", **settings))}[name]  # type: ignore[arg-type]
+    return {each.name: each for each in streams(Settings(token="pat-x", **settings))}[name]
 
 
 def _pull(api: Any, name: str, cursor: datetime | None = None, resume: str | None = None) -> list[Page]:

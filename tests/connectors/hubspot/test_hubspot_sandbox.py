@@ -23,7 +23,7 @@ def ask(portal: Callable[..., Any]) -> Callable[..., httpx.Response]:
         return httpx.request(method, api.served.base_url + path, headers={"authorization": f"Bearer {key}"}, **request)
 
     api = portal()
-    make.sandbox = api.sandbox  # type: ignore[attr-defined]
+    make.sandbox = api.sandbox
     api.sandbox.load("people", [{"id": str(n), "email": f"p{n}@example.com"} for n in range(1, 6)])
     return make
 
@@ -85,14 +85,14 @@ def test_only_properties_asked_for_come_back(ask: Callable[..., httpx.Response])
 
 
 def test_an_email_is_no_record_id(ask: Callable[..., httpx.Response]) -> None:
-    list_ = ask.sandbox.make_list("VIP")  # type: ignore[attr-defined]
+    list_ = ask.sandbox.make_list("VIP")
     path = f"/crm/lists/2026-03/{list_.id}/memberships/add-and-remove"
 
     assert ask("PUT", path, json={"recordIdsToAdd": ["p1@example.com"]}).status_code == 400
 
 
 def test_an_active_list_cannot_be_written(ask: Callable[..., httpx.Response]) -> None:
-    list_ = ask.sandbox.make_list("Active", "DYNAMIC")  # type: ignore[attr-defined]
+    list_ = ask.sandbox.make_list("Active", "DYNAMIC")
 
     path = f"/crm/lists/2026-03/{list_.id}/memberships/add-and-remove"
     assert ask("PUT", path, json={"recordIdsToAdd": ["1"]}).status_code == 400

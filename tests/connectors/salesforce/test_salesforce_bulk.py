@@ -85,7 +85,7 @@ def test_a_job_survives_the_process(org: Callable[..., Any], stop: int) -> None:
     load(api, 11)
     stream = SF.streams(api.settings)["contacts"].pull(api, None, None)
     before = [next(stream) for _ in range(stop)]
-    stream.close()  # type: ignore[attr-defined]  # a generator
+    stream.close()
     after = pages(api, None, before[-1].resume)
 
     assert (11, 11) == (len(ids([*before, *after])), len(set(ids([*before, *after]))))

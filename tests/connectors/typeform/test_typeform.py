@@ -182,7 +182,7 @@ def test_a_token_that_may_not_ask_needs_the_account_told(survey: Any) -> None:
 def test_classify_names_the_scope() -> None:
     def view(name: str, path: str) -> ResponseView:
         answer = Payload(name).kwargs
-        return ResponseView(answer["status_code"], answer["headers"], "{}", "GET", path, None)  # type: ignore[arg-type]
+        return ResponseView(answer["status_code"], answer["headers"], "{}", "GET", path, None)
 
     error = classify(view("missing_scope", "/forms/lT4Z3j/responses?page_size=1"))
     assert isinstance(error, AuthError)
@@ -196,7 +196,7 @@ def test_429_with_retry_after_is_waited_out(respx_mock: Any, fake_api: Any) -> N
     route = respx_mock.get(f"{BASE}/forms")
     route.mock(side_effect=[httpx.Response(**Payload("too_many").kwargs), httpx.Response(200, json=empty)])
     api = fake_api("typeform", SETTINGS)
-    assert [] == list(responses(api).slices(api))  # type: ignore[misc]
+    assert [] == list(responses(api).slices(api))
 
     assert [3.0] == api.slept
     assert 2 == route.call_count

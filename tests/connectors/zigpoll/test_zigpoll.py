@@ -42,7 +42,7 @@ def test_classify_takes_a_422_of_me_for_a_wrong_key() -> None:
 
     def view(name: str, path: str) -> ResponseView:
         answer = Payload(name).kwargs
-        return ResponseView(answer["status_code"], answer["headers"], "{}", "GET", path, None)  # type: ignore[arg-type]
+        return ResponseView(answer["status_code"], answer["headers"], "{}", "GET", path, None)
 
     assert isinstance(classify(view("bad_key", "/me")), AuthError)
     assert classify(view("bad_params", "/responses")) is None
@@ -128,7 +128,7 @@ def test_429_with_retry_after_is_waited_out(respx_mock: Any, fake_api: Any) -> N
     )
     api = fake_api("zigpoll", SETTINGS)
 
-    assert ["a", "b"] == list(responses(api).slices(api))  # type: ignore[misc]
+    assert ["a", "b"] == list(responses(api).slices(api))
     assert ([2.0], 2) == (api.slept, route.call_count)
 
 

@@ -195,7 +195,7 @@ def test_a_refused_token_is_renewed_once_and_the_request_sent_again(org: Callabl
 def test_what_a_code_means(payload: Callable[[str], Any], name: str, error: type[ConnectorError], code: str) -> None:
     said = classify(_view(payload(name)))
     assert type(said) is error
-    assert code == said.code  # type: ignore[union-attr]
+    assert code == said.code
 
 
 @pytest.mark.parametrize("name", ["tag_duplicate", "upsert", "add_tags_partial", "token"])

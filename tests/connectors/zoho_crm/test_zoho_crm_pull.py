@@ -357,8 +357,8 @@ def test_deals_have_the_organisations_currency_unless_their_own(org: Callable[..
 
     amount = stream(api, "deals").fields["amount"]
     assert callable(amount)
-    assert (150050, "SEK") == (amount(first).minor, amount(first).currency)  # type: ignore[attr-defined]
-    assert (710, "EUR") == (amount(second).minor, amount(second).currency)  # type: ignore[attr-defined]
+    assert (150050, "SEK") == (amount(first).minor, amount(first).currency)
+    assert (710, "EUR") == (amount(second).minor, amount(second).currency)
 
 
 def test_a_missing_scope_ends_the_pull_and_names_it(org: Callable[..., Any], stream: Streams) -> None:
