@@ -1,4 +1,8 @@
-"""The tables that every store began with: sources, identity, canonical rows, memberships, delivery, operation."""
+"""
+The tables that every store began with: sources, identity, canonical rows, memberships, delivery, operation.
+
+A store keeps the text of its tables, white space and all: what stands here is what older stores have.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,7 @@ from core.contract import Kind
 from core.store.schema.canonical import CANONICAL, SQL_TYPES, TABLES
 from core.store.schema.steps import statements, step
 
-
-@step
-def m001_sources(db: Database) -> None:
-    """What is known of each connection and stream, and how far each slice has been pulled."""
-    statements(
-        db,
-        """
+SOURCES = """
         CREATE TABLE connections (
             id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, connector TEXT NOT NULL, category TEXT NOT NULL,
             account TEXT,                    -- the vendor's id of the account; NULL until first opened
@@ -70,19 +68,16 @@ def m001_sources(db: Database) -> None:
             name_id INTEGER NOT NULL, property TEXT NOT NULL, type TEXT NOT NULL, first_seen_at INTEGER NOT NULL,
             PRIMARY KEY (name_id, property)
         ) WITHOUT ROWID;
-    """,
-    )
+    """
 
 
 @step
-def m002_identity(db: Database) -> None:
-    """
-    Who is who. A *subject* is a set of identifiers seen together by one stream: one record, or one distinct tuple of an event
-    stream. Key subjects join the profiles of their identifiers; claim subjects only point at one.
-    """
-    statements(
-        db,
-        """
+def m001_sources(db: Database) -> None:
+    """What is known of each connection and stream, and how far each slice has been pulled."""
+    statements(db, SOURCES)
+
+
+IDENTITY = """
         CREATE TABLE identifiers (
             id INTEGER PRIMARY KEY, kind TEXT NOT NULL, value TEXT NOT NULL,    -- kind: email, user_id, or connection.kind
             is_company INTEGER NOT NULL DEFAULT 0,   -- names a company: joins companies, never people
@@ -135,8 +130,16 @@ def m002_identity(db: Database) -> None:
             field TEXT NOT NULL, of_id INTEGER NOT NULL, from_at INTEGER NOT NULL, value,
             PRIMARY KEY (of, field, of_id, from_at)
         ) WITHOUT ROWID;
-    """,
-    )
+    """
+
+
+@step
+def m002_identity(db: Database) -> None:
+    """
+    Who is who. A *subject* is a set of identifiers seen together by one stream: one record, or one distinct tuple of an event
+    stream. Key subjects join the profiles of their identifiers; claim subjects only point at one.
+    """
+    statements(db, IDENTITY)
 
 
 @step
@@ -194,12 +197,7 @@ def m004_memberships(db: Database) -> None:
     )
 
 
-@step
-def m005_delivery(db: Database) -> None:
-    """What we believe is at each destination, what is on its way, and what was given up on."""
-    statements(
-        db,
-        """
+DELIVERY = """
         CREATE TABLE audiences (
             id INTEGER PRIMARY KEY, connection TEXT NOT NULL, account TEXT NOT NULL, kind TEXT NOT NULL,
             name TEXT NOT NULL,              -- as configured when it was bound
@@ -255,8 +253,13 @@ def m005_delivery(db: Database) -> None:
             run_id INTEGER, next_try_at INTEGER, given_up_at INTEGER,
             UNIQUE (what, connection, stream, audience_id, key)
         );
-    """,
-    )
+    """
+
+
+@step
+def m005_delivery(db: Database) -> None:
+    """What we believe is at each destination, what is on its way, and what was given up on."""
+    statements(db, DELIVERY)
 
 
 @step

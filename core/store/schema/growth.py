@@ -55,12 +55,7 @@ def m011_fresh_identifiers(db: Database) -> None:
     )
 
 
-@step
-def m012_kept_leaves(db: Database) -> None:
-    """The leaves of the last evaluation, and what has changed since (core/store/changes.py, decision 0012)."""
-    statements(
-        db,
-        """
+KEPT_LEAVES = """
         CREATE TABLE kept_state (            -- one row: when the leaves were taken
             one INTEGER PRIMARY KEY CHECK (one = 1),
             watching INTEGER NOT NULL DEFAULT 0,     -- whether changes are noted: once somebody keeps leaves
@@ -99,5 +94,10 @@ def m012_kept_leaves(db: Database) -> None:
         CREATE TRIGGER changes_profile_gone AFTER DELETE ON profiles WHEN (SELECT watching FROM kept_state) BEGIN
             INSERT INTO changes (what, id) VALUES ('moved', OLD.id);
             INSERT INTO changes (what, id) SELECT 'company', OLD.company_id WHERE OLD.company_id IS NOT NULL; END;
-    """,
-    )
+    """
+
+
+@step
+def m012_kept_leaves(db: Database) -> None:
+    """The leaves of the last evaluation, and what has changed since (core/store/changes.py, decision 0012)."""
+    statements(db, KEPT_LEAVES)
