@@ -137,19 +137,17 @@ def sync_command(
 
     if no_pull and (fresh or full):
         raise click.UsageError("--no-pull, and --fresh or --full, contradict each other")
+    if plan_file is not None and (sync or limit or only or fresh or full or probe):
+        raise click.UsageError("--plan says itself what is sent, and pulls nothing: it goes with no SYNC and no other option")
+    if only is not None and (len(sync) != 1 or limit):
+        raise click.UsageError("--only goes with the name of one SYNC, and without --limit")
     if plan_file is not None:
         from core.cli.apply import apply_plan
 
-        if sync or limit or only or fresh or full or probe:
-            raise click.UsageError(
-                "--plan says itself what is sent, and pulls nothing: it goes with no SYNC and no other option"
-            )
         return apply_plan(app, plan_file)
     if only is not None:
         from core.cli.only import sync_only
 
-        if len(sync) != 1 or limit:
-            raise click.UsageError("--only goes with the name of one SYNC, and without --limit")
         return sync_only(app, sync[0], only, fresh=fresh, pull=not no_pull, full=full, probe=probe)
     with app.hub(probe=probe) as hub:
         known_names(sync, hub.config.syncs, "sync")

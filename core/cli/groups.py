@@ -51,12 +51,11 @@ def segments_command(
         raise click.UsageError("--times and --within go with --flapping")
     if flapping and (chosen is None or moves or members or since):
         raise click.UsageError("--flapping takes the name of a segment or partition, and none of the other lists")
-    if moves:
-        if name not in config.partitions:
-            raise click.UsageError("--moves takes the name of a partition")
-    elif since is not None:
+    if moves and name not in config.partitions:
+        raise click.UsageError("--moves takes the name of a partition")
+    if since is not None and not moves:
         raise click.UsageError("--since goes with --moves")
-    elif members and (chosen is None or len(chosen) > 1):
+    if members and not moves and (chosen is None or len(chosen) > 1):
         raise click.UsageError("--members takes the name of one segment, or PARTITION.GROUP")
     with Store(config.workspace.database) as store:
         if flapping and chosen:

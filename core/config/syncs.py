@@ -69,12 +69,7 @@ def _read(at: Path, table: object, known: Known, problems: Problems) -> SyncConf
     if wrong := name_problem(name):
         problems.say((*at, "name"), f"{name!r} cannot be the name of a sync", wrong)
     own = {key: value for key, value in table.items() if key not in COMMON}
-    if basics.mode == "add_only":
-        for key in ("grace", "min_stay"):
-            if getattr(basics, key) is not None:
-                problems.say(
-                    (*at, key), 'says when people are removed, and mode = "add_only" removes nobody', f"take {key} out"
-                )
+    _refuse_waits_in_vain(basics, at, problems)
     found = _audience(basics, of, own, at, known, problems)
     if found is None or len(problems) > before:
         return None
@@ -97,6 +92,12 @@ def _read(at: Path, table: object, known: Known, problems: Problems) -> SyncConf
         grace=basics.grace,
         min_stay=basics.min_stay,
     )
+
+
+def _refuse_waits_in_vain(basics: SyncTable, at: Path, problems: Problems) -> None:
+    for key in ("grace", "min_stay"):
+        if basics.mode == "add_only" and getattr(basics, key) is not None:
+            problems.say((*at, key), 'says when people are removed, and mode = "add_only" removes nobody', f"take {key} out")
 
 
 def _members(basics: SyncTable, at: Path, known: Known, problems: Problems) -> Segment | Partition | None:

@@ -150,6 +150,21 @@ def _label(conn: sqlite3.Connection) -> None:
         CREATE TEMP TABLE r_lowest (subject_id INTEGER PRIMARY KEY, label INTEGER NOT NULL);
         """,
     )
+    _lower(conn)
+    script(
+        conn,
+        """
+        CREATE TEMP TABLE r_label (subject_id INTEGER PRIMARY KEY, label INTEGER NOT NULL);
+        INSERT INTO r_label SELECT e.subject_id, min(t.label) FROM r_shared e
+            CROSS JOIN r_least t ON t.identifier_id = e.identifier_id GROUP BY e.subject_id;
+        INSERT OR IGNORE INTO r_label SELECT id, id FROM r_subject WHERE id NOT IN (SELECT subject_id FROM r_label)
+            AND (entity OR id IN (SELECT subject_id FROM r_edge));
+        """,
+    )
+
+
+def _lower(conn: sqlite3.Connection) -> None:
+    """Give each shared identifier the smallest subject that it is joined with: round after round, until none is smaller."""
     changed = conn.execute("SELECT EXISTS (SELECT 1 FROM r_bridge)").fetchone()[0]
     while changed:
         conn.execute("DELETE FROM r_lowest")
@@ -166,16 +181,6 @@ def _label(conn: sqlite3.Connection) -> None:
         conn.execute(
             "UPDATE r_least SET label = w.label FROM r_lowest w WHERE w.subject_id = r_least.label AND w.label < r_least.label"
         )
-    script(
-        conn,
-        """
-        CREATE TEMP TABLE r_label (subject_id INTEGER PRIMARY KEY, label INTEGER NOT NULL);
-        INSERT INTO r_label SELECT e.subject_id, min(t.label) FROM r_shared e
-            CROSS JOIN r_least t ON t.identifier_id = e.identifier_id GROUP BY e.subject_id;
-        INSERT OR IGNORE INTO r_label SELECT id, id FROM r_subject WHERE id NOT IN (SELECT subject_id FROM r_label)
-            AND (entity OR id IN (SELECT subject_id FROM r_edge));
-        """,
-    )
 
 
 def _claims(conn: sqlite3.Connection, graph: Graph) -> None:

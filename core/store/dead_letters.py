@@ -94,20 +94,8 @@ def bury_members(
         ).fetchone()
         # a refusal of the other direction is another story, and so is one after it was dropped: it starts from the beginning
         attempts = row[1] + 1 if row and row[2] == refusal.op and row[3] is None else 1
-        given_up = refusal.final or attempts > len(TRY_AGAIN_AFTER_US)
-        next_try_at = None if given_up else at + TRY_AGAIN_AFTER_US[attempts - 1]
-        values = (
-            sync,
-            refusal.op,
-            refusal.profile_id,
-            refusal.reason,
-            refusal.message or None,
-            attempts,
-            at,
-            run_id,
-            next_try_at,
-            at if given_up else None,
-        )
+        what = (sync, refusal.op, refusal.profile_id, refusal.reason, refusal.message or None, attempts, at, run_id)
+        values = (*what, *_next_try(refusal, attempts, at))
         if row:
             conn.execute(
                 "UPDATE dead_letters SET sync = ?, op = ?, profile_id = ?, reason = ?, message = ?, attempts = ?,"
@@ -121,6 +109,13 @@ def bury_members(
                 " VALUES ('member', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (connection, audience_id, refusal.key, at, *values),
             )
+
+
+def _next_try(refusal: Refusal, attempts: int, at: int) -> tuple[int | None, int | None]:
+    """Return when it is tried again, or when it was given up."""
+    if refusal.final or attempts > len(TRY_AGAIN_AFTER_US):
+        return None, at
+    return at + TRY_AGAIN_AFTER_US[attempts - 1], None
 
 
 def unbury_members(conn: sqlite3.Connection, *, connection: str, audience_id: int, keys: Iterable[str]) -> None:
