@@ -9,20 +9,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from support.connected import Connected
 from support.suite import DESTINATIONS, SOURCES, api_of, examples_of, pages_of, pull_all, renews, streams_of, with_small_pages
 
-from core.config.model import Config, ConnectionConfig, Place, Workspace
 from core.contract import Fault, Kind, Verdict
 from core.errors import AuthError, ConnectorError, ProtocolError, TransientError
-from core.pulling.pull import pull_connection
-from core.registry import load_connector
 from core.sandbox import Delayed, Reset, Rewritten, Spoiler, Truncated
-from core.store.runs import start_run
-from core.store.sources import register
 
 JSON = {"content-type": "application/json"}
 TIMEOUT_S = 0.05
@@ -169,11 +164,7 @@ def test_pages_that_go_in_circles_stop_the_stream_with_its_checkpoint_kept(
     """The vendor gives the same page for ever, token and all."""
     with_small_pages(name, monkeypatch)
     api = api_of(name, sandbox_api)
-    connector = load_connector(name)
-    settings = dict(api.sandbox.settings())
-    connection = ConnectionConfig("it", name, place=Place("tagalong.toml", 1, "connections.it"), settings=settings)
-    config = Config(store.path, Workspace(store.path, timezone=UTC), connections={"it": connection})
-    register(store, config, {name: connector})
+    mine = Connected(store, lambda: api.now, name, dict(api.sandbox.settings()), name="it")
     streams = streams_of(name, api).values()
     paged = [stream for stream in streams if stream.kind is not Kind.EVENT]  # those are asked for by time, not page by page
     several = [stream for stream in paged if sum(bool(page.records) for page in pages_of(api, stream)) > 1]
@@ -182,11 +173,7 @@ def test_pages_that_go_in_circles_stop_the_stream_with_its_checkpoint_kept(
     for stream in several:
         first.clear()
         api.served.faults = lambda _method, path, _n: Rewritten(lambda body: first.setdefault(path, body))
-        run_id = start_run(store, "pull", "it", at=datetime(2026, 3, 2, 12, tzinfo=UTC))
-        report = pull_connection(
-            store, api, connection=connection, connector=connector, run_id=run_id, clock=lambda: api.now, streams=[stream.name]
-        )
-        (result,) = report.streams
+        (result,) = mine.pull(api, streams=[stream.name]).streams
         assert isinstance(result.error, ProtocolError), f"{stream.name}: {result}"
         assert not result.complete
 

@@ -4,43 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from pyroaring import BitMap
+from support.connected import Connected
 from support.members import many, people
 
 from connectors.activecampaign.sandbox_state import exclusion
-from core.config.model import Config, ConnectionConfig, Place, Workspace
 from core.contract import Fault
-from core.pulling.pull import pull_connection
 from core.pulling.pull_report import PullReport
-from core.registry import load_connector
-from core.resolve import resolve
 from core.store.consents import denied
-from core.store.runs import start_run
-from core.store.sources import register
 
-PLACE = Place("tagalong.toml", 1, "connections.mail")
 SETTINGS = {"url": "https://example.api-us1.com", "api_key": {"env": "ACTIVECAMPAIGN_KEY"}}
 
 
 @pytest.fixture
-def pull(mail: Any, store: Any, clock: Any, tmp_path: Path) -> Callable[[], PullReport]:
+def pull(mail: Any, store: Any, clock: Any) -> Callable[[], PullReport]:
     """Pull and resolve once; two hours pass before each."""
-    connector = load_connector("activecampaign")
-    connection = ConnectionConfig("mail", "activecampaign", place=PLACE, settings=SETTINGS)
-    workspace = Workspace(tmp_path / "tagalong.db", timezone=ZoneInfo("UTC"))
-    config = Config(tmp_path / "tagalong.toml", workspace, connections={"mail": connection})
-    register(store, config, {"activecampaign": connector}, at=clock())
+    mine = Connected(store, clock, "activecampaign", SETTINGS, name="mail")
 
     def once() -> PullReport:
         clock.advance(timedelta(hours=2))
-        run_id = start_run(store, "pull", "mail", at=clock())
-        report = pull_connection(store, mail, connection=connection, connector=connector, run_id=run_id, clock=clock)
-        resolve(store, config, at=clock())
+        report = mine.pull(mail)
+        mine.resolve()
         return report
 
     return once

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 from encharge_rows import BASE, SETTINGS, Payload
 from pyroaring import BitMap
+from support.connected import Connected
 from support.members import many, people
 
-from core.config.model import Config, ConnectionConfig, Place, Workspace
 from core.contract import Kind
 from core.errors import ProtocolError
-from core.pulling.pull import pull_connection
-from core.registry import load_connector
-from core.resolve import resolve
 from core.store.consents import denied
-from core.store.runs import start_run
-from core.store.sources import register
 
 
 def records(stream: Any, api: Any, cursor: Any = None, resume: Any = None) -> list[Any]:
@@ -232,20 +225,14 @@ def test_tags_are_a_table_of_names(mail: Any, streams: Any) -> None:
 
 
 @pytest.fixture
-def pull(mail: Any, store: Any, clock: Any, tmp_path: Path) -> Any:
+def pull(mail: Any, store: Any, clock: Any) -> Any:
     """Pull and resolve once; an hour passes before each."""
-    connector = load_connector("encharge")
-    settings = {"api_key": {"env": "ENCHARGE_KEY"}}
-    connection = ConnectionConfig("mail", "encharge", place=Place("tagalong.toml", 1, "connections.mail"), settings=settings)
-    workspace = Workspace(tmp_path / "tagalong.db", timezone=ZoneInfo("UTC"))
-    config = Config(tmp_path / "tagalong.toml", workspace, connections={"mail": connection})
-    register(store, config, {"encharge": connector}, at=clock())
+    mine = Connected(store, clock, "encharge", {"api_key": {"env": "ENCHARGE_KEY"}}, name="mail")
 
     def once() -> Any:
         clock.advance(timedelta(hours=1))
-        run_id = start_run(store, "pull", "mail", at=clock())
-        report = pull_connection(store, mail, connection=connection, connector=connector, run_id=run_id, clock=clock)
-        resolve(store, config, at=clock())
+        report = mine.pull(mail)
+        mine.resolve()
         assert report.complete
         return report.streams[0]
 

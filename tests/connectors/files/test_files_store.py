@@ -6,18 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from files_rows import ACCOUNTS, USAGE, write
+from support.connected import Connected
 
-from core.config.model import Config, ConnectionConfig, Place, Workspace
-from core.pulling.pull import pull_connection
 from core.pulling.pull_report import PullReport
-from core.registry import load_connector
-from core.resolve import resolve
-from core.store.runs import start_run
-from core.store.sources import register
 
 HEADER = "account_id,owner_email,country,account_name"
 SUBSCRIPTIONS = {
@@ -29,23 +23,16 @@ SUBSCRIPTIONS = {
 }
 
 
-class Exports:
+class Exports(Connected):
     """A files connection over a store."""
 
-    def __init__(self, api: Any, store: Any, clock: Any, folder: Path, settings: dict[str, Any]) -> None:
-        self.api, self.store, self.clock, self.connector = api, store, clock, load_connector("files")
-        place = Place("tagalong.toml", 1, "connections.exports")
-        self.connection = ConnectionConfig("exports", "files", place=place, settings=settings)
-        workspace = Workspace(folder / "tagalong.db", timezone=ZoneInfo("UTC"))
-        self.config = Config(folder / "tagalong.toml", workspace, connections={"exports": self.connection})
-        register(store, self.config, {"files": self.connector}, at=clock())
+    def __init__(self, api: Any, store: Any, clock: Any, settings: dict[str, Any]) -> None:
+        super().__init__(store, clock, "files", settings, name="exports")
+        self.api = api
 
     def pull(self) -> PullReport:
-        run_id = start_run(self.store, "pull", "exports", at=self.clock())
-        report = pull_connection(
-            self.store, self.api, connection=self.connection, connector=self.connector, run_id=run_id, clock=self.clock
-        )
-        resolve(self.store, self.config, at=self.clock())
+        report = super().pull(self.api)
+        self.resolve()
         return report
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
@@ -53,12 +40,12 @@ class Exports:
 
 
 @pytest.fixture
-def exports(fake_api: Callable[..., Any], store: Any, clock: Any, tmp_path: Path) -> Callable[..., Exports]:
+def exports(fake_api: Callable[..., Any], store: Any, clock: Any) -> Callable[..., Exports]:
     """`exports(accounts=SPEC, ...)`."""
 
     def make(**streams: dict[str, Any]) -> Exports:
         settings = {"streams": streams}
-        return Exports(fake_api("files", settings, connection="exports"), store, clock, tmp_path, settings)
+        return Exports(fake_api("files", settings, connection="exports"), store, clock, settings)
 
     return make
 
@@ -129,7 +116,7 @@ def test_an_amount_without_currency_is_the_workspace_s(exports: Any, tmp_path: P
     worth = "SELECT mrr, currency FROM subscriptions"
     for currency, minor in (("JPY", 1000), ("KWD", 1000000), ("EUR", 100000)):
         it.config = replace(it.config, workspace=replace(it.config.workspace, currency=currency))
-        register(it.store, it.config, {"files": it.connector}, at=it.clock())
+        it.register()
         it.pull()
         assert [(minor, None)] == it.rows(worth)
 

@@ -15,18 +15,14 @@ import jsonschema
 import pytest
 import respx
 from pydantic import ValidationError
+from support.connected import Connected
 
 from connectors.google_analytics import MANIFEST, Settings, account, auth, check, reports
 from connectors.google_analytics.answers import classify, rest_until
 from connectors.google_analytics.sandbox import GoogleAnalyticsSandbox
-from core.config.model import Config, ConnectionConfig, Place, Workspace
 from core.contract import ResponseView, Result
 from core.errors import AuthError, ProtocolError, QuotaExhausted, RateLimited, TransientError
-from core.pulling.pull import pull_connection
-from core.registry import load_connector
 from core.sandbox import serve
-from core.store.runs import start_run
-from core.store.sources import register
 
 HERE = Path(__file__).parent
 SCHEMA = json.loads((HERE / "schemas/report.json").read_text())
@@ -48,13 +44,8 @@ def records(api: Any, cursor: datetime | None = None) -> list[dict[str, Any]]:
 
 def pull_into(store: Any, api: Any, clock: Any) -> None:
     """Pull everything as a run would."""
-    connector = load_connector("google_analytics")
-    settings = dict(api.sandbox.settings())
-    connection = ConnectionConfig("it", connector.name, place=Place("tagalong.toml", 1, "connections.it"), settings=settings)
-    config = Config(store.path, Workspace(store.path, timezone=UTC), connections={"it": connection})
-    register(store, config, {connector.name: connector})
-    run_id = start_run(store, "pull", "it", at=clock())
-    (result,) = pull_connection(store, api, connection=connection, connector=connector, run_id=run_id, clock=clock).streams
+    mine = Connected(store, clock, "google_analytics", dict(api.sandbox.settings()), name="it")
+    (result,) = mine.pull(api).streams
     assert result.complete, result.error
 
 

@@ -4,40 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
+from support.connected import Connected
 from support.members import people
 
-from core.config.model import Config, ConnectionConfig, Place, Workspace
 from core.contract import Fault
-from core.pulling.pull import pull_connection
 from core.pulling.pull_report import StreamReport
-from core.registry import load_connector
-from core.resolve import resolve
-from core.store.runs import start_run
-from core.store.sources import register
 
-PLACE = Place("tagalong.toml", 1, "connections.mail")
 SETTINGS = {"api_key": {"env": "MAILCHIMP_API_KEY"}, "list_id": "a6b5da1054"}
 
 
 @pytest.fixture
-def pull(mail: Any, store: Any, clock: Any, tmp_path: Path) -> Callable[[], StreamReport]:
+def pull(mail: Any, store: Any, clock: Any) -> Callable[[], StreamReport]:
     """Pull and resolve once; an hour passes before each."""
-    connector = load_connector("mailchimp")
-    connection = ConnectionConfig("mail", "mailchimp", place=PLACE, settings=SETTINGS)
-    workspace = Workspace(tmp_path / "tagalong.db", timezone=ZoneInfo("UTC"))
-    config = Config(tmp_path / "tagalong.toml", workspace, connections={"mail": connection})
-    register(store, config, {"mailchimp": connector}, at=clock())
+    mine = Connected(store, clock, "mailchimp", SETTINGS, name="mail")
 
     def once() -> StreamReport:
         clock.advance(timedelta(hours=1))
-        run_id = start_run(store, "pull", "mail", at=clock())
-        report = pull_connection(store, mail, connection=connection, connector=connector, run_id=run_id, clock=clock)
-        resolve(store, config, at=clock())
+        report = mine.pull(mail)
+        mine.resolve()
         return report.streams[0]
 
     return once

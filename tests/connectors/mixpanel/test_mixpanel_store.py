@@ -4,41 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from mixpanel_rows import SETTINGS, event, users
+from support.connected import Connected
 
-from core.config.model import Config, ConnectionConfig, Place, Workspace
 from core.contract import Fault
 from core.errors import RejectedError
-from core.pulling.pull import pull_connection
 from core.pulling.pull_report import StreamReport
-from core.registry import load_connector
-from core.resolve import resolve
 from core.sandbox import Reset
-from core.store.runs import start_run
-from core.store.sources import register
-
-PLACE = Place("tagalong.toml", 1, "connections.mp")
 
 
 @pytest.fixture
-def pull(store: Any, clock: Any, tmp_path: Path) -> Callable[..., dict[str, StreamReport]]:
+def pull(store: Any, clock: Any) -> Callable[..., dict[str, StreamReport]]:
     """`pull(api, hours=24)`: pull and resolve once, so many hours after the last; the streams' reports by name."""
-    connector = load_connector("mixpanel")
-    connection = ConnectionConfig("mp", "mixpanel", place=PLACE, settings=SETTINGS)
-    workspace = Workspace(tmp_path / "tagalong.db", timezone=ZoneInfo("UTC"))
-    config = Config(tmp_path / "tagalong.toml", workspace, connections={"mp": connection})
+    mine = Connected(store, clock, "mixpanel", SETTINGS, name="mp")
 
     def once(api: Any, hours: float = 24, *, full: bool = False) -> dict[str, StreamReport]:
-        register(store, config, {"mixpanel": connector}, at=clock())
+        mine.register()
         clock.advance(timedelta(hours=hours))
-        run_id = start_run(store, "pull", "mp", at=clock())
-        report = pull_connection(store, api, connection=connection, connector=connector, run_id=run_id, clock=clock, full=full)
-        resolve(store, config, at=clock())
+        report = mine.pull(api, full=full)
+        mine.resolve()
         return {one.stream: one for one in report.streams}
 
     return once
