@@ -137,23 +137,21 @@ class State:
             "metadata": {},
             "cancellation_details": {"reason": "cancellation_requested" if ending or ended else None},
             "discounts": [self._discount(f"di_{id}", percent, row["customer"], id)] if percent else [],
-            "items": {
-                "object": "list",
-                "has_more": False,
-                "data": [
-                    {
-                        "id": f"si_{id}",
-                        "object": "subscription_item",
-                        "created": started,
-                        "subscription": id,
-                        "quantity": int(row.get("quantity") or 1),
-                        "current_period_start": started,
-                        "current_period_end": started + 2_592_000,
-                        "discounts": [],
-                        "price": dict(price),
-                    }
-                ],
-            },
+            "items": {"object": "list", "has_more": False, "data": [self._item(row, price, started)]},
+        }
+
+    def _item(self, row: Mapping[str, Any], price: Mapping[str, Any], started: int) -> dict[str, Any]:
+        """Return the one line of a subscription: so many of one price."""
+        return {
+            "id": f"si_{row['id']}",
+            "object": "subscription_item",
+            "created": started,
+            "subscription": row["id"],
+            "quantity": int(row.get("quantity") or 1),
+            "current_period_start": started,
+            "current_period_end": started + 2_592_000,
+            "discounts": [],
+            "price": dict(price),
         }
 
     def _price(self, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -235,18 +233,21 @@ class State:
             event,
             at=(paid_at or row.get("created_at")) if new else None,
         )
+        if paid:
+            self._pay(id, paid, made["created"])
+        self._refund(id, int(row.get("refunded") or 0) * factor, made)
+
+    def _pay(self, invoice: str, paid: int, created: int) -> None:
         payment = {
-            "id": f"inpay_{id}",
+            "id": f"inpay_{invoice}",
             "object": "invoice_payment",
-            "created": made["created"],
-            "invoice": id,
+            "created": created,
+            "invoice": invoice,
             "amount_paid": paid,
             "status": "paid",
-            "payment": {"type": "payment_intent", "payment_intent": f"pi_{id}"},
+            "payment": {"type": "payment_intent", "payment_intent": f"pi_{invoice}"},
         }
-        if paid:
-            self.put("invoice_payments", payment)
-        self._refund(id, int(row.get("refunded") or 0) * factor, made)
+        self.put("invoice_payments", payment)
 
     def _refund(self, invoice: str, wanted: int, made: Mapping[str, Any]) -> None:
         """Make the refund that brings the invoice's to *wanted*; what was given back is never taken again."""

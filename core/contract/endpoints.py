@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl
 
 if TYPE_CHECKING:
+    from starlette.responses import Response
+
     from core.contract.sandbox import Sandbox
 
 
@@ -117,7 +119,6 @@ def make_app(
     """
     from starlette.applications import Starlette
     from starlette.requests import Request
-    from starlette.responses import JSONResponse, Response, StreamingResponse
     from starlette.routing import Route
 
     held = lock or threading.RLock()
@@ -138,18 +139,21 @@ def make_app(
                     reply = of.handler(ask)
                 except Refused as refused:
                     reply = refused.reply
-            return respond(reply)
+            return _response(reply)
 
         return Route(of.template, endpoint, methods=[of.method])
 
-    def respond(reply: Reply) -> Response:
-        headers = dict(reply.headers)
-        if isinstance(reply.content, bytes):
-            return Response(reply.content, reply.status, headers=headers, media_type=reply.content_type)
-        if reply.content is not None:
-            return StreamingResponse(reply.content, reply.status, headers=headers, media_type=reply.content_type)
-        if reply.body is None:
-            return Response(status_code=reply.status, headers=headers)
-        return JSONResponse(reply.body, reply.status, headers=headers)
-
     return Starlette(routes=[route(each) for each in endpoints])
+
+
+def _response(reply: Reply) -> Response:
+    from starlette.responses import JSONResponse, Response, StreamingResponse
+
+    headers = dict(reply.headers)
+    if isinstance(reply.content, bytes):
+        return Response(reply.content, reply.status, headers=headers, media_type=reply.content_type)
+    if reply.content is not None:
+        return StreamingResponse(reply.content, reply.status, headers=headers, media_type=reply.content_type)
+    if reply.body is None:
+        return Response(status_code=reply.status, headers=headers)
+    return JSONResponse(reply.body, reply.status, headers=headers)

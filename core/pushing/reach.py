@@ -190,10 +190,9 @@ def reach(
     """
     if kind == COMPANY:
         return _companies(conn, keys, stream_id)
-    reached = Reached()
     if stream_id is None and asks_nobody(audience):
-        reached.refs = {profile_id: Ref(key) for profile_id, key in keys.items()}
-        return reached
+        return Reached({profile_id: Ref(key) for profile_id, key in keys.items()})
+    reached = Reached()
     known = known_refs(conn, stream_id, keys.values(), kind) if stream_id is not None else {}
     ask: dict[int, str] = {}
     for profile_id, key in keys.items():
