@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
+from support.eventually import eventually
 from support.receiver import receiver
 from support.story import PLACE, Story
 
@@ -33,15 +33,6 @@ def running(story: Story, url: str) -> Iterator[Hub]:
         assert not thread.is_alive()
 
 
-def until(condition: Any) -> None:
-    waited = threading.Event()
-    for _ in range(6000):
-        if condition():
-            return
-        waited.wait(0.01)
-    raise AssertionError("it did not come about")
-
-
 def test_an_outage_over_a_restart_is_two_messages(tmp_path: Path) -> None:
     """However many runs fail, and whichever process sees them."""
     alert = AlertConfig("team", "slack", place=PLACE, url={"env": "URL"})
@@ -53,14 +44,14 @@ def test_an_outage_over_a_restart_is_two_messages(tmp_path: Path) -> None:
     story.vendor.pull_fault = lambda _page: (_ for _ in ()).throw(AuthError("the token was revoked"))
     with receiver() as slack:
         with running(story, slack.url):
-            until(lambda: slack.got and not _waiting(story))  # told, and known to be
+            eventually(lambda: slack.got and not _waiting(story))  # told, and known to be
         story.pass_time()
         with running(story, slack.url):
-            until(lambda: _runs(story) >= 2)
+            eventually(lambda: _runs(story) >= 2)
         story.vendor.pull_fault = None
         story.pass_time()
         with running(story, slack.url):
-            until(lambda: len(slack.got) >= 2)
+            eventually(lambda: len(slack.got) >= 2)
     assert ["The connection crm has failed", "Well again: the connection crm"] == [
         text.splitlines()[0] for text in slack.texts()
     ]

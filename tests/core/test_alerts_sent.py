@@ -15,6 +15,7 @@ import httpx
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 from structlog.testing import capture_logs
+from support.eventually import eventually
 from support.receiver import Receiver, receiver
 from support.story import PLACE, Story
 
@@ -319,23 +320,14 @@ def test_a_watch_tells_of_a_run_that_ended(desk: Desk) -> None:
     with desk.story.store() as store:
         finish_run(store, start_run(store, "pull", "crm", at=desk.story.now), "failed", at=desk.story.now)
     watch.start()
-    _until(lambda: len(desk.to.got) == 1)
+    eventually(lambda: len(desk.to.got) == 1)
     with desk.story.store() as store:
         finish_run(store, start_run(store, "pull", "crm", at=desk.story.now), "done", at=desk.story.now)
     watch.ended()
-    _until(lambda: len(desk.to.got) == 2)
+    eventually(lambda: len(desk.to.got) == 2)
     hub.stop.set()
     watch.close()
     assert ["connection.failed", "connection.recovered"] == [got.json["type"] for got in desk.to.got]
-
-
-def _until(condition: Any) -> None:
-    waited = threading.Event()
-    for _ in range(6000):
-        if condition():
-            return
-        waited.wait(0.01)
-    raise AssertionError("it did not come about")
 
 
 def test_a_store_that_cannot_be_read_is_said_at_growing_distances_and_ends_nothing(desk: Desk) -> None:

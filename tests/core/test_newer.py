@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 import structlog
+from support.eventually import PATIENCE_S
 from support.story import Story
-from test_scheduler import PATIENCE_S, SELDOM, FakeWork, daemon_of, looks_of
+from test_scheduler import SELDOM, FakeWork, daemon_of, looks_of
 from test_timetable import connection
 
 from core.config.watch import ConfigWatch

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import structlog
 from structlog.testing import capture_logs
-from test_scheduler import PATIENCE_S, FakeWork, eventually, running
+from support.eventually import PATIENCE_S, eventually
+from test_scheduler import FakeWork, running
 from test_timetable import connection, sync, timetable
 
 from core.alerts.watch import Watch

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import structlog
 from apscheduler.schedulers.base import STATE_STOPPED
+from support.eventually import PATIENCE_S, eventually
 from test_timetable import connection, sync, timetable
 
 from core.clock import utc_now
@@ -27,7 +28,6 @@ from core.store.runs import finish_run, start_run
 
 OFTEN = Every(timedelta(milliseconds=150))
 SELDOM = Every(timedelta(hours=1))
-PATIENCE_S = 60.0
 
 
 class FakeWork:
@@ -74,14 +74,6 @@ def running(daemon: Daemon) -> Iterator[threading.Thread]:
         daemon.stop.set()
         thread.join(timeout=PATIENCE_S)
         assert not thread.is_alive()
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    """Wait for what must come about, however busy the machine is."""
-    until = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < until, "it did not come about"
-        time.sleep(0.02)
 
 
 def looks_of(daemon: Daemon) -> Callable[[int], None]:
