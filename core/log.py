@@ -132,6 +132,11 @@ class _StandardError(logging.StreamHandler):  # type: ignore[type-arg]  # generi
         super().emit(record)
 
 
+def is_debugging() -> bool:
+    """Return whether lines at debug are written: to make one that is not takes as long as a look into the store."""
+    return logging.getLogger().isEnabledFor(logging.DEBUG)
+
+
 def configure(level: str = "info", json: bool | None = None) -> None:
     """Set logging up; *json* None is JSON unless standard error is a terminal. May be called again."""
     as_json = not sys.stderr.isatty() if json is None else json

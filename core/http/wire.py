@@ -40,7 +40,7 @@ from core.http.observe import READS, Observer, Seen
 from core.http.patience import LateError, Leaving, Patience
 from core.http.streams import save
 from core.http.vendor_time import VendorTime
-from core.log import log
+from core.log import is_debugging, log
 
 MAX_BODY_BYTES: Final = 256 * 1024 * 1024
 MAX_REDIRECTS: Final = 5
@@ -225,7 +225,8 @@ class Wire:
         if wait_s is not None:
             self.patience.hold_off(wait_s)
         self.patience.keep(quota_told(response.headers, self.patience.waiter.now()))
-        log.debug("request_sent", connection=self.connection, request=call.asked.words, status=response.status_code)
+        if is_debugging():
+            log.debug("request_sent", connection=self.connection, request=call.asked.words, status=response.status_code)
         return response
 
     def _depart(self, call: Call, request: httpx.Request, leaving: Leaving) -> httpx.Response:

@@ -17,7 +17,7 @@ from support import acme
 
 from core.errors import HubError
 from core.hidden import BLOT
-from core.log import ADDRESS_BLOT, configure, hide, hide_renewed, hide_settings, log, redact
+from core.log import ADDRESS_BLOT, configure, hide, hide_renewed, hide_settings, is_debugging, log, redact
 from core.registry import Connector
 from core.store import Store
 
@@ -71,12 +71,14 @@ def test_a_level_is_a_level(stderr):
     """Debug lines are only there when asked for; other libraries' chatter never is, their warnings are."""
     configure("info", json=True)
     log.debug("request_sent")
+    assert not is_debugging()
     logging.getLogger("httpx").warning("chatter")
     logging.getLogger("httpcore.connection").debug("chatter")
     logging.getLogger("somebody.else").warning("%s is odd", PERSON)
     configure("debug", json=True)
     log.debug("seen")
 
+    assert is_debugging()
     assert [f"{ADDRESS_BLOT} is odd", "seen"] == [json.loads(line)["event"] for line in stderr().splitlines()]
 
 
@@ -222,6 +224,7 @@ def test_a_planted_secret_comes_out_nowhere(stderr, respx_mock, fake_api, store_
     everything = "\n".join([*texts, stderr()])
 
     assert everything.count('"event": "failed"') == len(failures)
+    assert '"event": "request_sent"' in everything
     for word in (CANARY, quote(CANARY, safe=""), b64encode(CANARY.encode()).decode(), "secretperson"):
         assert word not in everything
         for path in store_path.parent.iterdir():
