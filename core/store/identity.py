@@ -20,7 +20,7 @@ import orjson
 from core import normalise
 from core.contract import Pick, Record, pick
 from core.store.columns import Columns, each
-from core.store.rows import insert, insert_each
+from core.store.rows import Turned, insert, insert_each
 
 WORKSPACE_KINDS: Final = frozenset({"email", "user_id", "company_domain"})
 """Kinds that mean the same in every connection; all others are their connection's own unless written with a dot."""
@@ -51,7 +51,7 @@ class IdentifierColumn(NamedTuple):
     """The identifiers of one kind of a page of records, one a record."""
 
     kind: str
-    texts: list[str | None]
+    texts: Sequence[str | None]
     is_company: bool
 
 
@@ -205,7 +205,7 @@ def attach(
 
     *known* is what `known_subjects` gave for their refs, *ids* what `numbered` made of that.
     """
-    made = [(id_, ref) for ref, id_ in ids.items() if ref not in known]
+    made = [(id_, ref) for ref, id_ in ids.items() if ref not in known] if known else Turned(tuple(ids.values()), tuple(ids))
     old = [id_ for ref, id_ in ids.items() if ref in known] if known else []
     insert(conn, "INSERT INTO subjects (stream_id, trust, changed_at, id, ref) VALUES", made, same=(stream_id, trust, now))
     if old:
@@ -221,7 +221,7 @@ def attach(
         )
     statement = "INSERT INTO fresh_identifiers (position, kind, is_company, subject_id, value) VALUES"
     if whole:
-        insert_each(conn, statement, list(zip(ids.values(), *whole.values(), strict=True)), list(whole))
+        insert_each(conn, statement, Turned(tuple(ids.values()), *whole.values()), list(whole))
     for same, rows in identifiers.items():
         insert(conn, statement, rows, same=same)
 

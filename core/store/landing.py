@@ -19,7 +19,7 @@ import orjson
 from core.contract import Record, Stream
 from core.store.columns import Column, Columns
 from core.store.field_types import MAX_INTEGER, as_type, converted, flatten, type_of, wider
-from core.store.rows import insert, landing_upsert, quoted
+from core.store.rows import Turned, insert, landing_upsert, quoted
 
 SYSTEM: Final = frozenset(
     {
@@ -84,6 +84,10 @@ class Landing:
         self._types.append(type_)
         self._expected.append(_PYTHON.get(type_))
         return len(self._columns) - 1
+
+    def is_empty(self, conn: sqlite3.Connection) -> bool:
+        """Return whether it has no row at all."""
+        return conn.execute(f'SELECT 1 FROM "{self.table}" LIMIT 1').fetchone() is None
 
     def known(self, conn: sqlite3.Connection, keys: Sequence[str]) -> dict[str, tuple[bytes | None, bool]]:
         """Return the content hash and liveness of those of *keys* that are stored."""
@@ -218,7 +222,9 @@ class Landing:
         insert(
             conn,
             statement,
-            [row if len(row) == width else (*row, *(None,) * (width - len(row))) for row in rows],
+            rows
+            if isinstance(rows, Turned)
+            else [row if len(row) == width else (*row, *(None,) * (width - len(row))) for row in rows],
             conflict,
             same=(slice_, run_id, now, *same.values()),
             again=len(keys),

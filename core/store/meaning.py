@@ -18,14 +18,15 @@ from core.store.columns import Columns, Sharing
 from core.store.identity import Fresh, FreshKind, Identifier, IdentifierColumn, IdentifierReader, Seen, add_fresh
 from core.store.landing import Landing, LandingRow
 from core.store.reading import Item, reason
+from core.store.rows import Turned
 from core.store.sources import Source
 
 
 class Said(NamedTuple):
     """What the records of a page say, and those that cannot be read."""
 
-    landing: list[LandingRow]
-    rows: dict[Kind, list[StoredRow]]
+    landing: Sequence[LandingRow]
+    rows: dict[Kind, Sequence[StoredRow]]
     identifiers: Fresh
     bad: list[BadRecord]
     same: dict[Kind, dict[str, Any]]
@@ -82,19 +83,20 @@ class MeaningReader:
             return None
         digests = [digest for digest, _ in items.values()]
         landing_same, fields = self._sharing[0].part(dict(enumerate(landing)))
-        landing_keys = self._sharing[0].like(fields, tuple(items))
+        keys, subjects = tuple(items), tuple(ids.values())
+        landing_keys = self._sharing[0].like(fields, keys)
         for at in landing_keys:
             del fields[at]
         kind = self._rows.kind
         same: dict[str, Any] = {}
         keyed: tuple[Kind, ...] = ()
         if kind is Kind.ANSWER:  # its rows are looked at by position
-            rows = list(zip(items, ids.values(), items, *columns.values(), strict=True))
+            rows = Turned(keys, subjects, keys, *columns.values())
         else:
             keyed = (kind,)
             same, columns = self._sharing[1].part(columns)
-            rows = list(zip(items, ids.values(), *columns.values(), strict=True))
-        landed = list(zip(items, ids.values(), digests, *fields.values(), strict=True))
+            rows = Turned(keys, subjects, *columns.values())
+        landed = Turned(keys, subjects, digests, *fields.values())
         fresh, whole = _fresh_columns(identifiers, ids)
         return Said(landed, {kind: rows}, fresh, [], {kind: same}, landing_same, landing_keys, keyed, whole)
 
@@ -107,7 +109,9 @@ class MeaningReader:
         now: int,
     ) -> Said:
         """As `read`; *landing* are the landing rows, turned, where those could be read by column."""
-        said = Said([], {}, {}, [], {}, {})
+        rows_of: dict[Kind, list[StoredRow]] = {}
+        fresh: Fresh = {}
+        bad: list[BadRecord] = []
         values = None if landing is None else list(zip(*landing, strict=True))
         read: dict[str, Sequence[Any]] = {}
         before = len(self._landing.changes)
@@ -116,15 +120,15 @@ class MeaningReader:
                 rows, seen = self._meaning(key, record, ids[key])
                 read[key] = self._landing.read(conn, record, now) if values is None else values[at]
             except Exception as error:  # the mapping is the connector's; one record must not stop the rest
-                said.bad.append(BadRecord(key, reason(error)))
+                bad.append(BadRecord(key, reason(error)))
                 continue
-            add_fresh(said.identifiers, ids[key], seen)
+            add_fresh(fresh, ids[key], seen)
             for kind, row in rows:
-                said.rows.setdefault(kind, []).append(row)
+                rows_of.setdefault(kind, []).append(row)
         if len(self._landing.changes) != before:  # rows of this page read before a column was widened have the old type
             read = {key: self._landing.read(conn, items[key][1], now) for key in read}
-        said.landing.extend((key, ids[key], items[key][0], *row) for key, row in read.items())
-        return said
+        landed = [(key, ids[key], items[key][0], *row) for key, row in read.items()]
+        return Said(landed, {**rows_of}, fresh, bad, {}, {})
 
     def _meaning(self, key: str, record: Record, subject_id: int) -> tuple[list[tuple[Kind, StoredRow]], Seen]:
         people = self._identifiers.people(record)

@@ -5,13 +5,48 @@ Many rows in one statement: a statement a row costs as much again for narrow one
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, overload
 
 _MOST: Final = 30_000
 """Parameters of one statement; SQLite takes 32,766."""
+
+
+class Turned(Sequence[tuple[Any, ...]]):
+    """Rows that are kept as their *columns*, each as long as the first: to bind them nobody has to make the rows."""
+
+    __slots__ = ("columns",)
+
+    def __init__(self, *columns: Sequence[Any]) -> None:
+        self.columns = columns
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+    @overload
+    def __getitem__(self, at: int) -> tuple[Any, ...]: ...
+    @overload
+    def __getitem__(self, at: slice) -> Turned: ...
+    def __getitem__(self, at: int | slice) -> tuple[Any, ...] | Turned:
+        if isinstance(at, slice):
+            return Turned(*(column[at] for column in self.columns))
+        return tuple(column[at] for column in self.columns)
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        return zip(*self.columns, strict=True)
+
+
+def _in_a_row(rows: Sequence[Sequence[Any]]) -> list[Any]:
+    """Return the values of all *rows*, one row after the other; ValueError where their columns are not equally long."""
+    if not isinstance(rows, Turned):
+        return list(chain.from_iterable(rows))
+    width = len(rows.columns)
+    values: list[Any] = [None] * (len(rows) * width)
+    for at, column in enumerate(rows.columns):
+        values[at::width] = column
+    return values
 
 
 def insert(
@@ -35,12 +70,12 @@ def insert(
     if not rows:
         return 0
     written = 0
-    width = len(rows[0])
+    width = _width(rows)
     at_once = (_MOST - len(same)) // width
     for start in range(0, len(rows), at_once):
-        part = rows[start : start + at_once]
+        part = rows if len(rows) <= at_once else rows[start : start + at_once]
         text = _with_marks(statement, len(same), again, width, len(part), conflict)
-        written += conn.execute(text, [*same, *chain.from_iterable(part)]).rowcount
+        written += conn.execute(text, [*same, *_in_a_row(part)]).rowcount
     return written
 
 
@@ -54,9 +89,13 @@ def insert_each(conn: sqlite3.Connection, statement: str, rows: Sequence[Sequenc
     width = len(same) + 1
     at_once = (_MOST - len(shared)) // width
     for start in range(0, len(rows), at_once):
-        part = rows[start : start + at_once]
+        part = rows if len(rows) <= at_once else rows[start : start + at_once]
         text = _with_marks_each(statement, len(same), len(same[0]), len(part))
-        conn.execute(text, [*shared, *chain.from_iterable(part)])
+        conn.execute(text, [*shared, *_in_a_row(part)])
+
+
+def _width(rows: Sequence[Sequence[Any]]) -> int:
+    return len(rows.columns) if isinstance(rows, Turned) else len(rows[0])
 
 
 @lru_cache(maxsize=256)

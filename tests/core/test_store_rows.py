@@ -12,7 +12,7 @@ from support.pulled import CONTACT, World, contact, stream
 from core.contract import Category
 from core.store import Store
 from core.store.reading import encode
-from core.store.rows import insert, insert_each
+from core.store.rows import Turned, insert, insert_each
 
 
 def test_rows_beyond_one_statements_parameters_are_all_written() -> None:
@@ -45,6 +45,20 @@ def test_rows_of_several_kinds_go_in_together_in_the_order_given() -> None:
         insert_each(conn, "INSERT INTO t VALUES", rows, [(0, "a"), (1, "b")])
         expected = [(at, kind, n, f"{kind}{n}") for n in range(15_000) for at, kind in enumerate("ab")]
         assert expected == conn.execute("SELECT * FROM t ORDER BY rowid").fetchall()
+
+
+def test_rows_that_are_kept_as_columns_are_written_like_others() -> None:
+    """Over statements too; columns that are not equally long are refused, for else a value would get into another row."""
+    with closing(sqlite3.connect(":memory:")) as conn:
+        conn.execute("CREATE TABLE t (shared, a, b, c)")
+        rows = Turned([f"k{n}" for n in range(20_000)], range(20_000))
+        assert 20_000 == insert(conn, "INSERT INTO t VALUES", rows, same=("s",), again=1)
+        assert [("s", key, key, n) for key, n in rows] == conn.execute("SELECT * FROM t ORDER BY rowid").fetchall()
+        conn.execute("CREATE TABLE u (position, subject, value)")
+        insert_each(conn, "INSERT INTO u VALUES", Turned((1, 2), ("a", "c"), ("b", "d")), [(0,), (1,)])
+        assert [(0, 1, "a"), (1, 1, "b"), (0, 2, "c"), (1, 2, "d")] == conn.execute("SELECT * FROM u").fetchall()
+        with pytest.raises(ValueError, match="size"):
+            insert(conn, "INSERT INTO u VALUES", Turned((1, 2), (1, 2, 3), (1, 2)))
 
 
 def test_values_that_sqlite_can_bind_are_stored_as_they_are(tmp_path: Path) -> None:
