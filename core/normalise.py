@@ -17,13 +17,14 @@ from pathlib import Path
 from core.clock import to_us
 
 _EMAIL = re.compile(r"[^\s@<>\"(),:;\x00-\x1f\x7f]+@[^\s@<>\"(),:;\x00-\x1f\x7f]+\.[^\s@<>\"(),:;.\x00-\x1f\x7f]{2,}")
-_MAX_EMAIL = 254
+MAX_EMAIL = 254
 """Characters of an address (RFC 5321, errata 1690)."""
 _NOBODY = frozenset(
     {"", "null", "undefined", "none", "nan", "nil", "n/a", "na", "-", "anonymous", "unknown", "0", "-1", "true", "false"}
 )
 """What broken tracking code sends for a user id; each would join strangers."""
-_EMPTY = frozenset({"", "null", "undefined", "none", "nan"})
+EMPTY = frozenset({"", "null", "undefined", "none", "nan"})
+"""What stands for an identifier that is missing."""
 _TRUE = frozenset({"true", "yes", "y", "1", "t", "on"})
 _FALSE = frozenset({"false", "no", "n", "0", "f", "off"})
 _LOCALES = (
@@ -46,7 +47,7 @@ def email(value: object) -> str | None:
         seen = "".join(c for c in text if unicodedata.category(c) != "Cf")
         text = unicodedata.normalize("NFC", seen).strip()
     text = text.lower()
-    if len(text) > _MAX_EMAIL or _EMAIL.fullmatch(text) is None or ".." in text:
+    if len(text) > MAX_EMAIL or _EMAIL.fullmatch(text) is None or ".." in text:
         return None
     return text
 
@@ -61,7 +62,7 @@ def identifier(value: object) -> str | None:
     """Return any other identifier as trimmed text, or None for an empty one. Case is kept: it belongs to the vendor."""
     if type(value) is str:
         text = value.strip()
-        return None if text.lower() in _EMPTY else text
+        return None if text.lower() in EMPTY else text
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if isinstance(value, float):

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from core import normalise
 from core.contract import Amount, Kind, Money, Pick, Record, Row, Stream, Trust, pick
-from core.store.columns import Columns
+from core.store.columns import Columns, read_all
 from core.store.identity import plain
 from core.store.schema import CANONICAL, TABLES
 
@@ -130,13 +130,11 @@ def _field(kind: Kind, column: str, where: Pick) -> _Field:
     return _Field(shape.position.get(column, -1), plain(where), convert is normalise.text, convert, column, where)
 
 
-def _converted(values: Sequence[Any], convert: Callable[[object], object], *, is_text: bool) -> Sequence[Any]:
+def _converted(values: Sequence[Any], convert: Callable[[object], object]) -> Sequence[Any]:
     """Return what *convert* makes of each value; of one text that all records have it is asked once."""
     if type(values[0]) is str and values.count(values[0]) == len(values):
         return [convert(values[0])] * len(values)
-    if is_text:
-        return [value.strip() or None if type(value) is str else normalise.text(value) for value in values]
-    return list(map(convert, values))
+    return read_all(convert, values)
 
 
 class RowReader:
@@ -200,18 +198,21 @@ class RowReader:
             return None
         nothing = (None,) * len(page.records)
         columns: list[Sequence[Any]] = [nothing] * len(self._shape.position)
-        for at, _, is_text, convert, _, where in self._own:
+        for at, _, _, convert, _, where in self._own:
             values = page.at(where)
             if values is None:
                 continue
             if convert is not None:
-                values = _converted(values, convert, is_text=is_text)
+                values = _converted(values, convert)
             columns[at] = values
         if self.kind is Kind.PROFILE:
             at = self._shape.position["email"]
-            columns[at] = [own or email for own, email in zip(columns[at], emails or nothing, strict=True)]
             if not self._sets_email:
                 columns[at] = nothing
+            elif columns[at] is nothing:
+                columns[at] = emails or nothing
+            else:
+                columns[at] = [own or email for own, email in zip(columns[at], emails or nothing, strict=True)]
         return dict(zip(self._shape.position, columns, strict=True))
 
     def _of_rows(self, record: Record, email: str | None) -> tuple[list[CanonicalRow], Mapping[str, object]]:
