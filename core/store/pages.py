@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -21,13 +21,15 @@ from core.store.events import EventRow, write_events
 from core.store.forgotten import Forgotten
 from core.store.identity import attach, known_subjects, numbered
 from core.store.landing import Landing
-from core.store.meaning import MeaningReader
+from core.store.meaning import MeaningReader, Said
 from core.store.reading import Item, Prepared, Stored, encode, encode_all, fingerprint, record_key, record_keys
 from core.store.schema import CANONICAL
 from core.store.sources import Source
 
 _LAYOUT: Final = 3
 """Part of every content hash: raise it when records must be read again although they did not change."""
+_AT_ONCE: Final = 10_000
+"""Records whose subjects one statement takes for sure."""
 _SURVEY, _QUESTION = (list(CANONICAL[Kind.ANSWER]).index(column) for column in ("survey", "question"))
 _NAME, _TIME, _PROPERTIES = (list(CANONICAL[Kind.EVENT]).index(column) for column in ("name", "time", "properties"))
 
@@ -42,6 +44,8 @@ class RecordStore:
         self._salt = _salt(stream, source)
         self.landing = Landing(conn, source.id, source.landing, stream)
         self._meaning = MeaningReader(source, stream, self.landing)
+        self._only_news = stream.slices is None and self.landing.is_empty(conn)
+        """Whether the page before held nothing but what is new, as the next one then does too."""
 
     def prepare(self, records: Sequence[Record]) -> Prepared[Item]:
         """Read keys and content hashes; asks no database."""
@@ -68,12 +72,11 @@ class RecordStore:
         return Prepared(found, bad, len(records), fingerprint(digest for digest, _ in found.values()))
 
     def _digests(self, records: Sequence[Record]) -> list[bytes]:
-        salted, digests = self._salt.copy, []
-        for text in encode_all(records):
-            digest = salted()
-            digest.update(text)
-            digests.append(digest.digest())
-        return digests
+        texts, salted = encode_all(records), self._salt.copy
+        digests = [salted() for _ in texts]
+        for _ in map(blake2b.update, digests, texts):
+            pass
+        return list(map(blake2b.digest, digests))
 
     def without(self, page: Prepared[Item], forgotten: Forgotten) -> Prepared[Item]:
         """Return the page without the records of people who were forgotten."""
@@ -86,7 +89,10 @@ class RecordStore:
         """Store what is new or changed; what is not is only noted as seen."""
         if not page.items:
             return Stored(0, [])
+        if self._only_news and self._store_news(conn, page, slice_=slice_, run_id=run_id, now=now):
+            return Stored(len(page.items), [])
         known = self.landing.known(conn, list(page.items))
+        self._only_news = not known and self._stream.slices is None
         seen: list[str] = []
         changed: list[str] = []
         for key, (digest, _) in page.items.items():
@@ -104,8 +110,31 @@ class RecordStore:
         gone = {key for key, _ in bad}
         added = len([key for key in changed if key not in gone and not (key in known and known[key][1])])
         if added:
-            conn.execute("UPDATE streams SET live_count = live_count + ? WHERE id = ?", (added, self._source.id))
+            self._count(conn, added)
         return Stored(len(changed) - len(bad), bad)
+
+    def _count(self, conn: sqlite3.Connection, added: int) -> None:
+        conn.execute("UPDATE streams SET live_count = live_count + ? WHERE id = ?", (added, self._source.id))
+
+    def _store_news(self, conn: sqlite3.Connection, page: Prepared[Item], *, slice_: str, run_id: int, now: int) -> bool:
+        """
+        Store a page of which everything is new; False, with nothing stored, where it is not or something is unreadable.
+
+        That is found out without a look-up: a record that is stored has a subject, and its name can be taken only once.
+        """
+        if len(page.items) > _AT_ONCE:
+            return False
+        ids = numbered(conn, list(page.items), {})
+        said = self._meaning.read(conn, page.items, ids, now)
+        if said.bad:  # what is stored, and cannot be read any more, is still there
+            return False
+        try:
+            attach(conn, self._source.id, self._source.trust, ids, {}, said.identifiers, now, said.whole)
+        except sqlite3.IntegrityError:
+            return False
+        self._put(conn, said, ids, (), slice_=slice_, run_id=run_id, now=now)
+        self._count(conn, len(ids))
+        return True
 
     def _keep_others(
         self,
@@ -142,6 +171,21 @@ class RecordStore:
         for key, _ in said.bad:
             del ids[key]
         attach(conn, self._source.id, self._source.trust, ids, known_refs, said.identifiers, now, said.whole)
+        self._put(conn, said, ids, known, slice_=slice_, run_id=run_id, now=now)
+        return said.bad
+
+    def _put(
+        self,
+        conn: sqlite3.Connection,
+        said: Said,
+        ids: Mapping[str, int],
+        known: Collection[str],
+        *,
+        slice_: str,
+        run_id: int,
+        now: int,
+    ) -> None:
+        """Write what records say, which are subjects *ids* by key; those *known* have said something before."""
         self.landing.write(conn, said.landing, said.landing_same, said.landing_keys, slice_=slice_, run_id=run_id, now=now)
         old = [key for key in ids if key in known]
         events = said.rows.pop(Kind.EVENT, [])
@@ -153,7 +197,6 @@ class RecordStore:
         if Kind.ANSWER in said.rows:
             answers = ((values[_SURVEY], values[_QUESTION]) for _, _, _, *values in said.rows[Kind.ANSWER])
             self._catalogue.note_answers(conn, answers, now)
-        return said.bad
 
     def _write_events(
         self,

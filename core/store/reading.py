@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from itertools import repeat
 from json import JSONEncoder
 from typing import Final, Generic, TypeVar
 
@@ -69,7 +70,7 @@ def encode(value: object) -> bytes:
 def encode_all(values: Sequence[object]) -> list[bytes]:
     """Return what `encode` gives for each of *values*."""
     try:
-        return [orjson.dumps(value, str, orjson.OPT_SORT_KEYS) for value in values]
+        return list(map(orjson.dumps, values, repeat(str), repeat(orjson.OPT_SORT_KEYS)))
     except TypeError:
         return list(map(encode, values))
 

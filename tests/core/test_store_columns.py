@@ -15,12 +15,13 @@ from support.pulled import World
 
 from core.contract import Category, Kind, Page, Stream
 from core.store.columns import Columns, Sharing
+from core.store.pages import RecordStore
 
 TABLES = (
     "SELECT * FROM crm__things ORDER BY key", "SELECT * FROM catalogue ORDER BY field",
     "SELECT subject_id, kind, value, is_company FROM fresh_identifiers ORDER BY subject_id, position",  # gaps mean nothing
     "SELECT * FROM subjects ORDER BY id", "SELECT * FROM profile_rows ORDER BY id", "SELECT * FROM tickets ORDER BY id",
-    "SELECT connection, stream, key, reason FROM dead_letters ORDER BY key",
+    "SELECT connection, stream, key, reason FROM dead_letters ORDER BY key", "SELECT live_count FROM streams",
 )  # fmt: skip
 MAPPED: dict[Kind, dict[str, Any]] = {
     Kind.PROFILE: {
@@ -91,6 +92,27 @@ def test_reading_by_column_stores_what_reading_one_by_one_stores(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Columns, "of", classmethod(lambda cls, records: None))
         assert _stored(tmp_path / "a.db", stored, kind) == by_column
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    pages=st.lists(st.lists(st.tuples(st.integers(0, 9), RECORDS), min_size=1, max_size=4), min_size=2, max_size=6),
+    odd=st.lists(ODD, max_size=2),
+    at=st.data(),
+)
+def test_a_page_of_news_is_stored_as_if_it_had_been_looked_up(
+    tmp_path: Path, pages: list[list[tuple[int, dict[str, Any]]]], odd: list[tuple[str, Any]], at: st.DataObject
+) -> None:
+    """Whether its records are news is tried, not asked: those that are not, and turn unreadable, stay what they were."""
+    stored = [[{"id": number, **record} for number, record in page] for page in pages]
+    for number, records in enumerate(stored):  # no page is sent twice
+        records.append(records[-1] | {"id": 100 + number})
+    for field, value in odd:
+        at.draw(st.sampled_from(at.draw(st.sampled_from(stored))))[field] = value
+    tried = _stored(tmp_path / "a.db", stored, Kind.PROFILE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RecordStore, "_store_news", lambda *args, **options: False)
+        assert _stored(tmp_path / "a.db", stored, Kind.PROFILE) == tried
 
 
 def test_columns_are_of_records_that_are_alike() -> None:
