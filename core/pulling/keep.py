@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final
 
 from core.clock import Clock, to_us
 from core.contract import Deletions, Kind, Page, Range, Stream
@@ -21,10 +21,16 @@ from core.store import checkpoints, vanish
 from core.store.db import Store
 from core.store.dead_letters import bury_record, unbury_records
 from core.store.events import EventStore
-from core.store.forgotten import Forgotten
+from core.store.forgotten import GENERATION, Forgotten
 from core.store.pages import RecordStore
 from core.store.reading import Prepared
 from core.store.sources import Source
+
+_STANDING: Final = (
+    f"SELECT {GENERATION}, EXISTS (SELECT 1 FROM vanished WHERE stream_id = ?1), "
+    "EXISTS (SELECT 1 FROM dead_letters WHERE what = 'record' AND connection = ?2 AND stream = ?3)"
+)
+"""What a page has to mind that hardly ever is: who was forgotten, what has vanished, what could not be stored."""
 
 
 class Keeper:
@@ -82,16 +88,17 @@ class Keeper:
     def _said(self, conn: sqlite3.Connection, page: Page, prepared: Prepared[Any], slice_: str) -> int:
         """Store what a page says; return how many records changed."""
         now = to_us(self._clock())
-        self._forgotten.refresh(conn)
+        generation, vanished, dead = conn.execute(_STANDING, (self._of.id, self._of.connection, self._of.stream)).fetchone()
+        self._forgotten.heed(conn, generation)
         if self._forgotten:
             page, prepared, theirs = leave_out(page, prepared, self.records, self._of, self._forgotten)
             self._count(forgotten=theirs)
-        if prepared.items and self._any(conn, "vanished"):
+        if prepared.items and vanished:
             vanish.returned(conn, self._of, list(prepared.items))
         stored = self.records.store(conn, prepared, slice_=slice_, run_id=self._run_id, now=now)
         bad = [*page.bad, *prepared.bad, *stored.bad]
         where = {"connection": self._of.connection, "stream": self._of.stream}
-        if stored.changed and self._any(conn, "dead_letters"):
+        if stored.changed and dead:
             gone = {ref for ref, _ in bad}
             unbury_records(conn, **where, keys=[key for key in prepared.items if key not in gone])
         if bad:
@@ -102,17 +109,6 @@ class Keeper:
         if page.merged:
             self._count(deleted=vanish.merge(conn, self._of, self._stream, page.merged, now))
         return stored.changed
-
-    def _any(self, conn: sqlite3.Connection, table: Literal["vanished", "dead_letters"]) -> bool:
-        if table == "vanished":
-            return conn.execute("SELECT 1 FROM vanished WHERE stream_id = ? LIMIT 1", (self._of.id,)).fetchone() is not None
-        return (
-            conn.execute(
-                "SELECT 1 FROM dead_letters WHERE what = 'record' AND connection = ? AND stream = ? LIMIT 1",
-                (self._of.connection, self._of.stream),
-            ).fetchone()
-            is not None
-        )
 
     def _count(self, **more: int) -> None:
         self.report = replace(self.report, **{name: getattr(self.report, name) + number for name, number in more.items()})

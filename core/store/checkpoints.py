@@ -134,21 +134,23 @@ def move(conn: sqlite3.Connection, stream: Stream, stream_id: int, slice_: str, 
     A time after *asked_at* cannot be trusted (one record dated next year would hide all that come after it), so it is
     clamped to the moment before the page was asked for.
     """
-    cursor, pending, full, began_at = conn.execute(
-        "SELECT cursor, pending, full, began_at FROM checkpoints WHERE stream_id = ? AND slice = ?",
-        (stream_id, slice_),
-    ).fetchone()
+    span = page.replaces
+    replacing = None if span is None else json.dumps([to_us(span.start), to_us(span.end)])
+    moved: tuple[str | None, ...] = ()
     if page.cursor is not None:
+        cursor, pending, began_at = conn.execute(
+            "SELECT cursor, pending, began_at FROM checkpoints WHERE stream_id = ? AND slice = ?", (stream_id, slice_)
+        ).fetchone()
         if stream.order == "asc":
             cursor = _latest(cursor, page.cursor, asked_at)
         else:
             # without an order, a record passed early may change while later pages are read
             pending = _latest(pending, page.cursor, min(asked_at, from_us(began_at)))
-    span = page.replaces
-    replacing = None if span is None else json.dumps([to_us(span.start), to_us(span.end)])
+        moved = (cursor, pending)
     conn.execute(
-        "UPDATE checkpoints SET cursor = ?, pending = ?, resume = ?, full = ?, replacing = ? WHERE stream_id = ? AND slice = ?",
-        (cursor, pending, page.resume, full or page.whole, replacing, stream_id, slice_),
+        f"UPDATE checkpoints SET {'cursor = ?, pending = ?, ' if moved else ''}resume = ?, full = full OR ?, replacing = ? "
+        "WHERE stream_id = ? AND slice = ?",
+        (*moved, page.resume, page.whole, replacing, stream_id, slice_),
     )
 
 

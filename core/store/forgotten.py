@@ -17,6 +17,8 @@ from core.store.person_key import PersonKey, open_key
 
 _GENERATION: Final = "forgotten.generation"
 """The setting that counts how often the list was changed, so that a pull under way notices."""
+GENERATION: Final = f"(SELECT value FROM settings WHERE key = '{_GENERATION}')"
+"""SQL for what it says now."""
 WORKSPACE: Final = frozenset({"email", "user_id"})
 RECORD: Final = "record"
 REMOTE: Final = "remote"
@@ -67,8 +69,11 @@ class Forgotten:
         Raises:
             StoreError: the key is gone, so nobody can tell who must not come back.
         """
-        row = conn.execute("SELECT value FROM settings WHERE key = ?", (_GENERATION,)).fetchone()
-        generation = None if row is None else str(row[0])
+        self.heed(conn, conn.execute(f"SELECT {GENERATION}").fetchone()[0])
+
+    def heed(self, conn: sqlite3.Connection, said: str | int | None) -> None:
+        """As `refresh`, for who has asked for `GENERATION` together with something else."""
+        generation = None if said is None else str(said)
         if generation == self._generation:
             return
         self._digests = frozenset(digest for (digest,) in conn.execute("SELECT digest FROM forgotten WHERE forgetting <> ''"))
