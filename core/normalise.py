@@ -12,8 +12,8 @@ import re
 import unicodedata
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from pathlib import Path
 
+from core import iso
 from core.clock import to_us
 
 _EMAIL = re.compile(r"[^\s@<>\"(),:;\x00-\x1f\x7f]+@[^\s@<>\"(),:;\x00-\x1f\x7f]+\.[^\s@<>\"(),:;.\x00-\x1f\x7f]{2,}")
@@ -222,36 +222,27 @@ def _folded(value: str) -> str:
 
 @lru_cache(maxsize=1)
 def _country_codes() -> dict[str, str]:
-    import pycountry
-
     # what the tables lack: names that the standard spells otherwise, and a code that is only reserved for its users
     codes: dict[str, str] = {
         "uk": "GB", "england": "GB", "scotland": "GB", "wales": "GB", "northern ireland": "GB", "britain": "GB",
         "great britain": "GB", "turkey": "TR", "korea": "KR", "ivory coast": "CI", "burma": "MM",
         "kosovo": "XK", "xk": "XK", "xkx": "XK",
     }  # fmt: skip
-    for entry in pycountry.countries:
-        names = (entry.alpha_2, entry.alpha_3, entry.name, *(getattr(entry, n, None) for n in ("common_name", "official_name")))
-        for name in names:
+    for entry in iso.countries():
+        for name in map(entry.get, ("alpha_2", "alpha_3", "name", "common_name", "official_name")):
             if name:
-                codes.setdefault(_folded(name), entry.alpha_2)
+                codes.setdefault(_folded(name), entry["alpha_2"])
     return codes
 
 
 @lru_cache(maxsize=1)
 def _language_codes() -> dict[str, str]:
-    import orjson
-    import pycountry
-
     codes: dict[str, str] = {"iw": "he", "in": "id", "ji": "yi", "fil": "tl", "filipino": "tl"}  # codes of old, and Android's
-    # the library makes an object of each of 7,900 languages, and 184 have a code of two letters: 5 ms instead of 30
-    for entry in orjson.loads(Path(pycountry.languages.filename).read_bytes())[pycountry.languages.root_key]:
-        code = entry.get("alpha_2")
-        if code:
-            code = _ONE_LANGUAGE.get(code, code)
-            for name in (code, entry["alpha_2"], entry["alpha_3"], entry.get("bibliographic"), entry["name"]):
-                if name:
-                    codes.setdefault(_folded(name), code)
+    for entry in iso.languages():
+        code = _ONE_LANGUAGE.get(entry["alpha_2"], entry["alpha_2"])
+        for name in (code, entry["alpha_2"], entry["alpha_3"], entry.get("bibliographic"), entry["name"]):
+            if name:
+                codes.setdefault(_folded(name), code)
     return codes
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
+import pycountry
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import normalise
+from core import iso, normalise
 from core.clock import to_us
 
 NEW_YEAR = to_us(datetime(2026, 1, 1, tzinfo=UTC))
@@ -181,3 +182,10 @@ def test_values_that_are_refused(read: object, value: object) -> None:
     """Rather than a wrong segment."""
     with pytest.raises(ValueError):
         read(value)
+
+
+def test_the_tables_of_codes_are_those_of_the_library() -> None:
+    """They are read without it, for it makes an object of each row: a later one may not fit any more."""
+    kept = [language for language in pycountry.languages if hasattr(language, "alpha_2")]
+    assert [dict(row) for row in pycountry.countries] == iso.countries()
+    assert [dict(row) for row in kept] == list(iso.languages())
