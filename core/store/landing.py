@@ -69,21 +69,21 @@ class Landing:
 
     def _create(self, conn: sqlite3.Connection) -> None:
         # columns of fields have no declared type, so a value is stored as it came; the catalogue has the types
+        fields = "".join(f", {quoted(column)}" for column in self._columns)
         conn.execute(
             f'CREATE TABLE IF NOT EXISTS "{self.table}" (key TEXT NOT NULL UNIQUE, subject_id INTEGER, profile_id INTEGER, '
             "company_id INTEGER, slice TEXT NOT NULL DEFAULT '', content_hash BLOB, changed_at INTEGER, seen_run INTEGER, "
-            "deleted_at INTEGER, more TEXT)"
+            f"deleted_at INTEGER, more TEXT{fields})"
         )
         conn.execute(
             f'CREATE INDEX IF NOT EXISTS "{self.table}__profile" ON "{self.table}" (profile_id) WHERE profile_id IS NOT NULL'
         )
 
-    def _append(self, field: str, column: str, type_: str) -> int:
+    def _append(self, field: str, column: str, type_: str) -> None:
         self._fields[field] = len(self._columns)
         self._columns.append(column)
         self._types.append(type_)
         self._expected.append(_PYTHON.get(type_))
-        return len(self._columns) - 1
 
     def is_empty(self, conn: sqlite3.Connection) -> bool:
         """Return whether it has no row at all."""
@@ -259,14 +259,18 @@ class Landing:
 
     def _make_room(self, conn: sqlite3.Connection, flat: Mapping[str, object], now: int) -> None:
         """Let there be a column for each field, wide enough, and the catalogue know that they are there."""
+        first = not self._columns and self.is_empty(conn)
+        for field in flat:
+            if field not in self._fields and len(self._columns) < MAX_COLUMNS:
+                column = self._add(conn, field, now)
+                if not first:
+                    conn.execute(f'ALTER TABLE "{self.table}" ADD COLUMN {quoted(column)}')
+        if first:  # SQLite reads the whole schema anew after each column that is added
+            conn.execute(f'DROP TABLE "{self.table}"')
+            self._create(conn)
         for field, value in flat.items():
-            at = self._fields.get(field)
-            if at is None:
-                if len(self._columns) >= MAX_COLUMNS:
-                    continue
-                at = self._add(conn, field, now)
-            if value is not None:
-                self._widen(conn, field, at, value, now)
+            if value is not None and field in self._fields:
+                self._widen(conn, field, self._fields[field], value, now)
         self._seen.update(flat)
         for field in self._missing & flat.keys():
             conn.execute(
@@ -274,19 +278,19 @@ class Landing:
             )
             self._missing.discard(field)
 
-    def _add(self, conn: sqlite3.Connection, field: str, now: int) -> int:
+    def _add(self, conn: sqlite3.Connection, field: str, now: int) -> str:
         taken = SYSTEM | {column.lower() for column in self._columns}
         base = field.replace("\x00", "") or "field"
         column, number = base, 1
         while column.lower() in taken:
             number += 1
             column = f"{base}_{number}"
-        conn.execute(f'ALTER TABLE "{self.table}" ADD COLUMN {quoted(column)}')
         conn.execute(
             "INSERT INTO catalogue (stream_id, field, column_name, type, first_seen_at) VALUES (?, ?, ?, 'null', ?)",
             (self._stream_id, field, column, now),
         )
-        return self._append(field, column, "null")
+        self._append(field, column, "null")
+        return column
 
     def _widen(self, conn: sqlite3.Connection, field: str, at: int, value: object, now: int) -> None:
         old = self._types[at]

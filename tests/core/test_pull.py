@@ -130,6 +130,14 @@ def test_names_that_clash_get_a_suffix(path: Path) -> None:
     assert ("a", "b", "never", 1) == world.one('SELECT "Name", name_2, deleted_at_2, "x""y" FROM crm__contacts')
 
 
+def test_records_without_a_field_stay_when_the_first_field_comes(path: Path) -> None:
+    """The table is made with the columns of its first record, but only while it holds none."""
+    given = [Page([{"id": 1}]), Page([{"id": 2, "said": {"a": 1, "b": 2}}])]
+    world = crm(path, pages(*given, columns=lambda record: record.get("said", {})))
+    assert world.pull("crm").complete
+    assert [("1", None, None), ("2", 1, 2)] == world.rows("SELECT key, a, b FROM crm__contacts ORDER BY key")
+
+
 def test_notes_a_field_that_vanished_and_one_that_comes_back(path: Path) -> None:
     """After a full pull; a field that is sent as null is there."""
     records = [contact(1, name="Ann", city="Lund")]
