@@ -21,6 +21,7 @@ from core.segments.definitions import Definitions
 from core.segments.evaluate import Evaluation, evaluate
 from core.segments.indexes import ensure_indexes
 from core.store import Store, changes, leaves, runs
+from core.store.identity import is_unresolved
 
 SHARED_FOR: Final = timedelta(minutes=1)
 """How old a shared evaluation may be: as long as jobs of one tick may come one after another."""
@@ -80,7 +81,6 @@ class Evaluations:
         age = hub.clock() - last.evaluation.as_of
         if not timedelta(0) <= age <= SHARED_FOR:
             return False
-        unresolved = store.conn.execute("SELECT EXISTS (SELECT 1 FROM subjects WHERE dirty = 1)").fetchone()[0]
         place = (leaves.epoch(store.conn), *changes.position(store.conn))
         now, then = hub.definitions(store), last.definitions
-        return not unresolved and place == self._place and (now.sets, now.traits) == (then.sets, then.traits)
+        return not is_unresolved(store.conn) and place == self._place and (now.sets, now.traits) == (then.sets, then.traits)

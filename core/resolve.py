@@ -20,7 +20,7 @@ from core.store.changes import note_resolved
 from core.store.components import COMPANIES, PEOPLE, regroup, script
 from core.store.cuts import sever, stir
 from core.store.db import Store
-from core.store.identity import settle
+from core.store.identity import UNRESOLVED, settle
 from core.store.profiles import choose_companies, merge_fields, rewrite_rows
 from core.store.refusals import note_said
 
@@ -46,10 +46,10 @@ def resolve(store: Store, config: Config, *, at: datetime) -> ResolveReport:
     with store.atomic() as conn:
         priority = [str(entry) for entry in config.workspace.priority]
         everybody = _priority_changed(conn, priority)
-        settle(conn)
         conn.execute("DROP TABLE IF EXISTS temp.r_dirty")
         conn.execute("CREATE TEMP TABLE r_dirty (id INTEGER PRIMARY KEY)")
-        dirty = conn.execute("INSERT INTO r_dirty SELECT id FROM subjects WHERE dirty = 1").rowcount
+        dirty = conn.execute(f"INSERT INTO r_dirty {UNRESOLVED}").rowcount
+        settle(conn, resolving=True)
         if not dirty and not everybody:
             return ResolveReport(0, 0, 0)
         note_said(conn, store.path, now)

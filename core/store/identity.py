@@ -2,7 +2,7 @@
 Identifiers and subjects: who was seen together with whom, as a page of records says it.
 
 An identifier is normalised here once. A subject is the set of identifiers of one record, or one distinct tuple of an event
-stream. Pulling appends them to `fresh_identifiers` and makes their subjects dirty; `settle` stores them all at once when
+stream. Pulling appends them to `fresh_identifiers`, or marks a subject without any dirty; `settle` stores them all at once when
 `core.resolve` is about to decide, over all of them, who is the same person.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import count
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -199,15 +199,16 @@ def attach(
     whole: Mapping[FreshKind, Sequence[str]] = MappingProxyType({}),
 ) -> None:
     """
-    Store the subjects *ids*, by ref, live and dirty, and let them have exactly *identifiers* from the next `settle` on.
+    Store the subjects *ids*, by ref, live and `UNRESOLVED`, and let them have exactly *identifiers* from the next `settle` on.
 
     *whole* are those of which each subject has one, in the order of *ids*: they go in together, in the order of their table.
 
     *known* is what `known_subjects` gave for their refs, *ids* what `numbered` made of that.
     """
-    made = [(id_, ref) for ref, id_ in ids.items() if ref not in known] if known else Turned(tuple(ids.values()), tuple(ids))
+    named = None if whole else {subject_id for rows in identifiers.values() for subject_id, _ in rows}
+    made = {ref: id_ for ref, id_ in ids.items() if ref not in known} if known else ids
     old = [id_ for ref, id_ in ids.items() if ref in known] if known else []
-    insert(conn, "INSERT INTO subjects (stream_id, trust, changed_at, id, ref) VALUES", made, same=(stream_id, trust, now))
+    _make(conn, stream_id, trust, made, named, now)
     if old:
         array = json.dumps(old)
         conn.execute("DELETE FROM fresh_identifiers WHERE subject_id IN (SELECT value FROM json_each(?))", (array,))
@@ -215,10 +216,8 @@ def attach(
             "UPDATE subjects SET live = 1, dirty = 1, trust = ?, changed_at = ? WHERE id IN (SELECT value FROM json_each(?))",
             (trust, now, array),
         )
-        bare = set() if whole else set(old).difference(subject_id for rows in identifiers.values() for subject_id, _ in rows)
-        conn.execute(
-            "DELETE FROM subject_identifiers WHERE subject_id IN (SELECT value FROM json_each(?))", (json.dumps(list(bare)),)
-        )
+        bare = json.dumps([] if named is None else [id_ for id_ in old if id_ not in named])
+        conn.execute("DELETE FROM subject_identifiers WHERE subject_id IN (SELECT value FROM json_each(?))", (bare,))
     statement = "INSERT INTO fresh_identifiers (position, kind, is_company, subject_id, value) VALUES"
     if whole:
         insert_each(conn, statement, Turned(tuple(ids.values()), *whole.values()), list(whole))
@@ -226,8 +225,41 @@ def attach(
         insert(conn, statement, rows, same=same)
 
 
-def settle(conn: sqlite3.Connection) -> None:
-    """Give the subjects that were pulled since the last time exactly the identifiers that they came with."""
+def _make(
+    conn: sqlite3.Connection, stream_id: int, trust: str, made: Mapping[str, int], named: Collection[int] | None, now: int
+) -> None:
+    """
+    Store new subjects by ref. *named* are those that have identifiers to settle, None: all of them.
+
+    These need no other mark that they are `UNRESOLVED`, nor a place in the index of those that have one.
+    """
+    insert_into, head = "INSERT INTO subjects (stream_id, trust, changed_at", (stream_id, trust, now)
+    if named is None:
+        rows = Turned(tuple(made.values()), tuple(made))
+        insert(conn, f"{insert_into}, dirty, id, ref) VALUES", rows, same=(*head, 0))
+    else:
+        marked = [(id_, ref, id_ not in named) for ref, id_ in made.items()]
+        insert(conn, f"{insert_into}, id, ref, dirty) VALUES", marked, same=head)
+
+
+UNRESOLVED: Final = "SELECT id FROM subjects WHERE dirty = 1 UNION SELECT subject_id FROM fresh_identifiers"
+"""SQL for the subjects that `core.resolve` has to look at; those of the second half as long as they are not settled."""
+
+
+def is_unresolved(conn: sqlite3.Connection) -> bool:
+    """Return whether there is anything for `core.resolve` to look at."""
+    asked = "SELECT EXISTS (SELECT 1 FROM subjects WHERE dirty = 1) OR EXISTS (SELECT 1 FROM fresh_identifiers)"
+    return bool(conn.execute(asked).fetchone()[0])
+
+
+def settle(conn: sqlite3.Connection, *, resolving: bool = False) -> None:
+    """
+    Give the subjects that were pulled since the last time exactly the identifiers that they came with.
+
+    They are marked dirty, unless *resolving* says that who was `UNRESOLVED` is known.
+    """
+    if not resolving:
+        conn.execute("UPDATE subjects SET dirty = 1 WHERE id IN (SELECT subject_id FROM fresh_identifiers)")
     conn.execute(
         "INSERT OR IGNORE INTO identifiers (kind, value, is_company) "
         "SELECT kind, value, is_company FROM fresh_identifiers ORDER BY subject_id, position"  # near each other in every table

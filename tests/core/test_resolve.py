@@ -16,6 +16,7 @@ from support.pulled import CONTACT, World, contact, stream
 
 from core.contract import Amount, Category, Kind, Merge, Money, Page, Stream, Trust
 from core.errors import ConfigError
+from core.store.identity import bury, is_unresolved
 from core.store.people import describe_person, find_profiles
 from core.store.sources import bind_account, rebind, stream_id
 
@@ -79,6 +80,30 @@ class Tools(World):
 @pytest.fixture
 def tools(tmp_path: Path) -> Tools:
     return Tools(tmp_path / "store.db")
+
+
+def test_who_was_pulled_when_another_tool_started_as_new_is_resolved(tools: Tools) -> None:
+    """Dropping its rows settles what all tools have brought: the new people of the others would belong to nobody for good."""
+    tools.contacts, tools.customers = [contact(1, "ann@example.com")], [contact(7, "bo@example.com")]
+    tools.pull("crm")
+    tools.pull("billing")
+    rebind(tools.store, "billing")
+    tools.resolve()
+
+    assert {frozenset({"crm.contacts:1"})} == tools.groups()
+
+
+def test_there_is_something_to_resolve_until_it_is_resolved(tools: Tools) -> None:
+    """Else an evaluation would be shared that lacks who has come, or has who is gone."""
+    tools.contacts = [contact(1, "ann@example.com")]
+    assert not is_unresolved(tools.store.conn)
+    tools.pull("crm")
+    assert is_unresolved(tools.store.conn)
+    tools.resolve()
+    assert not is_unresolved(tools.store.conn)
+    with tools.store.atomic() as conn:
+        bury(conn, stream_id(tools.store, "crm", "contacts"), ["1"])
+    assert is_unresolved(tools.store.conn)
 
 
 def test_keys_join_records_of_different_tools(tools: Tools) -> None:
