@@ -81,7 +81,7 @@ class Columns:
         for field, values in self.fields.items():
             name = f"{prefix}{field}"
             types = types_of(values)
-            if depth < MAX_DEPTH and any(issubclass(type_, dict) for type_ in types):
+            if types != _TEXT and depth < MAX_DEPTH and any(issubclass(type_, dict) for type_ in types):
                 inner = self.inner(field)
                 if inner is None or not inner._flatten(found, f"{name}.", depth + 1):
                     return False

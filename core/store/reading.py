@@ -91,9 +91,10 @@ def record_key(stream: Stream, record: Record) -> str | BadRecord:
 
 def record_keys(stream: Stream, records: Sequence[Record]) -> list[str] | None:
     """Return the keys of *records* if each has one of its own in a field that is a text or an integer in all, else None."""
-    if not isinstance(stream.key, str) or "." in stream.key:
+    key = stream.key
+    if not isinstance(key, str) or "." in key:
         return None
-    values = [record.get(stream.key) for record in records]
+    values = [record.get(key) for record in records]
     if {*map(type, values)} not in ({str}, {int}) or "" in values:
         return None
     keys = list(map(str, values))
