@@ -17,6 +17,7 @@ from typing import Final
 from core.clock import from_us, to_us
 from core.config.model import Config, Schedule
 from core.service.schedule import due_after
+from core.store import leases
 from core.store.outages import LONGEST_REST, left_alone
 from core.store.pauses import ALL, pauses
 
@@ -61,7 +62,7 @@ class _State:
     complete: Mapping[str, datetime]
     """By connection: when the last clean pull ended."""
     half_read: frozenset[str]
-    """Connections whose last pull was broken off on its way: the next is due at once."""
+    """Connections whose last pull was broken off on its way, and nobody is at it: the next is due at once."""
     paused: frozenset[str]
     quota: Mapping[str, datetime]
     """By connection: until when it waits, for a quota or for a vendor that does not answer."""
@@ -157,10 +158,14 @@ def _look(conn: sqlite3.Connection, jobs: Iterable[Job], now: datetime) -> _Stat
             clean = conn.execute(f"SELECT finished_at {of} AND status = 'done' ORDER BY id DESC LIMIT 1", key).fetchone()
             if clean is not None:
                 complete[job.name] = from_us(clean[0])
-    half_read = conn.execute(
+    return _State(last, complete, _half_read(conn, now), frozenset(pauses(conn)), _waits(conn, now))
+
+
+def _half_read(conn: sqlite3.Connection, now: datetime) -> frozenset[str]:
+    begun = conn.execute(
         "SELECT DISTINCT c.name FROM streams s JOIN connections c ON c.id = s.connection_id WHERE s.reading IS NOT NULL"
-    )
-    return _State(last, complete, frozenset(name for (name,) in half_read), frozenset(pauses(conn)), _waits(conn, now))
+    ).fetchall()
+    return frozenset(name for (name,) in begun if not leases.is_held(conn, f"connection.{name}", lambda: now))
 
 
 def _waits(conn: sqlite3.Connection, now: datetime) -> dict[str, datetime]:

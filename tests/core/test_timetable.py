@@ -13,7 +13,7 @@ import pytest
 from core.clock import to_us
 from core.config.model import Config, ConnectionConfig, Cron, Every, Place, Schedule, SyncConfig, Workspace
 from core.service.timetable import Timetable
-from core.store import Store
+from core.store import Store, leases
 from core.store.pauses import pause, resume
 from core.store.runs import finish_run, start_run
 
@@ -70,6 +70,8 @@ def test_a_pull_that_was_broken_off_goes_on_at_once(store: Store, ran: Ran) -> N
     assert {"pull.crm": NOON + 15 * MINUTE} == table.due(store.conn, NOON + 3 * MINUTE)
     store.conn.execute("UPDATE streams SET reading = 2")
     assert table.due(store.conn, NOON + 3 * MINUTE)["pull.crm"] <= NOON + 3 * MINUTE
+    with leases.hold(store.path, "connection.crm", lambda: NOON):  # somebody goes on with it by hand
+        assert {"pull.crm": NOON + 15 * MINUTE} == table.due(store.conn, NOON + 3 * MINUTE)
 
 
 def test_what_never_ran_is_due_at_the_start(store: Store) -> None:
