@@ -124,8 +124,8 @@ def _show_version(ctx: click.Context, _param: click.Parameter, asked: bool) -> N
         ),
     ],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Exit codes: 0 done, 1 failed, 2 bad usage or config, 3 new dead letters, waiting for a quota or drift, "
-    "4 something held.",
+    epilog="Exit codes: 0 done, 1 failed, 2 bad usage or config, 3 new dead letters, drift, or waiting for a "
+    "quota or another process, 4 something held.",
 )
 def main() -> None:
     """Pull people out of your tools, see who is in which segment, and push that back as tags and lists."""

@@ -166,7 +166,8 @@ def sync_command(
 
 
 def report_code(report: SyncReport) -> int:
-    """Return the first exit code that applies: failed, held, new dead letters or waiting."""
+    """Return the first exit code that applies: failed, held, new dead letters or waiting, for a quota or for somebody else."""
+    from core.errors import LeaseLost
     from core.store.runs import Status
 
     match report.status:
@@ -177,7 +178,9 @@ def report_code(report: SyncReport) -> int:
         case Status.WAITING:
             return NEWS
         case _:
-            return NEWS if report.new_dead_letters or any(map(newly_unreadable, report.pulls)) else 0
+            errors = [*(run.error for run in report.pulls), *(run.error for run in report.syncs)]
+            waited = any(isinstance(error, LeaseLost) for error in errors)
+            return NEWS if waited or report.new_dead_letters or any(map(newly_unreadable, report.pulls)) else 0
 
 
 def newly_unreadable(run: PullRun) -> int:

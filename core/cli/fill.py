@@ -56,15 +56,17 @@ def pull_command(app: App, connection: tuple[str, ...], full: bool, probe: bool)
 
 
 def _pull_code(pulls: list[PullRun]) -> int:
-    """Return the first exit code that applies: failed, held, newly unreadable records or a quota that ran out."""
+    """Return the first exit code that applies: failed, held, newly unreadable records or waiting, for a quota or for others."""
     from core.cli.deliver import newly_unreadable
+    from core.errors import LeaseLost
     from core.store.runs import Status
 
     if any(run.status is Status.FAILED for run in pulls):
         return FAILED
     if any(stream.held for run in pulls if run.report for stream in run.report.streams):
         return HELD
-    return NEWS if any(run.status is Status.WAITING or newly_unreadable(run) for run in pulls) else 0
+    waited = any(run.status is Status.WAITING or isinstance(run.error, LeaseLost) for run in pulls)
+    return NEWS if waited or any(map(newly_unreadable, pulls)) else 0
 
 
 @verb("person", "tagalong person ann@example.com")

@@ -330,6 +330,17 @@ def test_a_probe_asks_only_whether_the_daemon_lives(type_: Type, tmp_path: Path)
     assert 2 == type_("status", "--check", "--daemon").code
 
 
+def test_what_somebody_else_is_at_is_three(type_: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing failed, and what was asked for was not done: a script must be able to tell."""
+    type_("sync")
+    monkeypatch.setattr("core.pulling.fill.PULL_WAIT_S", 0.5)
+    with leases.hold(tmp_path / "tagalong.db", "connection.exports", utc_now):
+        said = type_("sync", "regions")
+        assert (3, 3) == (said.code, type_("pull").code)
+    assert "is read half: connection.exports: process" in said.out
+    assert 0 == type_("sync", "regions").code
+
+
 def test_pause_and_resume(type_: Type) -> None:
     """A paused sync does not run; status shows it; everything at once by --all."""
     type_("pull")

@@ -58,7 +58,7 @@ Commands:
   demo           Show everything with made-up people in built-in sandboxes.
 
   Exit codes: 0 done, 1 failed, 2 bad usage or config, 3 new dead letters,
-  waiting for a quota or drift, 4 something held.
+  drift, or waiting for a quota or another process, 4 something held.
 """
 HEAVY = {
     "pydantic",
