@@ -72,7 +72,7 @@ class SourceState:
     completed_at: datetime | None
     error: str | None = None
     half_read: bool = False
-    """Its last pull was broken off after it had stored something, and nobody is at it."""
+    """The last pull of its connection had stored something and broke off before this one's end; nobody is at it."""
     resume_at: datetime | None = None
     """Until when its connection waits for a quota."""
     stale_at: datetime | None = None
@@ -176,25 +176,28 @@ def _approved_since(source: SourceState) -> bool:
 
 
 def sources_held(sources: Sequence[SourceState], now: datetime, *, guards: Sequence[SourceGuard] = SOURCE_GUARDS) -> list[Held]:
-    """Return every reason to hold a sync that rests on *sources*: one a source, but what one first pull mends is one."""
+    """Return every reason to hold a sync that rests on *sources*: one a source, but what one pull mends is one."""
     found: list[Held] = []
-    unread: dict[str, list[Held]] = {}
+    by_pull: dict[tuple[SourceGuard, str], list[Held]] = {}
     for source in sources:
         for guard in guards:
             held = guard(source, now)
             if held is not None:
-                of_its_kind = found if guard is not never_completed else unread.setdefault(source.name.partition(".")[0], [])
-                of_its_kind.append(held)
+                mended = guard in (never_completed, broken_off)
+                (by_pull.setdefault((guard, source.name.partition(".")[0]), []) if mended else found).append(held)
                 break
-    return [*(_together(connection, several) for connection, several in unread.items()), *found]
+    return [*(_together(guard, connection, several) for (guard, connection), several in by_pull.items()), *found]
 
 
-def _together(connection: str, several: Sequence[Held]) -> Held:
+def _together(guard: SourceGuard, connection: str, several: Sequence[Held]) -> Held:
     if len(several) == 1:
         return several[0]
     names = [str(held.facts["stream"]) for held in several]
     listed = f"{', '.join(names[:-1])} and {names[-1]}"
-    reason = f"{listed} have never been pulled to their end; `tagalong pull {connection}` does so"
+    if guard is never_completed:
+        reason = f"{listed} have never been pulled to their end; `tagalong pull {connection}` does so"
+    else:
+        reason = f"{several[0].reason.replace(names[0], listed)}; `tagalong pull {connection}` goes on with it"
     return Held(HeldKind.SOURCE, reason, facts={**several[0].facts, "streams": names})
 
 

@@ -6,8 +6,9 @@ A page and its checkpoint are one transaction. Who the records belong to is `cor
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -46,10 +47,13 @@ class Keeper:
         on_page: Callable[[PageStored], None] | None,
         check: Callable[[sqlite3.Connection], None] | None,
         forgotten: Forgotten,
+        *,
+        unread: Sequence[str],
     ) -> None:
+        """*unread* are the streams that the pull of the connection has not come to the end of: this one, and those after it."""
         self._store, self._stream, self._of = store, stream, of
         self._run_id, self._clock, self._on_page, self._check = run_id, clock, on_page, check
-        self._forgotten = forgotten
+        self._forgotten, self._unread = forgotten, unread
         self.report = StreamReport(of.stream)
         """What came of it so far."""
         self.pages_stored = 0
@@ -78,12 +82,20 @@ class Keeper:
                 vanish.mark_replaced(conn, self._of, self._replacing, slice_, began_run, to_us(self._clock()))
             self._replacing = page.replaces
             if not self.report.pages:
-                conn.execute("UPDATE streams SET reading = ? WHERE id = ?", (self._run_id, self._of.id))
+                self._note_reading(conn)
             changed = self._said(conn, page, prepared, slice_)
             checkpoints.move(conn, self._stream, self._of.id, slice_, page, asked_at=asked_at)
         self.pages_stored += 1
         self._count(pages=1, records=prepared.count, changed=changed)
         self._tell(slice_)
+
+    def _note_reading(self, conn: sqlite3.Connection) -> None:
+        """Note what is half read from now on: each stream until its own end, for what they tell of one belongs together."""
+        conn.execute(
+            "UPDATE streams SET reading = ? WHERE name IN (SELECT value FROM json_each(?))"
+            " AND connection_id = (SELECT connection_id FROM streams WHERE id = ?)",
+            (self._run_id, json.dumps(self._unread), self._of.id),
+        )
 
     def _said(self, conn: sqlite3.Connection, page: Page, prepared: Prepared[Any], slice_: str) -> int:
         """Store what a page says; return how many records changed."""

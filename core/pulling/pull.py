@@ -85,12 +85,12 @@ def pull_connection(
     asked = None if streams is None else set(streams)
     report = PullReport(connection.name)
     forgotten = Forgotten(store.conn, store.path)
-    for name in chosen:
-        if asked is None or name in asked:
-            of = source(store, connection.name, name)
-            keeper = Keeper(store, declared[name], of, run_id, clock, on_page, check, forgotten)
-            pull = _StreamPull(store, api, declared[name], of, keeper, run_id, clock)
-            report.streams.append(pull.run(full=full, full_every=connection.full_every))
+    names = [name for name in chosen if asked is None or name in asked]
+    for at, name in enumerate(names):
+        of = source(store, connection.name, name)
+        keeper = Keeper(store, declared[name], of, run_id, clock, on_page, check, forgotten, unread=names[at:])
+        pull = _StreamPull(store, api, declared[name], of, keeper, run_id, clock)
+        report.streams.append(pull.run(full=full, full_every=connection.full_every))
     return report
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from support.audiences import KilledProcess
@@ -128,6 +128,30 @@ def test_what_a_pull_that_died_has_half_read_holds_everything(make: Callable[...
     assert ids(2, 6) == story.there()
 
 
+def test_a_stream_that_a_dead_pull_had_not_come_to_holds_everything(make: Callable[..., Story]) -> None:
+    """The people are of today and what they did is of yesterday, though each stream for itself is whole."""
+
+    class Deadly(list[Any]):
+        def __iter__(self) -> NoReturn:
+            raise KilledProcess
+
+    story = make()
+    story.with_events, story.segments = True, {"vip": 'lifecycle_stage == "vip" and not did("Churned")'}
+    story.people(1, 2, stage="lead")
+    story.event(1, "Churned", story.now)
+    story.sync()
+    story.people(1, 2)
+    events, story.vendor.events = story.vendor.events, Deadly()
+    with pytest.raises(KilledProcess):
+        story.sync()
+    story.vendor.events = events
+
+    assert {"vips": ["source"]} == held(story.sync(pull=False))
+    assert set() == story.there()
+    assert {} == held(story.sync())
+    assert ids(2) == story.there()
+
+
 def test_what_waits_for_its_quota_half_read_is_waited_for(make: Callable[..., Story]) -> None:
     """It goes on by itself; nobody is asked to approve anything, and nothing is sent of what is stored so far."""
     story = make()
@@ -148,8 +172,9 @@ def test_what_waits_for_its_quota_half_read_is_waited_for(make: Callable[..., St
     assert [(Status.WAITING, at)] == [(run.status, run.resume_at) for run in report.syncs]
     assert ids(*range(1, 6)) == story.there()
     (held_back,) = plan(story.hub())[0].held
-    assert "waits on its way for its quota" in held_back.reason
+    assert "the last pull of crm.consents and crm.contacts waits on its way for its quota; `tagalong pull" in held_back.reason
     approve(story.hub(), "crm.contacts")
+    approve(story.hub(), "crm.consents")
     assert Status.DONE == story.sync(pull=False).status
     assert ids(*range(2, 6)) == story.there()
 

@@ -9,5 +9,5 @@ from core.store.schema.steps import statements, step
 
 @step
 def m033_reading(db: Database) -> None:
-    """The run that has stored pages of a stream and not come to its end; NULL of one that ended, well or not."""
+    """The run that has stored pages of its connection and not come to the stream's end; NULL of one that ended, well or not."""
     statements(db, "ALTER TABLE streams ADD COLUMN reading INTEGER;")
