@@ -7,6 +7,7 @@ HTTP, done once for every connector: one client per connection, its credentials,
     retrying   what is sent again, and when               encode    plain values as query, form, JSON
     waiting    sleeping, interruptibly                    outage    a vendor that is away is left alone
     patience   when a request may go                      observe   what was answered, for a person who looks on
+    permit     whether it still may                       written   what was carried out before something failed
     vendor_time   what a pull takes for now             meanwhile   what is done while an answer is waited for
     client     httpx, without what costs and is not needed
 """

@@ -22,7 +22,7 @@ from core.errors import (
     ConfigError,
     ProtocolError,
 )
-from core.http import permit
+from core.http import permit, written
 from core.http.answers import (
     FAILURES,
     Asked,
@@ -142,7 +142,9 @@ class Wire:
             if self.observer is not None and call.asked.method not in READS:
                 path = call.asked.path.partition("?")[0]
                 self.observer(Seen(call.asked.method, path, received.status, received.text))
-            return self._answer(call, received, allow)
+            answer = self._answer(call, received, allow)
+            written.note(call.asked.method)
+            return answer
 
     def into(self, call: Call, file: IO[bytes], max_bytes: int, allow: Sequence[int]) -> Answer:
         """Send *call*, write what comes to *file*, from its beginning, and return the answer without its body."""

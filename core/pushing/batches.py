@@ -6,7 +6,7 @@ Moves come first, so that the way out and the way in of one member fall into one
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
@@ -20,7 +20,7 @@ from core.pushing.send import Item
 from core.store import Store, ledger
 from core.store.audiences import AudienceRow
 from core.store.intents import Member
-from core.store.ledger import Entry
+from core.store.ledger import Entry, State
 
 READ_AHEAD: Final = 2_000
 
@@ -45,8 +45,8 @@ class Batches:
         for part in _parts(self.plan.updates - BitMap(moves)):
             rows = ledger.of_profiles(self.store.conn, self.row.id, part) if self.row else {}
             keys = reach.keys_of(self.store.conn, part, self.kind)
-            current = {p: next((e for e in rows.get(p, ()) if e.member_key == key), None) for p, key in keys.items()}
-            entries = {p: entry for p, entry in current.items() if entry is not None and entry.state in ledger.OURS}
+            current = {p: _listed(rows.get(p, ()), key) for p, key in keys.items()}
+            entries = {p: entry for p, entry in current.items() if entry is not None}
             yield from self._items({p: e.member_key for p, e in entries.items()}, {p: self._now(e) for p, e in entries.items()})
         for part in _parts(self.plan.adds):
             keys = reach.keys_of(self.store.conn, part, self.kind)
@@ -128,6 +128,12 @@ class Batches:
                     ref = self._refs({profile_id: keys[profile_id]}).get(profile_id)
                 if ref is not None:
                     yield Change(ref, values.get(profile_id, {}))
+
+
+def _listed(entries: Iterable[Entry], key: str) -> Entry | None:
+    """Return a member's row: under their *key*, else one never confirmed, of somebody else who had the object before."""
+    ours = sorted((entry for entry in entries if entry.state in ledger.OURS), key=lambda entry: entry.member_key != key)
+    return next((entry for entry in ours if entry.member_key == key or entry.state is State.UNSURE), None)
 
 
 def _removal(entry: Entry) -> Member:

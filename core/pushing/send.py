@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Final
 
-from core.contract import Api, Audience, Change, Op, Outcome, Verdict
+from core.contract import Api, Audience, Change, Op, Outcome, Ref, Verdict
 from core.errors import AuthError, NotFoundError, QuotaExhausted, RejectedError, TransientError
+from core.http.written import counting
 from core.store.intents import Member
 
 TRIES: Final = 3
@@ -102,23 +103,35 @@ class Sender:
         maybe: TransientError | None = None
         for tried in range(TRIES):
             try:
-                outcomes = list(self.audience.apply(self.api, self.remote_id, changes, refs))
+                outcomes = self._applied(sent, changes, refs)
                 break
             except RejectedError as error:
                 if maybe is not None:  # that this try was refused says nothing of the one before
                     raise maybe from error
+                if sent.unsure and self.audience.repeat != "safe":
+                    raise TransientError("some of the batch was carried out before the rest was refused") from error
                 raise
             except TransientError as error:
-                maybe = error if error.maybe_acted else maybe
-                harmless = self.audience.repeat == "safe" or not error.maybe_acted
+                acted = error.maybe_acted or sent.unsure
+                maybe = error if acted else maybe
+                harmless = self.audience.repeat == "safe" or not acted
                 if tried + 1 == TRIES or not harmless:
                     raise
-                sent.unsure = sent.unsure or error.maybe_acted
+                sent.unsure = acted
                 self.sleep(error.retry_after_s or BACKOFF_S[tried])
         if len(outcomes) != len(places):
             raise ValueError(f"{type(self.audience).__name__}.apply gave {len(outcomes)} outcomes for {len(places)} members")
         for i, outcome in zip((*adds, *removes), outcomes, strict=True):
             sent.outcomes[i] = outcome
+
+    def _applied(self, sent: Sent, changes: Sequence[Change], refs: Sequence[Ref]) -> list[Outcome]:
+        """Have the connector act; where it fails after some of it was carried out, nobody knows of whom."""
+        with counting() as written:
+            try:
+                return list(self.audience.apply(self.api, self.remote_id, changes, refs))
+            except Exception:
+                sent.unsure = sent.unsure or written.requests > 0
+                raise
 
     def _retrying(self, sent: Sent) -> None:
         """Ask again for those of whom the vendor said "not now"."""

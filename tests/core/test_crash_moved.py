@@ -34,3 +34,26 @@ def test_a_member_who_was_on_the_way_and_changed_address_is_sent_again_at_once(t
     story.people(1, stage="lead")
     story.sync()
     assert story.there() == ids(2)
+
+
+def test_a_member_who_was_on_the_way_and_is_somebody_else_by_now_is_sent_again_at_once(tmp_path: Path) -> None:
+    """The record was one of two of a person; it has an address of its own now, and the old address is in the ledger."""
+    story = Story(tmp_path)
+    story.people(2, email="", user_id="u1", stage="")
+    story.sync()
+    story.people(1)
+
+    def fault(at: str) -> None:
+        if at == "before apply":
+            raise KilledProcess
+
+    story.vendor.fault = fault
+    with pytest.raises(KilledProcess):
+        story.sync()
+    story.vendor.fault = None
+    story.people(1, email="new@example.com", user_id="u7")
+
+    story.sync()
+    assert ids(1) == story.there()
+    story.sync()
+    assert (ids(1), ["1"]) == (story.there(), story.vendor.moved())
