@@ -28,6 +28,7 @@ class VendorTime:
         self._clock = clock
         self._not_before = not_before
         self._text = ""
+        self._read: datetime | None = None
         self._said: datetime | None = None
         self.ahead: timedelta | None = None
         """By how much our clock was ahead of the vendor's when it last spoke; None: it has not."""
@@ -35,11 +36,12 @@ class VendorTime:
     def heard(self, headers: Mapping[str, str]) -> None:
         """Note what a response says; the last one counts."""
         text = headers.get("date", "")
-        if not text or text == self._text or "age" in headers:
+        if not text or "age" in headers:
             return
-        self._text = text
-        said = _read(text)
-        if said is not None and said.date() >= self._not_before:
+        if text != self._text:
+            self._text, self._read = text, _read(text)
+        said = self._read
+        if said is not None and said.date() >= self._not_before:  # ours may be set between two answers of one second
             self._said, self.ahead = said, self._clock() - said
 
     def now(self) -> datetime:

@@ -17,7 +17,7 @@ from core.config.model import Config, ConnectionConfig
 from core.contract import Category, Kind
 from core.planning.guards import SourceState
 from core.service.schedule import due_after
-from core.store import holds, leases
+from core.store import ahead, holds, leases
 
 DUE_TIMES_MISSED: Final = 2
 
@@ -47,13 +47,18 @@ def is_due(
 
 
 def last_complete(conn: sqlite3.Connection, connection: str) -> datetime | None:
-    """Return since when all streams of a connection have been complete and none failed; None where one never was."""
+    """
+    Return since when all streams of a connection have been complete and none failed; None where one never was.
+
+    Where our clock was ahead when it was last pulled, that is as long ago as it is by the vendor's.
+    """
     row = conn.execute(
         "SELECT min(coalesce(s.completed_at, 0)), max(s.error IS NOT NULL) FROM streams s"
         " JOIN connections c ON c.id = s.connection_id WHERE c.name = ? AND s.removed_at IS NULL",
         (connection,),
     ).fetchone()
-    return None if not row[0] or row[1] else from_us(row[0])
+    wrong = max(ahead.apart(conn).get(connection, timedelta(0)), timedelta(0))
+    return None if not row[0] or row[1] else from_us(row[0]) - wrong
 
 
 def everyones_streams(conn: sqlite3.Connection) -> frozenset[str]:

@@ -92,6 +92,21 @@ def test_what_was_pulled_by_a_clock_that_was_ahead_is_not_fresh_for_that(story: 
     assert ids(*range(1, 15)) == story.there()
 
 
+def test_a_pull_is_as_old_as_it_is_by_the_vendors_clock(tmp_path: Path) -> None:
+    """When the next run comes that time is past, so nothing lies ahead any more; and who said no since is not known of."""
+    story = Story(tmp_path, schedule=Every(timedelta(hours=1)))
+    story.people(1)
+    story.vendor.clock = story.now
+    story.pass_time(timedelta(minutes=100))
+    story.sync()
+    story.people(2)
+    story.pass_time(timedelta(minutes=5))
+    story.vendor.clock = story.now
+    story.sync()
+
+    assert ids(1, 2) == story.there()
+
+
 def test_who_was_sent_by_a_clock_that_was_ahead_does_not_settle_for_ever(story: Story) -> None:
     """The vendor lost them, and a reading would take them for on their way until that time came."""
     story.vendor.clock = story.now = story.now + timedelta(hours=3)
