@@ -15,11 +15,12 @@ import threading
 import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from answers import Answer, carry_out, half, hang, in_pieces, send
+from answers import Answer, carry_out, hang, in_pieces, send
+from fronts import Front, Seen
 from memberships import put_back, take_down
 from sharedtime import SENT_AT
 from weather import Kind, Weather
@@ -28,52 +29,7 @@ from core.contract import Sandbox
 
 HTML: Final = b"<html><head><title>Sign in</title></head><body>We will be right back.</body></html>"
 STATUSES: Final = {Kind.S500: 500, Kind.S501: 501, Kind.S502: 502, Kind.S503: 503, Kind.S504: 504}
-MEMBERS: Final = (("recordIdsToAdd", "recordIdsToRemove"), ("members_to_add", "members_to_remove"))
-"""Where a body names those who are to enter and to leave, for the vendors who have both in one."""
 SIGN_IN: Final = re.compile(r"/(oauth|services/oauth2)/")
-PAGING: Final = ("offset", "after", "starting_after", "ending_before", "page", "cursor")
-"""What a query says of the page."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One request, as the proxy saw it."""
-
-    connection: str
-    method: str
-    path: str
-    """Below the base path, without query."""
-    _: KW_ONLY
-    query: str
-    sent_at: float | None
-    body: bytes
-
-    @property
-    def listing(self) -> tuple[str, str]:
-        """What is asked for, but for which page of it."""
-        kept = sorted(pair for pair in self.query.split("&") if pair.partition("=")[0] not in PAGING)
-        return self.method, f"{self.path}?{'&'.join(kept)}"
-
-    @property
-    def writes_members(self) -> tuple[str, str] | None:
-        """The keys of its body that name members, if it has them."""
-        return next((keys for keys in MEMBERS if keys[0].encode() in self.body), None)
-
-
-@dataclass(slots=True)
-class Front:
-    """One connection's sandbox behind the proxy."""
-
-    name: str
-    sandbox: Sandbox
-    port: int = 0
-    seen: list[Seen] = field(default_factory=list)
-    last: dict[tuple[str, str], Answer] = field(default_factory=dict)
-    """The last answer to each listing, whatever its page, in this run: what is answered again."""
-
-    @property
-    def base_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}{self.sandbox.base_path}"
 
 
 class Proxy:
@@ -171,18 +127,21 @@ class Proxy:
         return await self._spoil(kind, weather, _Case(front, seen, act, reader, writer))
 
     async def _rightly(self, front: Front, seen: Seen, act: Callable[[], Awaitable[Answer]]) -> Answer:
-        """Carry out, and let half of a source's people be away where the weather says so."""
+        """Carry out; what was answered may be answered again."""
         logged = len(front.sandbox.change_log)
-        answer = await act()
+        answer = self._as_listed(front, seen, await act())
         # to a write only what changed somebody is answered again: nobody could tell that an empty answer is another's
         if answer[0] == 200 and (seen.method == "GET" or len(front.sandbox.change_log) > logged):
             front.last[seen.listing] = answer
-        if self.weather is not None and front.name in self.weather.half:
-            halved = half(seen.method, seen.path, seen.query, answer)
-            if halved is not answer:
-                self.weather.happened(Kind.HALF)
-            return halved
         return answer
+
+    def _as_listed(self, front: Front, seen: Seen, answer: Answer) -> Answer:
+        if self.weather is None:
+            return answer
+        listed = front.listed(seen, answer, half_away=front.name in self.weather.half)
+        if listed is not answer:
+            self.weather.happened(Kind.HALF)
+        return listed
 
     # --- what goes wrong ---------------------------------------------------------------------------------------------
 
@@ -207,7 +166,8 @@ class Proxy:
                     await case.act()
                 answer = (200, {"content-type": "text/html"}, HTML)
             case Kind.RESET | Kind.TRUNCATED | Kind.DRIP:
-                return await in_pieces(kind, weather, random, case.writer, await case.act())
+                answer = self._as_listed(case.front, case.seen, await case.act())
+                return await in_pieces(kind, weather, random, case.writer, answer)
             case Kind.DUPLICATE:
                 return await self._again(weather, case)
             case Kind.EXPIRED:

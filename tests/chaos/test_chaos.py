@@ -7,6 +7,7 @@ the looks at the proxy are taken away in turn, and it is noticed.
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -17,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 from calming import calm
+from fronts import Front, Seen
 from hubs import CALM_TIMEOUT_S
 from killing import Victims
 from pyroaring import BitMap
@@ -160,6 +162,24 @@ def test_what_the_proxy_sees_is_looked_at(opened: Opened, monkeypatch: pytest.Mo
     box = scene.stage.sandboxes[target.connection]
     box.change_log.append(ListChange(target.audience, "remove", next(iter(members))))
     assert any("who was put there by hand" in each for each in scene.judge())
+
+
+def test_half_of_a_listing_is_away_on_all_of_its_pages_or_on_none(opened: Opened) -> None:
+    """However it is answered; a few rows that only its last page lacks would be a deletion to anybody."""
+    front = Front("billing", opened(seed=3).stage.sandboxes["billing"])
+    body = json.dumps({"data": [{"id": f"cus_{n}"} for n in range(4)]}).encode()
+
+    def rows(query: str, *, half_away: bool) -> int:
+        seen = Seen("billing", "GET", "/customers", query=query, sent_at=None, body=b"")
+        return len(json.loads(front.listed(seen, (200, {}, body), half_away=half_away)[2])["data"])
+
+    assert [rows("limit=100", half_away=True), rows("limit=100&starting_after=cus_3", half_away=True)] == [2, 2]
+    assert [rows("limit=100", half_away=False), rows("limit=100&starting_after=cus_3", half_away=True)] == [4, 4]
+
+    scene = opened(seed=4)
+    weather = scene.proxy.weather = Weather("half", share=1.0, kinds=(Kind.DRIP,), half=frozenset({"billing"}))
+    scene.run(full=True, timeout_s=CALM_TIMEOUT_S)
+    assert weather.spoiled[Kind.HALF] >= 1
 
 
 def test_every_kind_of_fault_is_counted_by_itself() -> None:

@@ -14,7 +14,7 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
-from proxy import Seen
+from fronts import Seen
 
 from core.contract import Limit, Sandbox
 from core.demo.compare import Target, targets
