@@ -42,10 +42,10 @@ STORMS = 6
 """In the life of one world."""
 CASTS: tuple[dict[str, str], ...] = (
     {},
+    {"survey": "zigpoll", "analytics": "mixpanel"},
     {},
-    {},
-    {"crm": "salesforce", "email": "activecampaign"},
-    {"crm": "zoho_crm", "email": "encharge"},
+    {"crm": "salesforce", "email": "activecampaign", "survey": "typeform"},
+    {"crm": "zoho_crm", "email": "encharge", "analytics": "amplitude"},
 )
 """Who plays in one world and the next."""
 AHEAD = 1_000_000

@@ -38,7 +38,9 @@ async def carry_out(sandbox: Sandbox, method: str, path: str, query: str, header
     waiting = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive() -> Any:
-        return waiting.pop() if waiting else {"type": "http.disconnect"}
+        if not waiting:
+            await asyncio.Event().wait()  # nobody hangs up: a body that is sent as a stream would end at once
+        return waiting.pop()
 
     async def tell(message: Any) -> None:
         nonlocal status, sent

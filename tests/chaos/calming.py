@@ -10,7 +10,7 @@ from typing import Final
 from hubs import CALM_TIMEOUT_S
 from memberships import spoken
 from mending import repair, retry_dead_letters
-from scene import HOUR, Scene
+from scene import Scene
 from watch import lowered, wanted
 
 from core.demo.compare import Target
@@ -21,6 +21,8 @@ from core.run import SyncReport, sync
 from core.store import Store, leases
 from core.store.runs import Status
 
+QUIET: Final = timedelta(hours=5)
+"""After as long every tool has told of all that happened: one exports an hour's events three hours after it ended."""
 ABOUT_NOW: Final = timedelta(minutes=5)
 ROUNDS: Final = 4
 """Times that a person looks at what is held and lets it through."""
@@ -35,7 +37,8 @@ def calm(scene: Scene, *, full: bool = False, look: bool = False) -> list[str]:
     """
     scene.proxy.weather = None
     scene.wind.set(None, timedelta(0))
-    scene.offset += 2 * HOUR
+    scene.pass_by(QUIET)
+    scene.sign_in_again()
     wrong: list[str] = []
     with scene.hub(timeout_s=CALM_TIMEOUT_S) as hub:
         if (scene.folder / "tagalong.db").exists():

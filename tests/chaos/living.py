@@ -25,7 +25,9 @@ def live_a_while(world: World, random: Random, span: timedelta, *, pinned: set[i
     everyone = [person for person in world.people if not person.staff]
     free = [person for person in everyone if person.number not in pinned]
     if random.random() < 0.7:
-        add_shop(world, random, since=world.now - span)
+        for person in add_shop(world, random, since=world.now - span):
+            if person.nps is not None:
+                person.nps_at = world.now - span / 2  # a survey tool tells of new answers, not of old ones by new people
     _use(world, random, everyone, span)
     _pay(world, random, everyone, span)
     for person in _some(random, [p for p in free if p.member_status == "subscribed" and p.member_email], 3):
@@ -60,10 +62,7 @@ def _use(world: World, random: Random, everyone: list[Person], span: timedelta) 
     for person in _some(random, [p for p in users if not any(d.name == "Payment Set Up" for d in p.did)], 3):
         did(person, "Payment Set Up", provider="card")
     for person in _some(random, users, 4):
-        if person.nps is None:
-            person.nps, person.nps_at = random.choice((3, 7, 9)), world.now - span / 2
-        else:
-            person.nps = random.choice((3, 7, 9))
+        person.nps, person.nps_at = random.choice((3, 7, 9)), world.now - span / 2
 
 
 def _pay(world: World, random: Random, everyone: list[Person], span: timedelta) -> None:

@@ -135,14 +135,23 @@ class Scene:
         stack.enter_context(self.shared.stamping())
         stack.enter_context(small_batches(self.connectors, BATCH))
         write_exports(self.folder, self.world, week=self._week)
-        self.config.write_text(demo_config(roles_of(self.connectors, self.proxy)), encoding="utf-8")
-        self.config.chmod(0o600)
+        self._sign_in()
         people = people_by_hand(self.world, self.random)
         self.pinned |= {person.number for person in people}
         with self.hub(timeout_s=CALM_TIMEOUT_S) as hub:
             self.watch = Watch(self.world, boxes, put_by_hand(hub, boxes, people))
         for front in self.proxy.fronts.values():
             front.seen.clear()
+
+    def _sign_in(self) -> None:
+        self.config.write_text(demo_config(roles_of(self.connectors, self.proxy)), encoding="utf-8")
+        self.config.chmod(0o600)
+
+    def sign_in_again(self) -> None:
+        """Let somebody sign in where a refresh token is good once: the answer with the next one may have been lost."""
+        desks = [getattr(box, "desk", None) for box in self.stage.sandboxes.values()]
+        if any(desk is not None and desk.rotates for desk in desks):
+            self._sign_in()
 
     @property
     def config(self) -> Path:
@@ -154,17 +163,21 @@ class Scene:
 
     # --- time --------------------------------------------------------------------------------------------------------
 
+    def pass_by(self, span: timedelta) -> None:
+        """Let *span* pass for everybody: a vendor's quota of the hour is there again, and a pause is over."""
+        self.shared.sleep(span.total_seconds())
+
     def live(self, random: Random) -> None:
         """Let the world live on for an hour or three, tell the tools, and half an hour pass."""
         span = timedelta(minutes=random.randint(40, 180))
         self.world.now = self.clock()
         merges = self.stage.sandboxes["crm"].merges
         merged = live_a_while(self.world, random, span, pinned=self.pinned, merges=merges)
-        self.offset += span
+        self.pass_by(span)
         self.stage.tell(self.world, merged)
         self._week += 1
         write_exports(self.folder, self.world, week=self._week)
-        self.offset += HOUR / 2
+        self.pass_by(HOUR / 2)
         self.watch.lived(self.clock())
 
     # --- runs --------------------------------------------------------------------------------------------------------
