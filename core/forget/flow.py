@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any, Final
 
 from pyroaring import BitMap
@@ -177,9 +178,13 @@ def forget_again(hub: Hub) -> int:
         resolve_now(hub, store)
         with store.atomic() as conn:
             found = returned(conn, hub.path)
-            for profile_id in found:
+            back = [gather(conn, [profile_id]) for profile_id in found.profiles]
+            if found.identifiers or found.remotes:
+                nobodys = gather(conn, [], found.identifiers)
+                back.append(replace(nobodys, remotes=nobodys.remotes | found.remotes))
+            for traces in back:
                 key = ensure_key(conn, hub.path)
-                sweep(conn, gather(conn, [profile_id]), key, now=to_us(hub.clock()), companies=names_of(hub.config, conn))
+                sweep(conn, traces, key, now=to_us(hub.clock()), companies=names_of(hub.config, conn))
             hash_forgotten(conn, Forgotten(conn, hub.path))
         if found:
             resolve_now(hub, store)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Final
 
@@ -118,6 +119,11 @@ class Forgotten:
         """Return the digest of an identifier, normalised; of a list that is not empty."""
         return self._digest(("kind", kind), value)
 
+    def mark(self, what: tuple[str, ...], value: str) -> bytes | None:
+        """Return the digest of an identifier (`kind`), a record's key or an object of an audience, if it is in the list."""
+        digest = self._digest(what, value) if self._key is not None else None
+        return digest if digest in self._digests else None
+
     def _known(self, what: tuple[str, ...], value: str) -> bool:
         return self._digest(what, value) in self._digests
 
@@ -129,16 +135,58 @@ class Forgotten:
         return self._key.digest(kind, value)
 
 
-def returned(conn: sqlite3.Connection, database: Path) -> list[int]:
-    """Return the profiles that have an identifier of somebody who was forgotten, and is not being forgotten just now."""
+@dataclass(frozen=True, slots=True)
+class Back:
+    """Whom a list of the forgotten finds in the store all the same."""
+
+    profiles: tuple[int, ...] = ()
+    _: KW_ONLY
+    identifiers: frozenset[tuple[str, str]] = frozenset()
+    """Kind and value of those that are nobody's: of records that join nobody, or of none any more."""
+    remotes: frozenset[tuple[str, str]] = frozenset()
+    """Connection and object of members of audiences whom we know by nothing else."""
+
+    def __len__(self) -> int:
+        return len(self.profiles) + len(self.identifiers) + len(self.remotes)
+
+
+_OWN_RECORDS: Final = """
+    SELECT c.name, t.name, s.ref, s.profile_id FROM subjects s JOIN streams t ON t.id = s.stream_id AND t.kind = 'profile'
+    JOIN connections c ON c.id = t.connection_id WHERE s.profile_id IS NOT NULL
+"""
+_NOBODYS_MEMBERS: Final = """
+    SELECT a.connection, l.remote_id FROM ledger l JOIN audiences a ON a.id = l.audience_id
+    WHERE a.of <> 'company' AND l.profile_id IS NULL AND l.remote_id IS NOT NULL
+"""
+
+
+def returned(conn: sqlite3.Connection, database: Path) -> Back:
+    """Return who is in the store by anything of somebody who was forgotten, and is not being forgotten just now."""
     forgotten = Forgotten(conn, database)
     if not forgotten:
-        return []
+        return Back()
     begun = "SELECT digest FROM forgotten WHERE forgetting IN (SELECT name FROM forgettings WHERE state = 'begun')"
     under_way = {digest for (digest,) in conn.execute(begun)}
-    rows = conn.execute("SELECT kind, value, profile_id FROM identifiers WHERE is_company = 0 AND profile_id IS NOT NULL")
-    found = {(profile_id, forgotten.digest(kind, value)) for kind, value, profile_id in rows if forgotten.has(kind, value)}
-    return sorted({profile_id for profile_id, _ in found} - {profile_id for profile_id, mark in found if mark in under_way})
+    of_people: dict[int, set[bytes]] = {}
+    identifiers, remotes = set(), set()
+    for kind, value, profile_id in conn.execute("SELECT kind, value, profile_id FROM identifiers WHERE is_company = 0"):
+        mark = forgotten.mark(("kind", kind), value)
+        if mark is not None and profile_id is not None:
+            of_people.setdefault(profile_id, set()).add(mark)
+        elif mark is not None and mark not in under_way:
+            identifiers.add((kind, value))
+    for connection, stream, ref, profile_id in conn.execute(_OWN_RECORDS):  # hers too under an address that she had then
+        mark = forgotten.mark(("record", connection, stream), ref)
+        if mark is not None:
+            of_people.setdefault(profile_id, set()).add(mark)
+    for connection, remote_id in conn.execute(_NOBODYS_MEMBERS):
+        address = normalise.email(remote_id) if "@" in remote_id else None
+        marks = {forgotten.mark(("remote", connection), remote_id)}
+        marks |= {forgotten.mark(("kind", "email"), address)} if address is not None else set()
+        if marks - under_way - {None}:
+            remotes.add((connection, remote_id))
+    profiles = sorted(profile_id for profile_id, marks in of_people.items() if not marks & under_way)
+    return Back(tuple(profiles), identifiers=frozenset(identifiers), remotes=frozenset(remotes))
 
 
 def note_change(conn: sqlite3.Connection) -> None:

@@ -62,6 +62,7 @@ def sweep(
             counts[table] += _take_out(conn, table, columns, traces.profiles, companies)
         if "text" in columns.values():
             counts[table] += strike(conn, table, columns, traces.quotable)
+    counts["identifiers"] += _drop_unnamed(conn)
     counts["field_history"] += _forget_history(conn, "profile", traces.profiles) + _forget_history(conn, "subscription", went)
     counts["companies"] += _drop_companies(conn, traces.companies)
     counts["settings"] += _clean_settings(conn, traces)
@@ -200,6 +201,14 @@ def _forget_history(conn: sqlite3.Connection, of: str, ids: Iterable[int]) -> in
         "DELETE FROM field_history WHERE of = ?1 AND (of, field, of_id) IN (SELECT ?1, f.field, j.value FROM "
         "(SELECT DISTINCT field FROM field_history WHERE of = ?1) f CROSS JOIN json_each(?2) j)",
         (of, array),
+    ).rowcount
+
+
+def _drop_unnamed(conn: sqlite3.Connection) -> int:
+    """Delete identifiers of people that no record names any more: nobody can tell whose they were, so they may be theirs."""
+    return conn.execute(
+        "DELETE FROM identifiers AS i WHERE is_company = 0 AND profile_id IS NULL AND NOT EXISTS "
+        "(SELECT 1 FROM subject_identifiers l WHERE l.identifier_id = i.id)"
     ).rowcount
 
 

@@ -79,6 +79,7 @@ def gather(conn: sqlite3.Connection, profiles: Collection[int], addresses: Itera
         own |= _own(conn, people)
     array = json.dumps(sorted(people))
     own -= cuts.shared(conn, people)
+    own |= _former(conn, array)
     subjects = _subjects(conn, array, own)
     # what came with a record of theirs since the last resolve is theirs as well
     ids = json.dumps(sorted(subjects))
@@ -148,6 +149,22 @@ def _own(conn: sqlite3.Connection, people: Collection[int]) -> set[tuple[str, st
         (json.dumps(sorted(people)),),
     )
     return {(kind, value) for kind, value in rows}
+
+
+_FORMER: Final = """
+    SELECT DISTINCT h.field, h.value FROM json_each(?1) j CROSS JOIN json_each('["email", "user_id"]') f
+    CROSS JOIN field_history h ON h.of = 'profile' AND h.field = f.value AND h.of_id = j.value
+    WHERE h.value IS NOT NULL AND NOT EXISTS (SELECT 1 FROM identifiers i CROSS JOIN subject_identifiers l
+        ON l.identifier_id = i.id CROSS JOIN subjects s ON s.id = l.subject_id WHERE i.kind = h.field AND i.value = h.value
+        AND (s.profile_id IS NULL OR s.profile_id NOT IN (SELECT value FROM json_each(?1))))
+    AND NOT EXISTS (SELECT 1 FROM profiles p WHERE p.email = h.value AND h.field = 'email'
+        AND p.id NOT IN (SELECT value FROM json_each(?1)))
+"""
+
+
+def _former(conn: sqlite3.Connection, people: str) -> set[tuple[str, str]]:
+    """Return the addresses and user ids that *people* had before, but for what is anybody else's by now."""
+    return {(kind, str(value)) for kind, value in conn.execute(_FORMER, (people,))}
 
 
 def _with_address(conn: sqlite3.Connection, addresses: Collection[str]) -> set[int]:

@@ -1,0 +1,87 @@
+"""What somebody was known by before, and by nothing but: gone with them, kept out with them, and swept out of a copy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from forgetting import ANN, TELLING, ForgetStory, telling
+
+from core.forget.flow import forget_again
+from core.upkeep.backup import back_up, put_back
+
+FORMER, FORMER_USER = "former-8841@example.com", "user-before-1199"
+
+
+def moved(story: ForgetStory) -> Path:
+    """Let Ann have another address and user id after a copy was made; return that copy."""
+    story.can_erase = False
+    story.people(1, 2)
+    story.ann(email=FORMER, user_id=FORMER_USER)
+    story.vendor.events.clear()
+    story.sync()
+    copy = story.folder / "copies" / "before.db"
+    copy.parent.mkdir()
+    back_up(story.folder / "tagalong.db", copy, clock=lambda: story.now)
+    story.ann()
+    story.sync()
+    return copy
+
+
+def left(story: ForgetStory) -> list[tuple[str, str]]:
+    """Return what tells of Ann in the database's files; what was set aside is none of them."""
+    files = {name: of for name, of in story.bytes_of_all_files().items() if not name.endswith(".replaced")}
+    return telling(files, *TELLING, FORMER, FORMER_USER)
+
+
+def test_what_they_had_before_is_gone_and_does_not_come_back(story: ForgetStory) -> None:
+    """An address that no record has any more is a line of the store all the same, and an old file may bring it."""
+    moved(story)
+    story.forget()
+    assert [] == left(story)
+    story.vendor.people["8"] = {"email": FORMER, "stage": "vip", "first_name": "Annelise"}
+    story.sync()
+    assert {"1", "2"} == story.there()
+    assert [] == left(story)
+
+
+def test_what_somebody_else_has_by_now_is_theirs(story: ForgetStory) -> None:
+    """An address that went on to another person is not taken from them."""
+    moved(story)
+    story.people(3, email=FORMER)
+    story.sync()
+    story.forget()
+    story.sync()
+    assert {"1", "2", "3"} == story.there()
+    assert [] == telling(story.bytes_of_all_files(), *TELLING, FORMER_USER)
+
+
+@pytest.mark.parametrize("history", [True, False], ids=["by_address", "by_record"])
+def test_a_copy_of_before_brings_nobody_back(story: ForgetStory, history: bool) -> None:
+    """There they have another address; the vendor's object is the same, also where no history tells of the address."""
+    copy = moved(story)
+    if not history:
+        with story.store() as store, store.atomic() as conn:
+            conn.execute("DELETE FROM field_history")
+    story.forget()
+    put_back(story.folder / "tagalong.db", copy, clock=lambda: story.now)
+    assert left(story)
+    assert 1 == forget_again(story.hub())
+    assert [] == left(story)
+
+
+def test_a_copy_brings_back_nobody_who_was_a_stranger_in_a_list(tmp_path: Path) -> None:
+    """Known to us by nothing but being in a list before us; asked for by address."""
+    story = ForgetStory(tmp_path, kind="mail", can_erase=False)
+    story.vendor.make("Vips", [ANN])
+    story.people(1)
+    story.sync()
+    copy = story.folder / "copies" / "before.db"
+    copy.parent.mkdir()
+    back_up(story.folder / "tagalong.db", copy, clock=lambda: story.now)
+    story.forget()
+    assert [] == left(story)
+    put_back(story.folder / "tagalong.db", copy, clock=lambda: story.now)
+    assert left(story)
+    assert 1 == forget_again(story.hub())
+    assert [] == left(story)
