@@ -85,7 +85,7 @@ def _forget(app: App, wish: Any, path: Path | None, yes: bool) -> int:
 def _tell_failed(app: App, forgot: Forgot) -> None:
     for connection, reason in forgot.failed.items():
         app.say(f"{connection}: {reason}")
-    if forgot.failed:
+    if forgot.failed and "done_at" not in forgot.certificate:
         app.say(
             "They are still in the database, for that is what these connections are to be asked by; nobody stores or adds them"
             " any more. Call it again, or with `--by-hand CONNECTION` to do it there yourself."

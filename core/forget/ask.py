@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from pyroaring import BitMap
 
 from core.clock import to_us
+from core.contract import Verdict
 from core.errors import ConnectorError, HubError, LeaseLost, QuotaExhausted, Stopped
 from core.forget import certificate
 from core.forget.certificate import Certificate
@@ -22,10 +23,12 @@ from core.forget.remove import holding, patient_lease, remove_from
 from core.hub import Hub, Session
 from core.store import Store, audiences, forgettings
 from core.store.audiences import AudienceRow
-from core.store.forgettings import Forgetting
+from core.store.forgettings import Forgetting, State
 from core.store.runs import Status
 from core.store.traces import Traces
 
+MET: Final = frozenset({Verdict.DONE, Verdict.SENT, Verdict.PENDING})
+"""Verdicts of a vendor who knows whom it was asked for."""
 Step = Callable[[str], None]
 """Told after each step, by its name."""
 
@@ -90,6 +93,31 @@ class Case:
 def ask(case: Case) -> Forgot:
     """Take the person out of every audience, then have them erased."""
     waiting = _remove(case)
+    status = _erase(case, waiting=waiting)
+    return Forgot(_certificate(case), status=status, failed=case.failed)
+
+
+def ask_later(case: Case) -> Forgot:
+    """
+    Ask whom `--everywhere` asks and who was not asked when they were forgotten: by what was typed, for all else is gone.
+
+    What is to be done by hand stays in the certificate wherever the answer does not say that somebody was there.
+    """
+    status, made = _erase(case, waiting=False), dict(case.forgetting.certificate)
+    told = {str(one["connection"]): dict(one) for one in made["connections"]}
+    met: set[str] = set()
+    for (step, connection, _), result in forgettings.steps(case.store.conn, case.forgetting.name).items():
+        if step == "erase":
+            told_of(case.hub, told, connection)["erasure"] = _said(case.hub, connection, result)
+            met |= {connection} if MET & result["verdicts"].keys() else set()
+    made["connections"] = list(told.values())
+    made["by_hand"] = [one for one in made["by_hand"] if one["connection"] not in met]
+    with case.store.atomic() as conn:
+        forgettings.move(conn, case.forgetting.name, State.DONE, made, at=to_us(case.hub.clock()))
+    return Forgot(made, status=status, failed=case.failed)
+
+
+def _erase(case: Case, *, waiting: bool) -> Status:
     for name in to_erase(case.hub, case.wish):
         if name in case.failed or ("erase", name, "") in forgettings.steps(case.store.conn, case.forgetting.name):
             continue
@@ -100,8 +128,7 @@ def ask(case: Case) -> Forgot:
             continue
         case.keep("erase", name, "", result)
         case.step(f"erased {name}")
-    status = Status.WAITING if waiting else Status.FAILED if case.failed else Status.DONE
-    return Forgot(_certificate(case), status=status, failed=case.failed)
+    return Status.WAITING if waiting else Status.FAILED if case.failed else Status.DONE
 
 
 def _remove(case: Case) -> bool:
@@ -154,6 +181,11 @@ def told_of(hub: Hub, told: dict[str, dict[str, Any]], connection: str) -> dict[
     return told.setdefault(connection, {"connection": connection, "vendor": vendor, "audiences": [], "erasure": None})
 
 
+def _said(hub: Hub, connection: str, result: Mapping[str, Any]) -> dict[str, Any]:
+    erasure = hub.connector(connection).erasure if connection in hub.config.connections else None
+    return {**result, "does": erasure.does if erasure else "erases the person"}
+
+
 def _certificate(case: Case) -> Certificate:
     hub, store = case.hub, case.store
     taken = forgettings.steps(store.conn, case.forgetting.name)
@@ -162,8 +194,7 @@ def _certificate(case: Case) -> Certificate:
         if step == "remove":
             told_of(hub, told, connection)["audiences"].append({"audience": what, **result})
         else:
-            erasure = hub.connector(connection).erasure if connection in hub.config.connections else None
-            told_of(hub, told, connection)["erasure"] = {**result, "does": erasure.does if erasure else "erases the person"}
+            told_of(hub, told, connection)["erasure"] = _said(hub, connection, result)
     return certificate.make(
         hub.path,
         subject=case.forgetting.subject,

@@ -7,8 +7,9 @@ was let go of, for what is known here is what they are asked by. What is left to
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any, Final
 
@@ -20,16 +21,16 @@ from core.config.model import Config
 from core.config.names import suggest
 from core.errors import ConfigError, HubError, LeaseLost, Problem, Stopped, told
 from core.forget import certificate
-from core.forget.ask import Case, Forgot, Step, Wish, ask, named, to_erase, told_of
+from core.forget.ask import Case, Forgot, Step, Wish, ask, ask_later, named, to_erase, told_of
 from core.forget.certificate import Certificate
 from core.forget.hand import by_hand_of
 from core.forget.remove import holding, patient_lease
-from core.hub import Hub
+from core.hub import Hub, Session
 from core.pulling.fill import resolve_now
 from core.pushing.company_members import names_of
 from core.store import Store, audiences, forgettings, runs
 from core.store.forgettings import Forgetting, State
-from core.store.forgotten import Forgotten, returned
+from core.store.forgotten import Forgotten, Scopes, returned
 from core.store.people import as_id, find_profiles
 from core.store.person_key import KEY_BYTES, PersonKey, ensure_key, lose_key, open_key
 from core.store.refusals import hash_forgotten
@@ -59,7 +60,7 @@ def forget(hub: Hub, wish: Wish, *, step: Step = lambda _: None) -> Forgot:
         resolve_now(hub, store)
         known = _ended(store, wish.who)
         if known is not None and known.state is State.DONE:
-            return Forgot(dict(known.certificate))
+            return _ask_later(session, store, wish, known, step) if wish.everywhere else Forgot(dict(known.certificate))
         if known is not None:
             return Forgot(_finish(hub, store, known, step))
         traces = identify(store, wish.who)
@@ -67,18 +68,33 @@ def forget(hub: Hub, wish: Wish, *, step: Step = lambda _: None) -> Forgot:
         step("begun")
         run_id = runs.start_run(store, "forget", "forget", at=hub.clock())
         case = Case(session, store, wish=wish, traces=traces, forgetting=begun, run_id=run_id, step=step)
-        try:
-            forgot = ask(case)
-        except HubError as error:
-            ended = Status.STOPPED if isinstance(error, Stopped | LeaseLost) else Status.FAILED
-            runs.finish_run(store, run_id, ended, at=hub.clock(), error=told(error), requests=session.taken())
-            raise
-        runs.finish_run(store, run_id, forgot.status, at=hub.clock(), requests=session.taken())
+        forgot = _run(case, ask)
         if forgot.status is not Status.DONE:
             return forgot
         swept = _sweep(hub, store, case, forgot.certificate)
         step("swept")
         return Forgot(_finish(hub, store, swept, step))
+
+
+def _run(case: Case, line: Callable[[Case], Forgot]) -> Forgot:
+    """Have others asked, as a run that is listed with its requests."""
+    store, hub, session = case.store, case.hub, case.session
+    try:
+        forgot = line(case)
+    except HubError as error:
+        ended = Status.STOPPED if isinstance(error, Stopped | LeaseLost) else Status.FAILED
+        runs.finish_run(store, case.run_id, ended, at=hub.clock(), error=told(error), requests=session.taken())
+        raise
+    runs.finish_run(store, case.run_id, forgot.status, at=hub.clock(), requests=session.taken())
+    return forgot
+
+
+def _ask_later(session: Session, store: Store, wish: Wish, known: Forgetting, step: Step) -> Forgot:
+    address = _address(wish.who)
+    typed = ("email", address) if address is not None else ("user_id", wish.who.strip().removeprefix("user_id:"))
+    run_id = runs.start_run(store, "forget", "forget", at=session.hub.clock())
+    traces = Traces(frozenset(), identifiers=frozenset([typed]))
+    return _run(Case(session, store, wish=wish, traces=traces, forgetting=known, run_id=run_id, step=step), ask_later)
 
 
 def identify(store: Store, who: str) -> Traces:
@@ -89,7 +105,7 @@ def identify(store: Store, who: str) -> Traces:
         ConfigError: nobody is known by it, or several are.
     """
     found = _named(store, who)
-    address = normalise.email(who)
+    address = _address(who)
     shared = _sharing(store, address) if address is not None and not found else []
     if len(found) > 1 or len(shared) > 1:  # an address that too many have joins nobody
         told = ", ".join(f"profile:{id_}" for id_ in found or shared)
@@ -196,7 +212,7 @@ def lift(hub: Hub, who: str) -> int:
     """Let somebody who was forgotten come back with the next pull; return how many forgettings that ended."""
     with hub.store() as store, store.atomic() as conn:
         key = open_key(conn, hub.path)
-        return 0 if key is None else forgettings.lift(conn, _marks(key, who))
+        return 0 if key is None else forgettings.lift(conn, _marks(conn, key, who))
 
 
 def give_up_key(hub: Hub) -> int:
@@ -214,12 +230,17 @@ def _check_names(config: Config, names: Collection[str]) -> None:
         raise ConfigError(Problem(f"there is no connection {unknown[0]!r}; {suggest(unknown[0], config.connections)}"))
 
 
-def _marks(key: PersonKey, who: str) -> list[bytes]:
-    address = normalise.email(who)
-    kind, colon, value = who.strip().partition(":")
-    marks = [key.digest(ANY_NAME, who.strip()), key.digest("user_id", who.strip())]
+def _address(who: str) -> str | None:
+    """Return the address that *who* is, with its kind before it or not."""
+    return normalise.email(who) or normalise.email(who.strip().removeprefix("email:"))
+
+
+def _marks(conn: sqlite3.Connection, key: PersonKey, who: str) -> list[bytes]:
+    who, address = who.strip(), _address(who)
+    kind, colon, value = who.partition(":")
+    marks = [key.digest(ANY_NAME, who), key.digest("user_id", who)]
     marks += [key.digest("email", address)] if address is not None else []
-    return marks + ([key.digest(kind, value)] if colon and kind in ("email", "user_id") else [])
+    return marks + ([key.digest(Scopes(conn).kind(kind), value)] if colon and value else [])
 
 
 def _ended(store: Store, who: str) -> Forgetting | None:
@@ -227,8 +248,8 @@ def _ended(store: Store, who: str) -> Forgetting | None:
     key = open_key(store.conn, store.path)
     if key is None or _named(store, who):
         return None
-    swept = forgettings.find(store.conn, _marks(key, who), (State.SWEPT,))
-    return swept or forgettings.find(store.conn, _marks(key, who), (State.DONE,))
+    swept = forgettings.find(store.conn, _marks(store.conn, key, who), (State.SWEPT,))
+    return swept or forgettings.find(store.conn, _marks(store.conn, key, who), (State.DONE,))
 
 
 def _begin(hub: Hub, store: Store, wish: Wish, traces: Traces) -> Forgetting:

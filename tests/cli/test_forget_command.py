@@ -83,6 +83,15 @@ def test_an_address_may_be_forgotten_before_it_is_known(type_: Type) -> None:
     assert [] == type_("person", ANN, "--json").json["people"]
 
 
+def test_a_kind_may_stand_before_who_is_meant(type_: Type) -> None:
+    """As `tagalong person` takes it, in whichever case an address is: before they are known, once more, and to lift it."""
+    assert "done" == type_("forget", "email:ANN@example.com", "--yes", "--json").json["status"]
+    _synced(type_)
+    assert [] == type_("person", ANN, "--json").json["people"]
+    assert 0 == type_("forget", "email:Ann@Example.com", "--yes", "--json").code
+    assert 1 == type_("forget", "email:ANN@example.com", "--lift", "--json").json["lifted"]
+
+
 def test_forget_refuses_what_it_cannot_know(type_: Type) -> None:
     """Nobody, an unknown connection, two wishes at once."""
     _synced(type_)

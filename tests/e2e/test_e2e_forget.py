@@ -83,6 +83,17 @@ def test_a_crm_is_left_alone_unless_asked_for(house: Callable[..., House]) -> No
     h.sync()
     assert address(2).encode() not in _bytes(h)
 
+    # asked for afterwards, by the address that was typed: nothing else of them is known any more
+    h.served["crm"].faults = lambda method, path, number: DOWN
+    assert ["crm"] == list(h.run("forget", address(2), "--everywhere", "--yes", "--json", code=1).json["not_asked"])
+    h.served["crm"].faults = None
+    made = h.run("forget", address(2), "--everywhere", "--yes", "--json").json["certificate"]
+    assert "1002" not in h.boxes["crm"].state.objects["contacts"]
+    assert "erased" == next(one for one in made["connections"] if one["connection"] == "crm")["erasure"]["did"]
+    assert {"billing", "lists"} == {one["connection"] for one in made["by_hand"]}
+    assert made == h.run("forget", "crm.contact_id:1002", "--yes", "--json").json["certificate"]
+    assert 1 == h.run("forget", "crm.contact_id:1002", "--lift", "--json").json["lifted"]
+
 
 def test_a_vendor_that_is_away_leaves_it_open(house: Callable[..., House]) -> None:
     """The certificate says so, exit 1; the same command goes on when it is back."""
