@@ -15,7 +15,7 @@ from typing import Any
 
 from core.config.alerts import read_alerts
 from core.config.connections import read_connections
-from core.config.document import NAMED, TOP, read_document
+from core.config.document import NAMED, TOP, Places, read_document
 from core.config.model import DEFAULT_PRIORITY, Config, Partition, Segment, Workspace
 from core.config.names import name_problem, suggest
 from core.config.problems import Problems
@@ -23,7 +23,9 @@ from core.config.retention import RetentionTable, retention
 from core.config.syncs import Known, read_syncs
 from core.config.tables import PartitionTable, SegmentTable, WorkspaceTable
 from core.config.traits import read_traits
+from core.config.whereabouts import workspace_of
 from core.contract import Category
+from core.errors import ConfigError
 
 MAX_GROUP_NAME = 100
 
@@ -57,11 +59,17 @@ def load_config(path: Path, environ: Mapping[str, str] = os.environ, *, text: st
 
 def database_of(path: Path, environ: Mapping[str, str] = os.environ) -> Path:
     """Return where the database is, whatever else is wrong with the config at *path*; ConfigError where that cannot be told."""
-    document = read_document(path, environ)
-    problems = Problems(document.places)
-    table = document.data.get("workspace", {})
+    try:
+        document = read_document(path, environ)
+        places, table = document.places, document.data.get("workspace", {})
+    except ConfigError:
+        table = workspace_of(path, environ)
+        if table is None:
+            raise
+        places = Places(str(path), {})
     name = table.get("database", WorkspaceTable.model_fields["database"].default) if isinstance(table, Mapping) else None
     if not isinstance(name, str):
+        problems = Problems(places)
         problems.say(("workspace", "database"), "must be text, in quotes")
         problems.done()
     return _database(path, str(name))

@@ -24,6 +24,7 @@ from core.pushing.targets import sync_of
 from core.service.daemon_state import Running, running_config
 from core.store import Store, leases, outages
 from core.store.holds import holds
+from core.store.pauses import ALL, pauses
 from core.store.runs import Status, last_finished
 from core.store.sources import began_after
 
@@ -32,6 +33,9 @@ EXPECTED_FOR: Final = timedelta(days=7)
 """How long after it was last there a daemon is missed; whoever has gone over to cron is not told for ever."""
 NEW_FOR: Final = timedelta(hours=24)
 """How long a dead letter is news."""
+
+
+BEGIN: Final = "start the daemon, or `tagalong sync`"
 
 
 class Weight(IntEnum):
@@ -51,7 +55,7 @@ class Trouble:
     """One thing that somebody should be told of."""
 
     what: str
-    """failed, overdue, away, daemon, database, stale, held, dead letters, waiting."""
+    """failed, overdue, away, daemon, never run, database, stale, held, dead letters, waiting."""
     subject: str
     _: KW_ONLY
     reason: str
@@ -64,7 +68,7 @@ def troubles(config: Config, clock: Clock) -> list[Trouble]:
     """Return what is wrong now, the worst first; nothing where all is well."""
     database = config.workspace.database
     if not database.exists():
-        return [_of_database(f"{database} is not there: nothing was ever pulled", "start the daemon, or `tagalong sync`")]
+        return [_of_database(f"{database} is not there: nothing was ever pulled", BEGIN)]
     try:
         with closing(Store(database, read_only=True)) as store:
             if store.is_outdated():
@@ -90,6 +94,7 @@ def _look(conn: sqlite3.Connection, config: Config, clock: Clock) -> Iterator[Tr
     state = running_config(conn)
     alive = leases.is_renewed(conn, DAEMON, clock)
     yield from _daemon(conn, config, state, alive, clock)
+    yield from _never(conn, config, alive)
     for one in look_around(conn, config, now, began_at=state.started_at if state is not None and alive else None).conditions:
         of_stream = one.state is AlertState.HELD and one.subject.startswith("stream.")
         weight = Weight.HELD if of_stream else _WEIGHTS.get(one.state)
@@ -126,6 +131,17 @@ def _daemon(conn: sqlite3.Connection, config: Config, state: Running | None, ali
     how = "hangs, or is stopped" if leases.is_held(conn, DAEMON, clock) else "is not running"
     reason = f"the daemon {how}; it was last there at {last:%Y-%m-%d %H:%M}Z"
     yield Trouble(DAEMON, "", reason=reason, weight=Weight.FAILED, since=last, remedy="restart it")
+
+
+def _never(conn: sqlite3.Connection, config: Config, alive: bool) -> Iterator[Trouble]:
+    """A store in which nothing was ever done: nobody has begun, so nothing is late by any schedule."""
+    stopped = pauses(conn)
+    idle = ALL in stopped or not any(
+        one.enabled and f"connection.{name}" not in stopped for name, one in config.connections.items()
+    )
+    if alive or idle or conn.execute("SELECT 1 FROM runs WHERE kind IN ('pull', 'sync') LIMIT 1").fetchone() is not None:
+        return
+    yield Trouble("never run", "", reason="nothing was ever pulled", weight=Weight.FAILED, remedy=BEGIN)
 
 
 def _news(conn: sqlite3.Connection, config: Config, now: datetime) -> Iterator[Trouble]:

@@ -321,6 +321,9 @@ def test_a_probe_asks_only_whether_the_daemon_lives(type_: Type, tmp_path: Path)
         assert {"ok": True, "daemon": True} == type_(*words, "--json").json
         (tmp_path / "tagalong.toml").write_text(CONFIG + "[segments.half]\nwere = 'count'\n")
         assert (2, 0) == (type_("status").code, type_(*words).code)
+        (tmp_path / "tagalong.toml").write_text(CONFIG + "[segments.half\n")
+        said = type_("status")
+        assert (2, 0) == (said.code, type_(*words).code)
         now -= timedelta(seconds=400)  # what renews it renews it for then
         with sqlite3.connect(database) as conn:
             conn.execute("UPDATE leases SET renewed_at = renewed_at - 400000000")

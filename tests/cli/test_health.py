@@ -133,6 +133,19 @@ def test_it_reads_only_and_says_so_where_it_cannot(type_: Type, tmp_path: Path, 
     assert not database.exists()
 
 
+def test_a_store_in_which_nothing_was_ever_done_is_not_well(type_: Type, tmp_path: Path) -> None:
+    """`tagalong status` makes the file; that it is there is no pull."""
+    type_("status")
+    assert (tmp_path / "tagalong.db").exists()
+    said = type_("status", "--check")
+    assert (1, "never run: nothing was ever pulled (start the daemon, or `tagalong sync`)\n") == (said.code, said.out)
+    type_("pause", "--all")
+    assert 0 == type_("status", "--check").code
+    type_("resume", "--all")
+    type_("pull")
+    assert 0 == type_("status", "--check").code
+
+
 def test_a_probe_compiles_no_segment(type_: Type, look: Callable[..., list[Trouble]], monkeypatch: pytest.MonkeyPatch) -> None:
     """On a store of millions that is what would take its time."""
     for heavy in ("core.segments.definitions.define", "core.segments.vocabulary.read_vocabulary", "core.run.connections_under"):

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from globex_config import SOUND, Write
 
+from core.config.load import database_of
 from core.config.model import Cron, Every, Guard
 from core.contract import Category
 from core.errors import ConfigError
@@ -714,3 +715,29 @@ def test_a_variable_of_no_table_is_refused(load: Write) -> None:
     """A mistyped variable would otherwise be ignored, and the file's token used."""
     with pytest.raises(ConfigError, match="did you mean connections"):
         load(environ={"TAGALONG_CONNECTION__CRM__TOKEN": "x"})
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('[workspace]\ndatabase = "mine.db"\n[segments.x\n', "mine.db"),
+        ('[workspace] # here\ntimezone = Europe\ndatabase = "mine.db"\n', "mine.db"),
+        ('include = ["gone*.toml", "broken.toml"]\n[workspace]\ndatabase = "mine.db"\n', "mine.db"),
+        ('[workspace]\ncurrency = "EUR"\n[connections.a]\ndatabase = "x"\nb = [\n', "tagalong.db"),
+        ("[connections.a\n", "tagalong.db"),
+        ('[workspace]\ndatabase = "mine.db\n', None),
+        ('[workspace\ndatabase = "mine.db"\n', None),
+    ],
+    ids=["syntax", "beside", "include", "default", "nothing", "itself", "misspelt"],
+)
+def test_a_broken_config_still_says_where_the_database_is(tmp_path: Path, text: str, name: str | None) -> None:
+    """Whoever asks after the daemon, or wants a copy, needs nothing else of it."""
+    (tmp_path / "broken.toml").write_text("[segments.y\n")
+    path = tmp_path / "tagalong.toml"
+    path.write_text(text)
+    assert tmp_path / "other.db" == database_of(path, {"TAGALONG_WORKSPACE__DATABASE": "other.db"})
+    if name is None:
+        with pytest.raises(ConfigError, match="not TOML"):
+            database_of(path, {})
+    else:
+        assert tmp_path / name == database_of(path, {})
