@@ -56,7 +56,7 @@ def back_up(database: Path, target: Path, *, clock: Clock, replace: bool = False
     Copy *database* to *target*, a file or a folder in which it gets a name by its time, and write down that it is there.
 
     Raises:
-        StoreError: there is no database, no room, or a file of that name and not *replace*.
+        StoreError: there is no database, no room, a file of that name and not *replace*, or no way to note that it was made.
     """
     if not database.exists():
         raise StoreError(f"{database}: there is no database yet, so nothing to copy")
@@ -67,9 +67,13 @@ def back_up(database: Path, target: Path, *, clock: Clock, replace: bool = False
         raise StoreError(f"{target}: is the database itself")
     sweep_parts(target.parent, name)
     size = copy_database(database, target, at=to_us(at), replace=replace, on_step=on_step)
-    with Store(database) as store, store.atomic() as conn:
-        version = backups.version_of(conn)
-        backups.note(conn, target, made_at=to_us(at), why=backups.COMMAND, version=version)
+    try:
+        with Store(database) as store, store.atomic() as conn:
+            version = backups.version_of(conn)
+            backups.note(conn, target, made_at=to_us(at), why=backups.COMMAND, version=version)
+    except StoreError as error:
+        told = f"{error}; {target} is whole, but nothing is noted of it: no certificate of `tagalong forget` will name it"
+        raise StoreError(told) from error
     return Made(target, at, size=size, version=version, beside=kept_beside(database))
 
 

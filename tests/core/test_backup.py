@@ -148,6 +148,16 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
         back_up(tmp_path / "none.db", tmp_path / "copy.db", clock=clock)
 
 
+def test_a_copy_that_cannot_be_written_down_is_told_of(tmp_path: Path) -> None:
+    """Of a file that takes no more writes a copy is wanted most; who erases somebody has to know that it is there."""
+    database, target = filled(tmp_path / "a.db", 1), tmp_path / "copy.db"
+    with closing(sqlite3.connect(database)) as conn, conn:
+        conn.execute("INSERT INTO _sqlite_migrations (migration_set, name, applied_at) VALUES ('tagalong', 'm999_x', '')")
+    with pytest.raises(StoreError, match=r"a newer tagalong.*copy\.db is whole, but nothing is noted of it"):
+        back_up(database, target, clock=clock)
+    assert copies.is_sound(target)
+
+
 # --- put back ------------------------------------------------------------------------------------------------------
 
 
