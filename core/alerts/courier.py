@@ -21,7 +21,7 @@ from core.alerts.notices import Notice
 from core.clock import from_us, to_us
 from core.config.alerts import Endpoint, endpoint
 from core.config.model import AlertConfig, Config
-from core.errors import HubError, NotFoundError, ProtocolError, RejectedError, TransientError, told
+from core.errors import HubError, ProtocolError, RejectedError, TransientError, told
 from core.http.answers import FAILURES, Asked, to_answer, transport_error
 from core.http.client import trusted
 from core.http.hosts import host_of, is_loopback
@@ -36,6 +36,8 @@ CLAIM: Final = timedelta(minutes=2)
 FIRST_WAIT_S: Final = 10.0
 LONGEST_WAIT_S: Final = 3600.0
 GIVE_UP_AFTER: Final = timedelta(hours=24)
+HOPELESS: Final = frozenset({400, 413, 422})
+"""Statuses of a message that is refused as it is, and so tomorrow; a door that is locked, moved or gone may be mended."""
 LONGEST_PATIENCE_S: Final = 6 * 3600.0
 """More than this no `Retry-After` is kept to: it would end a day of tries."""
 
@@ -100,8 +102,7 @@ class Courier:
         if isinstance(error, TransientError) and error.retry_after_s is not None:
             wait_s = max(wait_s, min(error.retry_after_s, LONGEST_PATIENCE_S))
         last = now + timedelta(seconds=wait_s) > from_us(message.made_at) + GIVE_UP_AFTER
-        # what is refused as it is is refused tomorrow; a door that is locked or gone may be mended
-        hopeless = isinstance(error, RejectedError) and not isinstance(error, NotFoundError)
+        hopeless = isinstance(error, RejectedError) and error.status in HOPELESS
         next_try_at = None if last or hopeless else to_us(now + timedelta(seconds=wait_s))
         with store.atomic() as conn:
             news = alerts.put_off(conn, message, reason=told(error), at=to_us(now), next_try_at=next_try_at)

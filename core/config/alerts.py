@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 
@@ -104,7 +104,7 @@ def secret_problem(text: str) -> str | None:
     except (binascii.Error, ValueError):
         return f"is not base64; `openssl rand -base64 32` makes one, {_PREFIX} before it or not"
     if len(key) < LEAST_SECRET_BYTES:
-        return f"is too short: {LEAST_SECRET_BYTES} bytes or more, in base64"
+        return f"is too short: {LEAST_SECRET_BYTES} bytes or more, in base64; `openssl rand -base64 32` makes one"
     return None
 
 
@@ -115,14 +115,34 @@ def endpoint(alert: AlertConfig, folder: FilePath, environ: Mapping[str, str]) -
     Raises:
         ConfigError: one of them is not there, or cannot be what it should be.
     """
-    url = resolve_secret(alert.url, folder, environ)
-    secret = None if alert.secret is None else resolve_secret(alert.secret, folder, environ)
-    found = {"url": url_problem(url), "secret": None if secret is None else secret_problem(secret)}
-    wrong = [
-        Problem(message, file=alert.place.file, line=alert.place.line, key=f"alerts.{alert.name}.{key}")
-        for key, message in found.items()
-        if message is not None
-    ]
-    if wrong:
-        raise ConfigError(*wrong)
+    problems: list[Problem] = []
+    url = _resolved(alert, "url", url_problem, folder, environ, problems)
+    secret = None if alert.secret is None else _resolved(alert, "secret", secret_problem, folder, environ, problems)
+    if problems:
+        raise ConfigError(*problems)
     return Endpoint(url, secret)
+
+
+def _resolved(
+    alert: AlertConfig,
+    key: str,
+    judge: Callable[[str], str | None],
+    folder: FilePath,
+    environ: Mapping[str, str],
+    problems: list[Problem],
+) -> str:
+    """Return the text that a secret stands for, "" and a problem where there is none or it will not do."""
+
+    def say(message: str, remedy: str | None) -> None:
+        at = f"alerts.{alert.name}.{key}"
+        problems.append(Problem(message, file=alert.place.file, line=alert.place.line, key=at, remedy=remedy))
+
+    try:
+        text = resolve_secret(getattr(alert, key), folder, environ)
+    except ConfigError as error:
+        for problem in error.problems:
+            say(problem.message, problem.remedy)
+        return ""
+    if wrong := judge(text):
+        say(wrong, _URL_REMEDY if key == "url" else None)
+    return text

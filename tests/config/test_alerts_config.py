@@ -78,6 +78,10 @@ def test_a_secret_from_elsewhere_is_judged_when_it_is_needed(load: Write) -> Non
         with pytest.raises(ConfigError) as caught:
             endpoint(alert, Path(), environ)
         assert "CANARY" not in str(caught.value)
+        for problem in caught.value.problems:
+            assert problem.file and problem.line, "as where it is written out in the file"
+            assert problem.key in ("alerts.team.url", "alerts.team.secret")
+            assert problem.remedy or "openssl" in problem.message
 
 
 def test_it_may_come_from_the_environment_whole(load: Write) -> None:

@@ -92,7 +92,7 @@ def test_a_webhook_is_signed_as_the_library_verifies(desk: Desk) -> None:
     assert [] == desk.waiting()
 
 
-@pytest.mark.parametrize("status", [500, 503, 404, 302])
+@pytest.mark.parametrize("status", [500, 503, 404, 302, 409, 501])
 def test_what_does_not_arrive_is_sent_again_under_the_same_id(desk: Desk, status: int) -> None:
     """A redirect is not followed: the next host is not whom the secret was given to."""
     desk.fail()
