@@ -49,6 +49,9 @@ _STEP: Final = 4
 """No four bytes of a time (2026-06-01T08:00:00Z) that are so far apart are all digits, as seven are that are three apart."""
 _STEPS: Final = b"0" * (len(_MANY_DIGITS) // _STEP)
 """The least of them that are seen if one looks at every fourth byte."""
+HASH_BLOT: Final = "[hash]"
+_HASH = re.compile(r"(?<![0-9a-zA-Z])[0-9a-fA-F]{32,128}(?![0-9a-zA-Z])")
+"""A digest in a path: some vendors know people by that of their address, which is as good as the address."""
 _REQUEST_ID = re.compile(r"(?:request|correlation|trace)-?id$")
 _SAFE_ID = re.compile(r"[\w.:/=+-]{1,100}")
 
@@ -63,7 +66,7 @@ class Asked:
 
     @property
     def words(self) -> str:
-        return f"{self.method} {redact(self.path.partition('?')[0])}"
+        return f"{self.method} {_HASH.sub(HASH_BLOT, redact(self.path.partition('?')[0]))}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import traceback
 from datetime import UTC, datetime, timedelta
 
@@ -29,6 +30,15 @@ STATUSES = [
     (501, RejectedError), (502, TransientError), (503, TransientError), (504, TransientError), (529, TransientError),
     (304, ProtocolError), (300, ProtocolError),
 ]  # fmt: skip
+
+
+def test_a_path_tells_nobody_s_hash(respx_mock, fake_api):
+    """Whoever has an address can make the hash of it, and find out whom a log or an error speaks of."""
+    digest = hashlib.md5(PERSON.encode()).hexdigest()
+    respx_mock.get(f"{BASE}/lists/a6b5da1054/members/{digest}/tags").respond(400)
+    with pytest.raises(RejectedError) as caught:
+        fake_api(acme).get(f"/lists/a6b5da1054/members/{digest}/tags")
+    assert "GET /lists/a6b5da1054/members/[hash]/tags was refused" in str(caught.value)
 
 
 @pytest.mark.parametrize(("status", "kind"), STATUSES, ids=[str(status) for status, _ in STATUSES])
