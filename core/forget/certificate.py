@@ -125,7 +125,7 @@ def deeds(certificate: Mapping[str, Any]) -> list[str]:
     told += ["", "To be done by hand:"]
     told += [f"  {one['connection'] or 'here'}: {one['what']}{_where(one)}" for one in certificate["by_hand"]]
     told += [] if certificate["by_hand"] else ["  nothing that is known here"]
-    told += ["", "Copies of the database that still hold them:"]
+    told += ["", "Copies of the database made before this, which hold them if they were here by then:"]
     told += [f"  {_copy(one)}" for one in certificate["backups"]]
     return told + ([] if certificate["backups"] else ["  none that is known here"])
 
