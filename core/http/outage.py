@@ -49,6 +49,8 @@ class Outage:
         self._clock = clock
         self._probe = probe
         """A person looks on: the first request is let through, however far off the next probe is."""
+        self._probed = False
+        """Whether a probe of ours was let through since the vendor last answered."""
         self._lock = threading.Lock()
         self._looked = -math.inf
         self._known: Away | None = None
@@ -62,14 +64,15 @@ class Outage:
                 return
             now = self._clock()
             if not (self._probe or _is_due(known.probe_at, now)):
-                raise _away(known, known.probe_at)
+                raise _away(known, known.probe_at, probed=self._probed)
             self._probe = False
             then = now + rest(known.probes + 1)
             with self._kept() as store, store.atomic() as conn:
                 claimed = outages.claim_probe(conn, known, then=then)
                 self._known = outages.away(conn, self._connection)
             if not claimed and self._known is not None and self._known.probe_at is not None:
-                raise _away(self._known, self._known.probe_at)
+                raise _away(self._known, self._known.probe_at, probed=self._probed)
+            self._probed = True
         log.debug("vendor_probed", connection=self._connection)
 
     def refuse(self) -> None:
@@ -79,7 +82,7 @@ class Outage:
             known = self._known
             if known is None or known.probe_at is None or self._probe or _is_due(known.probe_at, self._clock()):
                 return
-            raise _away(known, known.probe_at)
+            raise _away(known, known.probe_at, probed=self._probed)
 
     def began(self, error: TransientError) -> None:
         """The tries of a request are used up."""
@@ -110,7 +113,7 @@ class Outage:
             except StoreError as broken:  # an answer is in hand, and it matters more
                 log.warning("outage_not_shared", connection=self._connection, reason=str(broken))
                 return
-            self._known = None
+            self._known, self._probed = None, False
         if was is not None:
             away_s = round((self._clock() - was.since).total_seconds(), 1)
             log.warning("vendor_came_back", connection=self._connection, away_s=away_s)
@@ -128,9 +131,11 @@ def _is_due(probe_at: datetime, now: datetime) -> bool:
     return probe_at <= now or probe_at - now > LONGEST_REST  # a clock that was set back: no honest probe lies so far ahead
 
 
-def _away(known: Away, probe_at: datetime) -> VendorAway:
+def _away(known: Away, probe_at: datetime, *, probed: bool) -> VendorAway:
+    now = "it was asked once more and did not answer, and" if probed else "it"
+    then = "" if probed else " (--probe asks at once)"
     return VendorAway(
-        f"{known.failures} requests in a row brought no answer since {known.since:%Y-%m-%d %H:%M}Z; it is left alone until"
-        f" {probe_at:%Y-%m-%d %H:%M}Z (--probe asks at once)",
+        f"{known.failures} requests in a row brought no answer since {known.since:%Y-%m-%d %H:%M}Z; {now} is left alone until"
+        f" {probe_at:%Y-%m-%d %H:%M}Z{then}",
         resume_at=probe_at,
     )

@@ -123,8 +123,11 @@ def test_a_person_s_probe_is_let_through_at_once(vendor, get, clock):
     """`check`, and `sync --probe`: one request; the others of a vendor that is still away are not sent."""
     open_it(get)
     sent = vendor.call_count
-    with pytest.raises(VendorAway):
+    with pytest.raises(VendorAway, match="--probe asks at once"):
+        get()
+    with pytest.raises(VendorAway, match="it was asked once more and did not answer") as caught:
         get(probe=True)
+    assert "--probe" not in str(caught.value), "nobody is told to do what they have done"
     assert vendor.call_count == sent + 1
     vendor.mock(side_effect=None, return_value=OK)
     with pytest.raises(VendorAway):
