@@ -200,7 +200,7 @@ def _share(limit: object) -> float | None:
 
 
 def _reserve(value: object) -> str:
-    text = _text(value).replace(" ", "")
+    text = value.replace(" ", "") if isinstance(value, str) else ""
     try:
         share = float(text.removesuffix("%")) if text.endswith("%") else -1.0
     except ValueError:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Final
 
 from core.contract import Category
 from core.forget.erase import ASKED
 from core.forget.mentions import mentions
 from core.hub import Hub
 from core.store import Store
-from core.store.traces import Traces
+from core.store.traces import Traces, had_before
 
+_HAD_BEFORE: Final = "profile:{0} had this address before; `tagalong forget profile:{0}`, if they are meant"
 Steps = Mapping[tuple[str, str, str], Mapping[str, Any]]
 
 
@@ -39,12 +40,12 @@ def by_hand_of(
             found.append(_line(hub, name, _what(hub, traces, name, refused=erased is not None, let_go=name in refused)))
     gone = sorted(traces.connections - hub.config.connections.keys())
     found += [_line(hub, name, "they were known there, and it is no longer in the config") for name in gone]
+    found += [_here(_HAD_BEFORE.format(id_)) for id_ in had_before(store.conn, traces)]
     named = mentions(hub.config.folder, [value for kind, value in traces.identifiers if kind == "email"])
     told = {slice_ for _, slice_ in traces.slices}  # input files, told of with their connection
     named = [name for name in named if name not in told]
     if named:
-        what = f"files in the config's folder name them: {', '.join(named)}"
-        found.append({"connection": None, "vendor": None, "what": what, "docs_url": None})
+        found.append(_here(f"files in the config's folder name them: {', '.join(named)}"))
     return found
 
 
@@ -75,6 +76,10 @@ def _whole(store: Store, connection: str) -> bool:
         (connection,),
     ).fetchone()
     return bool(row[0]) and not row[1]
+
+
+def _here(what: str) -> dict[str, Any]:
+    return {"connection": None, "vendor": None, "what": what, "docs_url": None}
 
 
 def _line(hub: Hub, name: str, what: str) -> dict[str, Any]:

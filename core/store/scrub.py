@@ -35,7 +35,8 @@ def scrub(store: Store, sleep: Callable[[float], None]) -> None:
     try:
         conn.execute("VACUUM")
     except sqlite3.Error as error:
-        raise translated(error, store.path) from error
+        told = f"{translated(error, store.path)}; it is yet to be written anew, which takes its size once more:"
+        raise StoreError(f"{told} see to that, then give the same command again") from error
     conn.execute("PRAGMA busy_timeout = 0")  # the waiting is done here, where somebody may interrupt it
     try:
         waited = 0.0

@@ -167,6 +167,18 @@ def _former(conn: sqlite3.Connection, people: str) -> set[tuple[str, str]]:
     return {(kind, str(value)) for kind, value in conn.execute(_FORMER, (people,))}
 
 
+def had_before(conn: sqlite3.Connection, traces: Traces) -> list[int]:
+    """Return the profiles that had the address of somebody who is nobody's profile now."""
+    if traces.profiles:
+        return []
+    rows = conn.execute(
+        "SELECT DISTINCT h.of_id FROM field_history h JOIN profiles p ON p.id = h.of_id WHERE h.of = 'profile'"
+        " AND h.field = 'email' AND h.value IN (SELECT value FROM json_each(?)) ORDER BY 1",
+        (json.dumps([value for kind, value in traces.identifiers if kind == "email"]),),
+    )
+    return [id_ for (id_,) in rows]
+
+
 def _with_address(conn: sqlite3.Connection, addresses: Collection[str]) -> set[int]:
     """Return the profiles of some addresses; of one that too many share, and that so joins nobody, nobody's."""
     rows = conn.execute(

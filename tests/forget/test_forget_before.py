@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
 from forgetting import ANN, TELLING, ForgetStory, telling
 
+from core.errors import StoreError
 from core.forget.flow import forget_again
+from core.store.runs import Status
 from core.upkeep.backup import back_up, put_back
 
 FORMER, FORMER_USER = "former-8841@example.com", "user-before-1199"
@@ -54,6 +57,36 @@ def test_what_somebody_else_has_by_now_is_theirs(story: ForgetStory) -> None:
     story.sync()
     assert {"1", "2", "3"} == story.there()
     assert [] == telling(story.bytes_of_all_files(), *TELLING, FORMER_USER)
+
+
+def test_whoever_had_the_address_that_is_forgotten_is_told_of(story: ForgetStory) -> None:
+    """Nobody has it now; that they are meant is for a person to say."""
+    moved(story)
+    told = [one["what"] for one in story.forget(FORMER).certificate["by_hand"] if one["connection"] is None]
+    assert ["profile:3 had this address before; `tagalong forget profile:3`, if they are meant"] == told
+    assert Status.DONE is story.forget("profile:3").status
+    assert [] == left(story)
+
+
+def test_without_room_to_write_the_file_anew_it_says_what_to_do(story: ForgetStory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are out of every table by then, and the same command goes on."""
+    moved(story)
+    full = sqlite3.OperationalError("database or disk is full")
+    full.sqlite_errorname = "SQLITE_FULL"
+
+    class Full(sqlite3.Connection):
+        def execute(self, sql: str, *values: object) -> sqlite3.Cursor:
+            if sql == "VACUUM":
+                raise full
+            return super().execute(sql, *values)
+
+    with monkeypatch.context() as patched:
+        connect = sqlite3.connect
+        patched.setattr("core.store.db.sqlite3.connect", lambda *a, **o: connect(*a, **o, factory=Full))
+        with pytest.raises(StoreError, match=r"the disk is full.*give the same command again"):
+            story.forget()
+    assert Status.DONE is story.forget().status
+    assert [] == left(story)
 
 
 @pytest.mark.parametrize("history", [True, False], ids=["by_address", "by_record"])
