@@ -216,7 +216,7 @@ def _holds(conn: sqlite3.Connection, config: Config) -> dict[str, list[Hold]]:
 
 def _tell_held(conn: sqlite3.Connection, name: str, held: list[Hold], seen: Seen) -> None:
     subject = f"sync.{name}"
-    last = last_run(conn, "sync", name)
+    last = last_run(conn, "sync", name, good=True)  # one that failed may not have come to what is held
     standing = [hold for hold in held if not _outdated(conn, hold, last)]
     if not standing:  # its sources are well again, and the next run will say so of itself
         seen.unknown.add((subject, AlertState.HELD))

@@ -20,7 +20,7 @@ from core.errors import AuthError, TransientError
 from core.pulling.fill import pull
 from core.store.holds import holds
 from core.store.pauses import pause, resume
-from core.store.runs import finish_run, start_run
+from core.store.runs import Status, finish_run, start_run
 
 TEAM = AlertConfig("team", "slack", place=PLACE, url="https://hooks.example.com/x")
 
@@ -275,3 +275,19 @@ def test_a_hold_by_several_sources_ends_with_the_last_of_them(tmp_path: Path) ->
 
     assert ["crm.consents", "crm.contacts"] == sorted(hold.facts["streams"])
     assert [False, True] == ended
+
+
+def test_a_sync_that_fails_is_not_held_by_sources_that_are_well_again(story: Story) -> None:
+    """It failed before it came to its holds, so what it was held for stands there still."""
+    story.people(1)
+    story.vendor.pull_fault = lambda _page: (_ for _ in ()).throw(AuthError("the token was revoked"))
+    story.sync()
+    story.vendor.pull_fault = None
+    story.pass_time()
+    pull(story.hub(), names=["crm"])
+    story.pass_time()
+    with story.store() as store:
+        assert [one.target for one in holds(store.conn)] == ["vips"]
+        finish_run(store, start_run(store, "sync", "vips", at=story.now), Status.FAILED, at=story.now, error="no")
+        seen = look_around(store.conn, story.config(), story.now)
+    assert [AlertState.FAILED] == [one.state for one in seen.conditions if one.subject == "sync.vips"]
