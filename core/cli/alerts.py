@@ -103,5 +103,6 @@ def _show(alert: dict[str, Any]) -> None:
         table(columns, [[one[column] for column in columns] for one in alert["open"]])
     for one in alert["undelivered"]:
         again = f"again at {cell(one['next_try_at'])}" if one["next_try_at"] else "given up"
+        why = f"{one['reason']} ({again})" if one["reason"] else "waits for the one before it"
         told = one["message"]
-        click.echo(clean(f"  undelivered: {told['what']} {told['subject']} {told['state']}: {one['reason']} ({again})"))
+        click.echo(clean(f"  undelivered: {told['what']} {told['subject']} {told['state']}: {why}"))

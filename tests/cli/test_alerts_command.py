@@ -41,6 +41,7 @@ def test_a_sync_that_cron_runs_tells_of_a_failure_once_and_of_its_end(type_: Typ
 def test_an_endpoint_that_is_down_fails_no_sync(type_: Type, slack: Receiver, tmp_path: Path) -> None:
     """What could not be delivered is shown, and goes out with a later command."""
     type_("sync")
+    before = (tmp_path / "data/accounts.csv").read_text()
     break_source(tmp_path)
     slack.status = 500
     assert 1 == type_("sync").code
@@ -50,6 +51,9 @@ def test_an_endpoint_that_is_down_fails_no_sync(type_: Type, slack: Receiver, tm
     assert "failed at the vendor" in shown["undelivered"][0]["reason"]
     assert "undelivered: begun connection.exports failed" in type_("alerts").out
     assert "CANARY" not in type_("alerts").out + type_("alerts", "--json").out
+    (tmp_path / "data/accounts.csv").write_text(before)
+    type_("pull")
+    assert "undelivered: over connection.exports failed: waits for the one before it\n" in type_("alerts").out
 
 
 def test_a_daemons_alert_is_silent_in_a_command(type_: Type, slack: Receiver, tmp_path: Path) -> None:
