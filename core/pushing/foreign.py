@@ -57,6 +57,9 @@ def _store_page(store: Store, target: Target, row: AudienceRow, page: Collection
     kind = reach.identifier_kind(target.audience, target.connection)
     stream_id = reach.own_stream(conn, target.audience, target.connection)
     page = without_forgotten(store, target, page)
+    there = ledger.of_remote_ids(conn, row.id, [ref.remote_id for ref in page])
+    # who was adopted is ours, though nothing was ever sent
+    page = [ref for ref in page if not any(e.state in ledger.OURS for e in there.get(ref.remote_id, ()))]
     profiles = reach.profiles_of_refs(conn, stream_id, [ref.remote_id for ref in page], kind)
     entries = [
         Entry(

@@ -96,6 +96,20 @@ def test_adopted_by_a_key_that_changes_is_one_move(make: Callable[..., Story]) -
     assert {"new@example.com"} == story.there()
 
 
+@pytest.mark.parametrize("kind", ["tag", "mail"])
+def test_who_was_adopted_before_anything_was_sent_is_put_in_again(make: Callable[..., Story], kind: str) -> None:
+    """Until the first write the members are read with every run, and who is ours by then is not theirs once more."""
+    story = make(kind=kind)
+    story.people(1)
+    member = "1" if kind == "tag" else "p1@example.com"
+    story.vendor.make("Vips", [member])
+    story.add_sync("vips", baseline="adopt")
+    for stage, there in (("vip", {member}), ("vip", {member}), ("lead", set()), ("vip", {member}), ("lead", set())):
+        story.people(1, stage=stage)
+        story.sync()
+        assert there == story.there()
+
+
 def test_adopted_members_get_the_values_that_the_audience_carries(make: Callable[..., Story]) -> None:
     """They are there, but nobody ever wrote what we would have."""
     story = make(kind="field")
