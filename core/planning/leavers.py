@@ -1,7 +1,8 @@
 """
 Who of those that are no longer wanted is really to go: nobody whose key or object another wanted profile holds.
 
-Such a member stays, as that other's: only the ledger changes.
+Such a member stays, as that other's: only the ledger changes. So does who was there before us and lives on as an object that
+the vendor made of theirs and of ours.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pyroaring import BitMap
 from core.planning.changes import parts
 from core.planning.plan import Rekey
 from core.pushing import reach
-from core.store import ledger
+from core.store import ledger, succession
 from core.store.ledger import Entry, State
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Leavers:
         objects = {str(e.remote_id) for e in entries if e.remote_id}
         twins = ledger.of_remote_ids(d.conn, d.id, objects)
         whose = reach.profiles_of_refs(d.conn, d.stream_id, objects, d.kind) if d.stream_id else {}
+        theirs = succession.theirs(d.conn, d.id, objects, stream_id=d.stream_id)
         wanted, held = d.case.wanted, set()
         for entry in entries:
             others = shared.get(entry.member_key, BitMap()) & wanted
@@ -63,7 +65,7 @@ class Leavers:
                 t.member_key != entry.member_key and t.state in ledger.OURS and is_in(t, wanted)
                 for t in twins.get(str(entry.remote_id), ())
             )
-            if twin:
+            if twin or (entry.state in ledger.OURS and entry.remote_id in theirs):
                 d.rekeys.append(Rekey(entry.member_key, None))
             elif holder is not None:
                 d.newcomers.hand_over(entry, holder, entry.member_key)

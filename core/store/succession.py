@@ -8,12 +8,12 @@ transaction, as `core.store.ledger` does.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pyroaring import BitMap
 
 from core.contract.audiences import Of
-from core.store.audiences import PERSON
+from core.store.audiences import PERSON, text_chunks
 from core.store.ledger import Entry
 
 
@@ -93,6 +93,21 @@ def returned(conn: sqlite3.Connection, audience_id: int, stream_id: int) -> list
         (stream_id, audience_id),
     )
     return [key for (key,) in rows]
+
+
+def theirs(conn: sqlite3.Connection, audience_id: int, objects: Iterable[str], *, stream_id: int | None) -> frozenset[str]:
+    """Return which of *objects* are there by another's hand: as they are, or as one that the vendor merged into them."""
+    found: set[str] = set()
+    foreign = "CROSS JOIN ledger l INDEXED BY ledger_remote ON l.audience_id = ?1 AND l.state = 'foreign' AND l.remote_id ="
+    for chunk in text_chunks(objects):
+        found.update(o for (o,) in conn.execute(f"SELECT j.value FROM json_each(?2) j {foreign} j.value", (audience_id, chunk)))
+        merged = conn.execute(
+            f"SELECT m.winner FROM merges m {foreign} m.loser"
+            " WHERE m.stream_id = ?2 AND m.winner IN (SELECT value FROM json_each(?3))",
+            (audience_id, stream_id, chunk),
+        )
+        found.update(object_ for (object_,) in merged)
+    return frozenset(found)
 
 
 def survivor(conn: sqlite3.Connection, profile_id: int, *, of: Of = PERSON) -> int:

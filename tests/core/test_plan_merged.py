@@ -95,6 +95,30 @@ def test_who_lives_on_as_another_record_is_ours_still(merging: tuple[Story, dict
     assert ids(3) == story.there()
 
 
+@pytest.mark.parametrize("wanted", [True, False], ids=["wanted for a while", "not wanted any more"])
+@pytest.mark.parametrize(("loser", "winner"), [("1", "2"), ("2", "1")])
+def test_who_lives_on_as_somebody_who_was_there_before_us_is_theirs(
+    merging: tuple[Story, dict[str, str]], loser: str, winner: str, wanted: bool
+) -> None:
+    """1 is there by our doing and 2 was there before us: of the two the vendor makes one, whom nobody may take out."""
+    story, merged = merging
+    story.vendor.make("Vips", ["2"])
+    story.people(1, 3)
+    story.people(2, stage="lead")
+    story.sync()
+    assert ids(1, 2, 3) == story.there()
+    _merge(story, merged, loser, winner)
+    story.people(int(winner), stage="vip" if wanted else "lead")
+    story.sync()
+    story.people(int(winner), stage="lead")
+    for _ in range(2):
+        assert "done" == story.sync().status
+        assert ids(int(winner), 3) == story.there()
+    story.people(3, stage="lead")
+    story.sync()
+    assert ids(int(winner)) == story.there(), "nobody else stays for it"
+
+
 def test_what_was_merged_into_a_record_of_the_stream_is_of_its_type() -> None:
     """A lead that became a contact is changed as a contact from then on; who was not merged keeps their type."""
     lead = Entry("p1@example.com", State.OURS, profile_id=1, remote_id="L1", handle="h1", object="lead")
