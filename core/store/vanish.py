@@ -137,13 +137,13 @@ def merge(conn: sqlite3.Connection, of: Source, stream: Stream, merges: Sequence
 
     Returns how many losers were live.
     """
-    for loser, winner in merges:
-        if loser == winner:
-            continue
-        conn.execute("DELETE FROM merges WHERE stream_id = ? AND loser = ?", (of.id, winner))  # the winner is there
+    merges = [merge for merge in merges if merge.loser != merge.winner]
+    losers, winners = [merge.loser for merge in merges], set()
+    for loser, told in merges:
+        winner = _lives_on_as(conn, of, loser, told, also_gone=losers)
         conn.execute("UPDATE merges SET winner = ? WHERE stream_id = ? AND winner = ?", (winner, of.id, loser))
         conn.execute("INSERT OR REPLACE INTO merges VALUES (?, ?, ?, ?)", (of.id, loser, winner, now))
-    losers = [loser for loser, winner in merges if loser != winner]
+        winners |= {told, winner}
     known = known_subjects(conn, of.id, losers)
     own = _own_kind(of.connection, stream.key, stream)
     if own is not None:
@@ -155,9 +155,22 @@ def merge(conn: sqlite3.Connection, of: Source, stream: Stream, merges: Sequence
     bury(conn, of.id, losers)
     conn.execute(
         "UPDATE subjects SET dirty = 1 WHERE stream_id = ? AND ref IN (SELECT value FROM json_each(?))",
-        (of.id, json.dumps([winner for _, winner in merges])),
+        (of.id, json.dumps(list(winners))),
     )
     return gone
+
+
+def _lives_on_as(conn: sqlite3.Connection, of: Source, loser: str, winner: str, *, also_gone: Sequence[str]) -> str:
+    """Return the object that *loser* is by now: what its *winner* was merged into, where that was told first."""
+    row = conn.execute("SELECT winner FROM merges WHERE stream_id = ? AND loser = ?", (of.id, winner)).fetchone()
+    if row is None:
+        return winner
+    live = conn.execute("SELECT 1 FROM subjects WHERE stream_id = ? AND ref = ? AND live = 1", (of.id, winner)).fetchone()
+    if row[0] != loser and (live is None or winner in also_gone):
+        return str(row[0])
+    # the winner is there again
+    conn.execute("DELETE FROM merges WHERE stream_id = ? AND loser = ?", (of.id, winner))
+    return winner
 
 
 def _own_kind(connection: str, key: Pick, stream: Stream) -> str | None:

@@ -16,6 +16,7 @@ from support.pulled import CONTACT, World, contact, stream
 
 from core.contract import Amount, Category, Kind, Merge, Money, Page, Stream, Trust
 from core.errors import ConfigError
+from core.pushing import reach
 from core.store.identity import bury, is_unresolved
 from core.store.people import describe_person, find_profiles
 from core.store.sources import bind_account, rebind, stream_id
@@ -559,8 +560,20 @@ def test_a_long_chain_is_one_person(tmp_path: Path) -> None:
     assert 1 == len(world.groups())
 
 
-def test_a_merged_losers_address_names_the_winner(tmp_path: Path) -> None:
-    """Billing still has the old address; the vendor's merge brings the two together, and a chain of merges too."""
+CHAINS = {
+    "as it happened": [[Merge("1", "2")], [Merge("2", "3")]],
+    "as it happened, at once": [[Merge("1", "2"), Merge("2", "3")]],
+    "the last first": [[Merge("2", "3")], [Merge("1", "2")]],
+    "the last first, at once": [[Merge("2", "3"), Merge("1", "2")]],
+    "once more from the beginning": [[Merge("1", "2")], [Merge("2", "3")], [Merge("1", "2")]],
+    "and what went before": [[Merge("2", "1")], [Merge("1", "2")], [Merge("2", "3")]],
+}
+"""Of three contacts the vendor made one, 3: by pages, in the order in which it tells so."""
+
+
+@pytest.mark.parametrize("chain", CHAINS.values(), ids=CHAINS)
+def test_a_merged_losers_address_names_the_winner(tmp_path: Path, chain: list[list[Merge]]) -> None:
+    """Billing still has the old address; the vendor's merges bring the two together, in whatever order they are told."""
     given: list[Page] = [Page([contact(1, "old@example.com"), contact(2, "mid@example.com"), contact(3, "new@example.com")])]
 
     def pull(api: object, cursor: object, resume: object) -> Any:
@@ -571,7 +584,9 @@ def test_a_merged_losers_address_names_the_winner(tmp_path: Path) -> None:
     world = World(tmp_path / "store.db", crm=(Category.CRM, [contacts]), billing=(Category.BILLING, [customers]))
     world.everything()
     assert 3 == len(world.groups())
-    given[:] = [Page([], merged=[Merge("1", "2")]), Page([], merged=[Merge("2", "3")])]
+    given[:] = [Page([], merged=merges) for merges in chain]
     report = world.everything()
     assert {frozenset({"crm.contacts:3", "billing.customers:7"})} == world.groups()
     assert (2, "new@example.com") == (report.merged, world.one("SELECT email FROM profiles"))
+    contacts_id = world.one("SELECT id FROM streams WHERE name = 'contacts'")
+    assert {"1": "3", "2": "3"} == reach.merged_into(world.store.conn, contacts_id, ["1", "2", "3"])
