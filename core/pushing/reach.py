@@ -135,14 +135,18 @@ def profiles_of_refs(conn: sqlite3.Connection, stream_id: int | None, refs: Iter
 
 
 def merged_into(conn: sqlite3.Connection, stream_id: int | None, refs: Iterable[str]) -> dict[str, str]:
-    """Return the remote ids that the vendor merged into another, with that other."""
+    """Return the remote ids that the vendor merged into another, with that other; one whose record is back is itself."""
     if stream_id is None or conn.execute("SELECT 1 FROM merges WHERE stream_id = ? LIMIT 1", (stream_id,)).fetchone() is None:
         return {}  # by far the most streams know of no merge at all
     found: dict[str, str] = {}
     for ref in refs:
         winner, seen = ref, {ref}
         while True:
-            row = conn.execute("SELECT winner FROM merges WHERE stream_id = ? AND loser = ?", (stream_id, winner)).fetchone()
+            row = conn.execute(
+                "SELECT m.winner FROM merges m WHERE m.stream_id = ? AND m.loser = ? AND NOT EXISTS"
+                " (SELECT 1 FROM subjects s WHERE s.stream_id = m.stream_id AND s.ref = m.loser AND s.live = 1)",
+                (stream_id, winner),
+            ).fetchone()
             if row is None or row[0] in seen:
                 break
             winner = row[0]

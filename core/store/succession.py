@@ -103,7 +103,8 @@ def theirs(conn: sqlite3.Connection, audience_id: int, objects: Iterable[str], *
         found.update(o for (o,) in conn.execute(f"SELECT j.value FROM json_each(?2) j {foreign} j.value", (audience_id, chunk)))
         merged = conn.execute(
             f"SELECT m.winner FROM merges m {foreign} m.loser"
-            " WHERE m.stream_id = ?2 AND m.winner IN (SELECT value FROM json_each(?3))",
+            " WHERE m.stream_id = ?2 AND m.winner IN (SELECT value FROM json_each(?3)) AND NOT EXISTS"
+            " (SELECT 1 FROM subjects s WHERE s.stream_id = m.stream_id AND s.ref = m.loser AND s.live = 1)",
             (audience_id, stream_id, chunk),
         )
         found.update(object_ for (object_,) in merged)

@@ -119,6 +119,30 @@ def test_who_lives_on_as_somebody_who_was_there_before_us_is_theirs(
     assert ids(int(winner)) == story.there(), "nobody else stays for it"
 
 
+def test_who_was_merged_by_mistake_and_is_there_again_is_taken_out_like_anybody(
+    merging: tuple[Story, dict[str, str]],
+) -> None:
+    """The vendor undoes its merge: 1 is one of their own again, and what is done with them is not done with 2."""
+    story, merged = merging
+    story.people(1, 2, 3)
+    story.sync()
+    apart, change = dict(story.vendor.people["1"]), story.vendor.change
+    _merge(story, merged, "1", "2")
+    story.sync()
+    assert ids(2, 3) == story.there()
+
+    merged.clear()
+    story.vendor.change = change
+    story.vendor.people["2"].pop("also")
+    story.vendor.people["1"] = apart
+    story.sync()
+    assert ids(1, 2, 3) == story.there()
+    story.people(1, stage="lead")
+    for _ in range(2):
+        story.sync()
+        assert ids(2, 3) == story.there()
+
+
 def test_what_was_merged_into_a_record_of_the_stream_is_of_its_type() -> None:
     """A lead that became a contact is changed as a contact from then on; who was not merged keeps their type."""
     lead = Entry("p1@example.com", State.OURS, profile_id=1, remote_id="L1", handle="h1", object="lead")
