@@ -53,7 +53,8 @@ def _endings(found: Mapping[str, Any]) -> Iterator[str]:
         if one["flapping"]:
             yield told_flapping(one["name"], one["flapping"])
     for one in found["retired"]:
-        yield f"retired: {one['ours']} of ours stay in the {one['kind']} {one['name']!r} at {one['connection']}"
+        also = f", and {one['on_their_way']} are on their way in or out" if one["on_their_way"] else ""
+        yield f"retired: {one['ours']} of ours stay in the {one['kind']} {one['name']!r} at {one['connection']}{also}"
     letters = found["dead_letters"]
     counts = (
         ("records", "unreadable record", "unreadable records"),

@@ -48,8 +48,9 @@ def _list(app: App) -> int:
     if not found:
         click.echo("Nothing is retired: every audience with members of ours is filled by a sync.")
         return 0
-    columns = ("sync", "connection", "kind", "name", "ours")
-    table(columns, [[one[column] for column in columns] for one in found])
+    waiting = ("on_their_way",) if any(one["on_their_way"] for one in found) else ()
+    columns = ("sync", "connection", "kind", "name", "ours", *waiting)
+    table([column.replace("_", " ") for column in columns], [[one[column] for column in columns] for one in found])
     return 0
 
 

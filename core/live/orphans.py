@@ -1,4 +1,4 @@
-"""Orphans: audiences that hold members of ours, and that no sync of the config fills any more."""
+"""Orphans: audiences that hold members of ours, or may, and that no sync of the config fills any more."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ def label_of(row: AudienceRow) -> str:
 
 
 def retired(conn: sqlite3.Connection, config: Config) -> list[AudienceRow]:
-    """Return the audiences that hold members of ours and that no sync of the config fills any more."""
-    return [
-        row
-        for row in audiences.audiences(conn)
-        if sync_of(row.label, config) is None and audiences.standing(conn, row.id).owned
-    ]
+    """Return the audiences that hold members of ours, or may, and that no sync of the config fills any more."""
+    found = []
+    for row in audiences.audiences(conn):
+        if sync_of(row.label, config) is None:
+            stands = audiences.standing(conn, row.id)
+            if stands.owned or stands.waiting:  # whoever was sent with a batch that nobody answered may be there
+                found.append(row)
+    return found
 
 
 def chosen(conn: sqlite3.Connection, config: Config, name: str) -> list[AudienceRow]:

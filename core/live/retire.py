@@ -74,7 +74,12 @@ def planned(hub: Hub, store: Store, row: AudienceRow) -> Plan:
     Raises:
         ConfigError: the connection is no longer there, or is another account's by now.
     """
-    return _plan(hub, store, row, _target(hub, store.conn, row), _no_api)
+    plan = _plan(hub, store, row, _target(hub, store.conn, row), _no_api)
+    waiting = len(plan.draft.standing.waiting)
+    if not waiting:
+        return plan
+    note = f"on their way in or out since an earlier run: {waiting:,}; who of them is there is taken out as well"
+    return replace(plan, draft=replace(plan.draft, notes=(*plan.draft.notes, note)))
 
 
 def _no_api() -> Api:

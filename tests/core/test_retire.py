@@ -152,6 +152,35 @@ def test_a_kill_at_any_instant_is_put_right_by_trying_again(make: Callable[..., 
     assert sorted(story.vendor.moved("remove")) == sorted(ids(1, 2, 3, 4, 5)), "nobody is taken out twice"
 
 
+@pytest.mark.parametrize("kind", ["tag", "list"])
+def test_who_was_sent_and_never_confirmed_is_taken_out_too(make: Callable[..., Story], kind: str) -> None:
+    """The sync died with its first batch and was then taken out of the config: nobody is left behind unseen."""
+    story = make(kind=kind)
+    story.people(1, 2, 3)
+
+    def fault(where: str) -> None:
+        if where == "after apply":
+            raise KilledProcess
+
+    story.vendor.fault = fault
+    with pytest.raises(KilledProcess):
+        story.sync()
+    story.vendor.fault = None
+    with story.store() as store, store.atomic() as conn:
+        conn.execute("DELETE FROM leases")
+    story.syncs.clear()
+
+    (row,) = left(story)
+    with story.store() as store:
+        shown = retire.planned(story.hub(), store, row)
+    assert 0 == shown.size
+    assert "on their way in or out since an earlier run: 3" in shown.notes[-1]
+    (removal,) = let_go(story)
+    assert (None, 0) == (removal.error, removal.left)
+    assert set() == story.there()
+    assert [] == left(story)
+
+
 def test_what_fails_is_told_and_the_rest_goes_on(make: Callable[..., Story]) -> None:
     """One refused, one group whose vendor is away; the others are out."""
     story = retired(make)
