@@ -15,6 +15,7 @@ from typing import Final
 
 from pyroaring import BitMap
 
+from core.config.model import SyncConfig
 from core.errors import HubError
 from core.evaluated import Evaluations
 from core.hub import Hub
@@ -28,7 +29,7 @@ from core.pulling.fill import OnEvent, tell
 from core.pushing.deliver import deliver, lease_of, plans_of
 from core.pushing.delivery import Delivery
 from core.run import SyncReport, chosen_syncs, record
-from core.store import Store, leases
+from core.store import Store, leases, pauses
 from core.store.seal import seal_of
 
 WORDS: Final = {
@@ -93,6 +94,9 @@ def apply(
         if gone:
             return Applied(None, tuple(gone))
         chosen = chosen_syncs(hub, document.syncs) if document.syncs else []
+        paused = _paused(store, chosen, document)
+        if paused:
+            return Applied(None, tuple(paused))
         leased = {one.name: held.enter_context(leases.hold(hub.path, lease_of(one), hub.clock)) for one in chosen}
         evaluated = Evaluations().get(hub, store, partial(record, trigger="plan"))
         delivery = Delivery(
@@ -114,6 +118,17 @@ def apply(
                 break
         evaluation = evaluated.evaluation
         return Applied(SyncReport(evaluation.as_of, [], results, sets=evaluated.changed, evaluation=evaluation))
+
+
+def _paused(store: Store, chosen: Sequence[SyncConfig], document: Document) -> list[Moved]:
+    """Return which syncs that the document sends something for stand still: the others are not sent without them."""
+    sent = {one.sync for one in document.planned if one.size or one.before_us is not None}
+    found = []
+    for one in chosen:
+        standing = pauses.paused(store.conn, f"sync.{one.name}", f"connection.{one.to}")
+        if standing is not None and one.name in sent:
+            found.append(Moved(one.name, f"is not sent: {standing} is paused; `tagalong resume` lets it go on"))
+    return found
 
 
 def compare(store: Store, present: Sequence[Plan], planned: Mapping[str, Planned]) -> list[Moved]:

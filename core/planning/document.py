@@ -135,13 +135,12 @@ def read_document(path: Path, seal: Seal) -> Document:
     if not isinstance(found, dict) or "plans" not in found:
         raise _bad(path, "plans", "is no plan; `tagalong plan --json` writes one")
     if found.get("format") != FORMAT:
-        said = "was written by a version that wrote no documents" if "format" not in found else "has another format"
-        raise _bad(path, "format", f"{said}; this version reads {FORMAT}", "make the plan anew")
-    if "seal" not in found:
-        raise _bad(path, "seal", "is not sealed: what --as-of answers of the past cannot be carried out")
+        if "format" not in found:
+            raise _bad(path, "format", "is not to be carried out: --as-of wrote it, or a version that wrote no documents")
+        raise _bad(path, "format", f"has another format; this version reads {FORMAT}")
     if found.get("store") != seal.store_id:
         raise _bad(path, "store", "is the plan of another store", "make the plan with the config that is to carry it out")
-    if found["seal"] != sealed(found, seal):
+    if found.get("seal") != sealed(found, seal):
         raise _bad(path, "seal", "is not as it was written")
     try:
         return Document(found["made_at"], found["as_of"], tuple(_planned(one) for one in found["plans"]))

@@ -28,7 +28,7 @@ from core.planning.document import read_document
 from core.planning.effects import SIZE, Effects, Way, differing
 from core.pulling.fill import pull
 from core.run import plan
-from core.store import leases, ledger, runs
+from core.store import leases, ledger, pauses, runs
 from core.store.runs import Status
 from core.store.seal import Seal, seal_of
 
@@ -413,7 +413,7 @@ WRONG: list[tuple[str, Callable[[dict[str, Any]], None], str, str]] = [
     ("another store", lambda d: d.update(store="0" * 16), "store", "plan of another store"),
     ("another format", lambda d: d.update(format=2), "format", "another format"),
     ("an older version's", lambda d: d.pop("format"), "format", "version that wrote no documents"),
-    ("of the past", lambda d: d.pop("seal"), "seal", "--as-of"),
+    ("without a seal", lambda d: d.pop("seal"), "seal", "is not as it was written"),
     ("a member more", lambda d: d["plans"][0]["sends"].popitem(), "seal", "is not as it was written"),
     ("some other answer", lambda d: d.pop("plans"), "plans", "is no plan"),
 ]
@@ -502,6 +502,26 @@ def test_nobody_else_sends_for_the_syncs_of_a_plan_that_is_being_carried_out(tmp
     story.vendor.fault = fault
     carry_out(story, path)
     assert {True} == set(busy)
+
+
+@pytest.mark.parametrize("target", ["sync.others", "connection.crm", "all"])
+def test_where_a_sync_of_a_plan_is_paused_nothing_of_it_is_sent(tmp_path: Path, target: str) -> None:
+    """Else the others would be sent without it, and the plan would count as carried out."""
+    story = Story(tmp_path)
+    story.add_sync("others", audience_name="Others")
+    story.people(1, 2)
+    path = keep(story)
+    with story.store() as store:
+        pauses.pause(store, target, at=story.now)
+    applied = carry_out(story, path)
+    assert applied.report is None
+    assert f"others is not sent: {target} is paused" in [str(moved).partition(";")[0] for moved in applied.moved]
+    assert 0 == story.vendor.writes
+
+    with story.store() as store:
+        pauses.resume(store, target)
+    assert carry_out(story, path).report is not None
+    assert ids(1, 2) == story.there("Others")
 
 
 def test_what_moves_while_the_first_audience_is_sent_stops_the_second(tmp_path: Path) -> None:

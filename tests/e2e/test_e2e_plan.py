@@ -55,6 +55,9 @@ def test_a_plan_is_kept_read_and_carried_out(settled: House) -> None:
     assert "2 of 2 adds of vips are there already" in h.run("sync", "--plan", str(path), code=1).out
     assert {address(n) for n in range(7)} == h.tagged()
 
+    path.write_text(h.run("plan", "--json", "--as-of", h.clock().isoformat()).out, encoding="utf-8")
+    assert "format: is not to be carried out: --as-of wrote it" in h.run("sync", "--plan", str(path), code=2).err
+
 
 @pytest.mark.parametrize(
     "more", [("vips",), ("--limit", "1"), ("--only", "x"), ("--fresh", "5m"), ("--full",)], ids=lambda more: more[0]
