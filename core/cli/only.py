@@ -10,7 +10,7 @@ import click
 from core.cli.app import FAILED, App, known_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from core.planning.only import Answers
     from core.run import SyncReport
@@ -44,8 +44,15 @@ def sync_only(app: App, sync: str, who: str, *, fresh: timedelta | None, pull: b
     described = describe_report(report)
     if app.as_json:
         return app.answer({**described, "only": told}, code)
-    _show(told, described["syncs"][0]["error"] if described["syncs"] else None)
+    _show(told, list(_errors(described)))
     return code
+
+
+def _errors(described: Mapping[str, Any]) -> Iterator[str]:
+    for pull in described["pulls"]:
+        told = [one["error"] for one in (pull, *pull["streams"]) if one["error"] is not None]
+        yield from (f"pull of {pull['connection']}: {error}" for error in told)
+    yield from (run["error"] for run in described["syncs"] if run["error"] is not None)
 
 
 def _done(report: SyncReport) -> Iterator[dict[str, Any]]:
@@ -87,7 +94,7 @@ def _answers(answers: Answers, known: list[str]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _show(told: dict[str, Any], error: str | None) -> None:
+def _show(told: dict[str, Any], errors: Sequence[str]) -> None:
     from core.cli.output import clean
 
     click.echo(f"profile {told['profile_id']}")
@@ -101,5 +108,5 @@ def _show(told: dict[str, Any], error: str | None) -> None:
         click.echo(clean(one["body"]) or "(an empty body)")
     if told["answers_left_out"]:
         click.echo(f"... and {told['answers_left_out']} answers more")
-    if error is not None:
+    for error in errors:
         click.echo(clean(f"error: {error}"), err=True)

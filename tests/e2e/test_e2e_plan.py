@@ -130,6 +130,11 @@ def test_why_nothing_is_sent_of_somebody(settled: House) -> None:
     h.clock.advance(minutes=16)
     assert "is there as they should be" in h.run("sync", "vips", "--only", address(1)).out
 
+    h.clock.advance(minutes=16)
+    h.served["crm"].faults = lambda *_: Fault(403, {"content-type": "application/json"}, b"{}")
+    failed = h.run("sync", "vips", "--only", address(1), code=1)
+    assert failed.err.startswith("error: pull of crm: "), "what it ended with 1 for"
+
 
 def test_a_refusal_is_shown_too(settled: House) -> None:
     """The vendor's words, masked, escaped and cut."""
