@@ -142,8 +142,9 @@ def _compare_one(comparing: Comparing, target: Target) -> Drift:
         drift = Drift(target, row, as_of=as_of)
         if row is None:
             return replace(drift, note="there is no audience yet: nothing was ever sent")
-        if row.kind != target.sync.audience_kind:
-            return replace(drift, note=f"the sync names a {target.sync.audience_kind} now and fills a {row.kind}: see its plan")
+        if row.kind != target.sync.audience_kind or not targets.same_target(row.target, row.name, target):
+            named, filled = f"the {target.sync.audience_kind} {target.name!r}", f"the {row.kind} {row.name!r}"
+            return replace(drift, note=f"the sync names {named} now and fills {filled}: see its plan")
         return _read(comparing, drift, row, api)
     except (Stopped, StoreError):
         raise

@@ -101,6 +101,19 @@ def test_each_difference_has_its_name(make: Callable[..., Story]) -> None:
         assert 1 == sum(runs.requests_of(store.conn, runs.runs(store.conn)[0].id)["crm"].values())
 
 
+def test_a_list_that_the_sync_no_longer_names_is_not_told_under_the_new_name(make: Callable[..., Story]) -> None:
+    """Until the retarget is approved the ledger is of the old list; a name that is only spelled otherwise is no retarget."""
+    story = make()
+    story.people(1, 2)
+    story.sync()
+    story.add_sync("vips", audience_name="vips ")
+    assert (2, None) == (compared(story).there, compared(story).note)
+    story.add_sync("vips", audience_name="Others")
+    found = compared(story)
+    assert 0 == found.there
+    assert "the sync names the tag 'Others' now and fills the tag 'Vips'" in str(found.note)
+
+
 def test_a_list_in_step_has_no_difference(make: Callable[..., Story]) -> None:
     """Whose record the vendor merged into another is there as that other."""
     story = make()
