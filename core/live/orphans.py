@@ -38,7 +38,9 @@ def chosen(conn: sqlite3.Connection, config: Config, name: str) -> list[Audience
     """
     rows = retired(conn, config)
     found = [row for row in rows if name == label_of(row) or (row.label or "").partition(".")[0] == name]
-    if name in config.syncs:
+    if name in config.syncs and (called := [row for row in found if row.label is None]):
+        found = called  # no sync's any more, though one has the name that it has
+    elif name in config.syncs:
         groups = ", ".join(sorted(row.label for row in found if row.label is not None))
         remedy = f"name the group: {groups}" if groups else "take it out of the config first, or `tagalong pause` it"
         raise ConfigError(Problem(f"the sync {name} is in the config, so it is not retired", remedy=remedy))
