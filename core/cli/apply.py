@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.cli.app import FAILED, App
+from core.cli.app import FAILED, NEWS, App
+from core.errors import HubError, LeaseLost, QuotaExhausted, told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,11 +30,14 @@ def apply_plan(app: App, path: Path) -> int:
         with hub.store() as store, store.atomic() as conn:
             seal = seal_of(conn)
         document = read_document(path, seal)
+        plan = {"file": str(path), "made_at": document.made_at, "as_of": document.as_of}
         with stopping(hub.stop), watching("Syncing", syncs=len(document.syncs)) as on_event:
-            applied = apply(hub, document, on_event=on_event)
+            try:
+                applied = apply(hub, document, on_event=on_event)
+            except (LeaseLost, QuotaExhausted) as error:
+                return _waiting(app, path, plan, error)
             tell_after(hub)
         stopped = hub.stop.is_set()
-    plan = {"file": str(path), "made_at": document.made_at, "as_of": document.as_of}
     if applied.report is None:
         return _refused(app, path, plan, applied.moved)
     code = FAILED if stopped else report_code(applied.report)
@@ -44,17 +48,25 @@ def apply_plan(app: App, path: Path) -> int:
     return code
 
 
+def _waiting(app: App, path: Path, plan: dict[str, Any], error: HubError) -> int:
+    """Tell that another process is at one of the syncs, or a quota is used up: a script can try again."""
+    if app.as_json:
+        return app.answer({"status": "waiting", "plan": plan, "moved": [], "error": told(error)}, NEWS)
+    app.say(f"{path}: {told(error)}; nothing was sent")
+    return NEWS
+
+
 def _refused(app: App, path: Path, plan: dict[str, Any], moved: Sequence[Moved]) -> int:
-    told = [
+    found = [
         {"label": one.label, "op": one.way, "members": one.members, "of": one.of, "reason": one.reason, "message": str(one)}
         for one in moved
     ]
     if app.as_json:
-        return app.answer({"status": "refused", "plan": plan, "moved": told}, FAILED)
+        return app.answer({"status": "refused", "plan": plan, "moved": found}, FAILED)
     from core.cli.output import clean
 
     click.echo(clean(f"{path}: the world has moved since the plan was made; nothing was sent"))
-    for one in told:
+    for one in found:
         click.echo(clean(f"  {one['message']}"))
     click.echo("`tagalong plan` shows what would be sent now.")
     return FAILED

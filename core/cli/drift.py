@@ -62,9 +62,12 @@ def drift_command(app: App, sync: tuple[str, ...], members: bool, repair: bool, 
 
 
 def _code(found: Sequence[Drift]) -> int:
-    if any(one.error is not None for one in found):
+    from core.errors import LeaseLost, QuotaExhausted
+
+    errors = [one.error for one in found if one.error is not None]
+    if not all(isinstance(error, LeaseLost | QuotaExhausted) for error in errors):
         return FAILED
-    return NEWS if any(one.drifted and one.repaired is None for one in found) else 0
+    return NEWS if errors or any(one.drifted and one.repaired is None for one in found) else 0
 
 
 def _sure(one: Drift) -> bool:

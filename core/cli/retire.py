@@ -100,9 +100,11 @@ def _ask(found: Sequence[Removal], yes: bool) -> None:
 
 
 def _code(found: Sequence[Removal]) -> int:
-    if any(one.error is not None for one in found):
+    from core.errors import LeaseLost, QuotaExhausted
+
+    if any(not isinstance(one.error, LeaseLost | QuotaExhausted | None) for one in found):
         return FAILED
-    return NEWS if any(one.left for one in found) else 0
+    return NEWS if any(one.left or one.error for one in found) else 0
 
 
 def _describe(one: Removal) -> dict[str, Any]:

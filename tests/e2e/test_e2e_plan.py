@@ -10,6 +10,7 @@ import pytest
 from house import MAIL_KEY, VIP, VIPS_TO_MAIL, House, address
 
 from core.contract import Fault
+from core.store import leases
 
 PARTITION = "\n[partitions.life]\ngroups = { vip = 'lifecycle_stage == \"customer\"', lead = 'lifecycle_stage == \"lead\"' }\n"
 LIFE_TO_MAIL = '[[syncs]]\nname = "life"\npartition = "life"\nto = "mail"\naudience = { tag = "Life: {group}" }\n'
@@ -57,6 +58,20 @@ def test_a_plan_is_kept_read_and_carried_out(settled: House) -> None:
 
     path.write_text(h.run("plan", "--json", "--as-of", h.clock().isoformat()).out, encoding="utf-8")
     assert "format: is not to be carried out: --as-of wrote it" in h.run("sync", "--plan", str(path), code=2).err
+
+
+def test_what_another_process_is_at_waits_for_another_time(settled: House) -> None:
+    """A script can tell that from a failure, as with `sync`; the words say who is at it."""
+    h = settled
+    path = keep(h)
+    with leases.hold(h.database, "sync.vips", h.clock):
+        commands = (("sync", "--plan", str(path)), ("drift", "--repair"))
+        for command in commands:
+            told = h.run(*command, code=3)
+            assert "is at it" in told.out + told.err
+        assert (True, "waiting") == tuple(h.run(*commands[0], "--json", code=3).json[key] for key in ("ok", "status"))
+        h.write_config(VIP)
+        assert "is at it" in h.run("retire", "vips", "--remove", "--yes", code=3).out
 
 
 @pytest.mark.parametrize(
