@@ -17,7 +17,7 @@ from typing import Final
 
 from pyroaring import BitMap
 
-from core.clock import Clock, to_us
+from core.clock import MICROSECOND, Clock, to_us
 from core.contract import Audience
 from core.planning.guards import Held, HeldKind, replaces
 from core.pushing import reach
@@ -131,7 +131,9 @@ def find(
     unwanted = theirs - wanted - resting
     leaves = unwanted & holds.approved_members(conn, label, at=at).removes
     strangers, digest = _strangers(conn, row.id, claimed)
-    through = not strangers or holds.approved_text(conn, label, HeldKind.REPLACE, digest)
+    # people, though nobody we know: let through for as long as those whom we do
+    since = at - holds.MEMBERS_FOR // MICROSECOND
+    through = not strangers or holds.approved_text(conn, label, HeldKind.REPLACE, digest, since=since)
     return Baseline(
         mode, adopts=adopts, leaves=leaves, waits=unwanted - leaves, strangers=strangers, digest=digest, through=through
     )

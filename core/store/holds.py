@@ -122,12 +122,12 @@ def approve_text(conn: sqlite3.Connection, label: str, kind: str, definition: st
     )
 
 
-def approved_text(conn: sqlite3.Connection, label: str, kind: str, definition: str) -> bool:
-    """Return whether just this text was approved."""
+def approved_text(conn: sqlite3.Connection, label: str, kind: str, definition: str, *, since: int | None = None) -> bool:
+    """Return whether just this text was approved, and later than *since*."""
     row = conn.execute(
-        "SELECT definition FROM approvals WHERE target = ? AND kind = ? ORDER BY id DESC LIMIT 1", (label, kind)
+        "SELECT definition, at FROM approvals WHERE target = ? AND kind = ? ORDER BY id DESC LIMIT 1", (label, kind)
     ).fetchone()
-    return row is not None and row[0] == definition
+    return row is not None and row[0] == definition and (since is None or row[1] > since)
 
 
 def end_text(conn: sqlite3.Connection, label: str, kind: str) -> None:

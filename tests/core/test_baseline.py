@@ -182,6 +182,25 @@ def test_somebody_found_since_the_approval_waits(make: Callable[..., Story]) -> 
     assert ids(1) == story.there()
 
 
+@pytest.mark.parametrize(("hours", "there"), [(23, ids(1)), (25, ids(1, 90, 91))])
+def test_an_approval_of_strangers_lasts_a_day_like_any_other(make: Callable[..., Story], hours: int, there: set[str]) -> None:
+    """Also where nobody else is to be replaced: what was let through once is not let through whenever it is wished again."""
+    story = make()
+    story.vendor.make("Vips", ["90", "91"])
+    story.people(1)
+    story.add_sync("vips", baseline="replace")
+    story.sync()
+    approve(story.hub(), "vips", send=False)
+    story.add_sync("vips", baseline="adopt")
+    story.sync()
+    assert ids(1, 90, 91) == story.there()
+
+    story.pass_time(timedelta(hours=hours))
+    story.add_sync("vips", baseline="replace")
+    story.sync()
+    assert there == story.there()
+
+
 def test_after_replacing_who_is_put_there_by_hand_stays(make: Callable[..., Story]) -> None:
     """It is done once: a baseline, not a war with whoever adds people by hand."""
     story = settled(make, "replace")
