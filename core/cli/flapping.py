@@ -100,7 +100,7 @@ def count_flapping(conn: sqlite3.Connection, sets: Iterable[str], *, until: date
     from core.segments.flapping import TIMES, WITHIN, flapping
 
     found = {name: flapping(conn, name, until=until) for name in sets}
-    members = sum(len(one.people) for one in found.values())
+    members = len({person for one in found.values() for person in one.people})  # who goes to and fro is out of both
     if not members:
         return None
     worst = max(found, key=lambda name: len(found[name].people))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pyroaring import BitMap
 from support.story import NOON
 
+from core.cli.flapping import count_flapping
 from core.clock import to_us
 from core.segments.flapping import flapping
 from core.store import Store, memberships
@@ -51,3 +52,14 @@ def test_the_grace_that_would_have_kept_them_in(store: Store, out_hours: list[in
     record(store, [inside, *(who for hours in out_hours for who in (*[outside] * hours, inside))])
 
     assert grace == flapping(store.conn, "segment.x", until=NOON, times=3 if len(out_hours) > 1 else 2).grace
+
+
+def test_who_goes_to_and_fro_between_two_groups_is_one_person(store: Store) -> None:
+    """They flap in both, and `status` tells how many people do."""
+    for run in range(8):
+        sets = {"partition.p.a": BitMap([1 + run % 2]), "partition.p.b": BitMap([2 - run % 2])}
+        memberships.record(store, sets, definitions={}, run_id=run, as_of=to_us(NOON - (7 - run) * HOUR))
+    found = count_flapping(store.conn, ["partition.p.a", "partition.p.b"], until=NOON)
+
+    assert found is not None
+    assert 2 == found["members"]
