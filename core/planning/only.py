@@ -89,7 +89,9 @@ def why_not(plan: Plan, profile_id: int) -> str | None:
     skipped = next((skip for skip, who in plan.skips.items() if profile_id in who), None)
     if skipped is not None:
         until = draft.stays.until(profile_id)
-        return SKIPPED[skipped] + (f", until {until:%Y-%m-%d %H:%M}Z" if until else "")
+        awaited = f"is wanted, and stays in another group for the sync's `{skipped}`"
+        reason = awaited if profile_id in draft.stays.awaited() else SKIPPED[skipped]
+        return reason + (f", until {until:%Y-%m-%d %H:%M}Z" if until else "")
     wanted, owned = profile_id in draft.wanted, profile_id in draft.standing.owned
     if wanted and owned:
         return "is there as they should be; there is nothing to send"

@@ -182,6 +182,12 @@ def test_a_person_goes_from_one_group_to_another_alone(house: Callable[..., Hous
     assert {} == told["why_not"]
     assert ({address(n) for n in (1, 2, 3)}, {address(0)}) == (h.tagged("Life: vip"), h.tagged("Life: lead"))
 
+    h.write_config(PARTITION, LIFE_TO_MAIL + 'grace = "24h"\n')
+    h.clock.advance(minutes=16)
+    why_not = h.run("sync", "life", "--only", address(1), "--json").json["only"]["why_not"]
+    assert why_not["life.vip"].startswith("is no longer wanted, and stays for the sync's `grace`, until")
+    assert why_not["life.lead"].startswith("is wanted, and stays in another group for the sync's `grace`, until")
+
 
 def test_the_harm_that_flapping_does_is_in_the_vendors_log_and_grace_prevents_it(house: Callable[..., House]) -> None:
     """Each time out and in is a removal and an add at the vendor: a journey begun anew."""
