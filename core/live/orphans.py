@@ -56,7 +56,7 @@ def chosen(conn: sqlite3.Connection, config: Config, name: str) -> list[Audience
 
 
 def _heir(conn: sqlite3.Connection, config: Config, row: AudienceRow) -> str | None:
-    """Return the sync that names the audience and has not run yet: the next run takes it over."""
+    """Return the sync that names the audience and does not fill it yet: its next run, or its approval, takes it over."""
     for sync in config.syncs.values():
         if (sync.to, sync.audience_kind) != (row.connection, row.kind):
             continue
@@ -64,7 +64,11 @@ def _heir(conn: sqlite3.Connection, config: Config, row: AudienceRow) -> str | N
         for group in groups:
             label = f"{sync.name}.{group}" if sync.partition is not None else sync.name
             name = sync.audience_name.replace(GROUP, group)
-            same = name.strip().casefold() == row.name.strip().casefold()
-            if same and not audiences.bound_to(conn, label):
+            fills = [bound.name for bound in audiences.bound_to(conn, label)]
+            if _same(name, row.name) and not any(_same(name, one) for one in fills):
                 return sync.name
     return None
+
+
+def _same(one: str, other: str) -> bool:
+    return one.strip().casefold() == other.strip().casefold()

@@ -92,6 +92,18 @@ def test_what_a_renamed_sync_is_about_to_take_over_is_not_retired(make: Callable
     assert [] == story.vendor.moved("remove")
 
 
+def test_what_a_sync_is_to_take_over_once_it_is_approved_is_not_retired(make: Callable[..., Story]) -> None:
+    """It fills another list until then."""
+    story = retired(make)
+    story.add_sync("best", audience_name="Best")
+    story.sync()
+    story.add_sync("best", audience_name="Vips")
+    assert {"best": ["retarget"]} == held(story.sync())
+    with pytest.raises(ConfigError, match="the sync best is to fill it"):
+        let_go(story)
+    assert ids(1, 2, 3, 4, 5, 8, 90) == story.there()
+
+
 def test_a_ledger_that_was_put_back_from_a_copy_takes_nobody_out(make: Callable[..., Story]) -> None:
     """It says what was ours on the day of the copy: who left since and was put back by hand would be taken for ours."""
     story = retired(make)
