@@ -37,7 +37,8 @@ def chosen(conn: sqlite3.Connection, config: Config, name: str) -> list[Audience
         ConfigError: it is not retired, or there is none.
     """
     rows = retired(conn, config)
-    found = [row for row in rows if name == label_of(row) or (row.label or "").partition(".")[0] == name]
+    # an audience without a sync goes by its name alone, and by no empty one: `retire "$SYNC"` names nothing
+    found = [row for row in rows if name == label_of(row) or (row.label and row.label.partition(".")[0] == name)]
     if name in config.syncs and (called := [row for row in found if row.label is None]):
         found = called  # no sync's any more, though one has the name that it has
     elif name in config.syncs:

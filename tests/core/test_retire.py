@@ -386,5 +386,7 @@ def test_an_audience_that_its_sync_was_turned_away_from_goes_by_its_name(make: C
         orphans.chosen(store.conn, story.config(), old)  # held until approved: the sync fills it still
     approve(story.hub(), "vips")
     assert ids(1, 2) == story.there(old) == story.there("Others")
+    with pytest.raises(ConfigError, match="there is no retired sync ''"):
+        let_go(story, "")
     let_go(story, old)
     assert (set(), ids(1, 2)) == (story.there(old), story.there("Others"))
