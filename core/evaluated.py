@@ -17,6 +17,7 @@ from core.clock import from_us
 from core.errors import Stopped
 from core.hub import Hub
 from core.pulling.fill import resolve_now
+from core.pulling.soundness import Sources, marks, seen
 from core.segments.definitions import Definitions
 from core.segments.evaluate import Evaluation, evaluate
 from core.segments.indexes import ensure_indexes
@@ -41,6 +42,8 @@ class Evaluated:
     changed: Sizes
     after_run: int = 0
     """The last run that had begun before it was made: whatever a later one did is not in it."""
+    sources: Sources | None = None
+    """What it was made from."""
 
 
 class Evaluations:
@@ -65,14 +68,17 @@ class Evaluations:
         if self._last is not None and self._serves(hub, store, self._last):
             return self._last
         self._last = None
-        after_run = runs.newest(store.conn)
+        after_run, before = runs.newest(store.conn), marks(store.conn)
         as_of = resolve_now(hub, store)
         definitions = hub.definitions(store)
         ensure_indexes(store, definitions)
         evaluation = evaluate(store, definitions, as_of=as_of, keep=True)
         taken = leaves.taken(store.conn)
-        found = Evaluated(definitions, evaluation, changed=record(hub, store, definitions, evaluation), after_run=after_run)
-        if taken is not None and from_us(taken.as_of) == as_of:  # else somebody wrote in between, and nobody shares it
+        sources = seen(store.conn, before, config=hub.config, now=min(as_of, hub.clock()))
+        changed = record(hub, store, definitions, evaluation)
+        found = Evaluated(definitions, evaluation, changed=changed, after_run=after_run, sources=sources)
+        # else somebody wrote in between, or is about to, and nobody shares it
+        if taken is not None and from_us(taken.as_of) == as_of and not sources.moving:
             self._last, self._place = found, (taken.epoch, taken.seq, taken.mark)
         return found
 

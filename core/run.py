@@ -96,7 +96,7 @@ def sync(
         evaluated = (evaluations or Evaluations()).get(hub, store, recorded)
         delivery = Delivery(
             session, store, evaluated.definitions, evaluated.evaluation,
-            after_run=evaluated.after_run, anew=lambda: Evaluations().get(hub, store, recorded),
+            after_run=evaluated.after_run, sources=evaluated.sources, anew=lambda: Evaluations().get(hub, store, recorded),
             attended=attended, trigger=trigger, limit=limit, source_guards=source_guards, size_guards=size_guards,
             pulled_elsewhere={one.connection: told(one.error) for one in pulls if isinstance(one.error, LeaseLost)},
             on_batch=lambda label, n: tell(on_event, "batch_pushed", label, members=n),

@@ -28,6 +28,7 @@ from core.planning.sizes import SIZE_GUARDS, SizeGuard
 from core.pulling.fill import OnEvent, tell
 from core.pushing.deliver import deliver, lease_of, plans_of
 from core.pushing.delivery import Delivery
+from core.pushing.targets import sets_of
 from core.run import SyncReport, chosen_syncs, record
 from core.store import Store, leases, pauses
 from core.store.seal import seal_of
@@ -101,7 +102,7 @@ def apply(
         evaluated = Evaluations().get(hub, store, partial(record, trigger="plan"))
         delivery = Delivery(
             session, store, evaluated.definitions, evaluated.evaluation, attended=True, trigger="plan",
-            source_guards=source_guards, size_guards=size_guards,
+            source_guards=source_guards, size_guards=size_guards, sources=evaluated.sources,
             on_batch=lambda label, n: tell(on_event, "batch_pushed", label, members=n),
         )  # fmt: skip
         planned = {one.label: one for one in document.planned}
@@ -109,6 +110,9 @@ def apply(
         moved = compare(store, present, planned)
         if moved:
             return Applied(None, tuple(moved))
+        for one in chosen:  # before the first is sent: all of a document, or nothing
+            for name in sets_of(one, hub.config):
+                delivery.refuse_moving(evaluated.definitions.sets[name].rests_on)
         results = []
         for one in chosen:
             tell(on_event, "sync_started", one.name)

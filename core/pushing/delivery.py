@@ -16,6 +16,7 @@ from core.planning import delay
 from core.planning.guards import SOURCE_GUARDS, SourceGuard, SourceState, broken_off
 from core.planning.plan import Plan, Skip
 from core.planning.sizes import SIZE_GUARDS, SizeGuard
+from core.pulling.soundness import Sources, sound_by_now
 from core.pushing import reach
 from core.pushing.push import PushReport
 from core.segments.definitions import Definitions
@@ -41,6 +42,8 @@ class Delivery:
     on_batch: Callable[[str, int], None] | None = None
     after_run: int = 0
     """The last run that had begun before *evaluation* was made."""
+    sources: Sources | None = None
+    """What *evaluation* was made from; None where nothing is sent."""
     anew: Callable[[], Evaluated] | None = None
     """Evaluates once more. None: whoever evaluated held the leases already, so nobody can have come between."""
     pulled_elsewhere: Mapping[str, str] = field(default_factory=dict)
@@ -66,17 +69,44 @@ class Delivery:
             if source.resume_at is not None and source.resume_at > now and broken_off(source, now) is not None:
                 raise QuotaExhausted(f"{source.name} is read half; it waits for its quota", resume_at=source.resume_at)
 
+    def refuse_moving(self, sources: Iterable[str]) -> None:
+        """
+        Raise LeaseLost where somebody was just reading one of *sources* while it was found out who is wanted.
+
+        Half of what they read is in the plan, and nobody can tell which half.
+        """
+        moving = frozenset() if self.sources is None or not self.source_guards else self.sources.moving
+        for name in sorted(moving.intersection(sources)):
+            raise LeaseLost(f"{name} was being read while it was found out who is wanted; wait for that to end")
+
+    def refuse_outdated(self, sources: Iterable[str]) -> None:
+        """Raise LeaseLost as well where one of *sources*, sound by now, was not when it was found out who is wanted."""
+        self.refuse_moving(sources)
+        unsound = frozenset() if self.sources is None else self.sources.unsound(self.source_guards)
+        for name in sorted(unsound.intersection(sources)):
+            raise LeaseLost(f"{name} is whole only since it was found out who is wanted; another run goes by what it has now")
+
     def caught_up(self, sync: str, *, run_id: int) -> Delivery:
         """
-        Return this, evaluated anew where another run of *sync* came between; to be called under its lease.
+        Return this, evaluated anew where that tells more by now; to be called under the lease of *sync*.
 
-        That one had looked later: whom it put in, this one would take out again.
+        Another run of *sync* that came between had looked later: whom it put in, this one would take out again. And a source
+        that was not sound may be so by now.
         """
-        if self.anew is None or not runs.began_after(self.store.conn, "sync", sync, after=self.after_run, but=run_id):
+        if self.anew is None or not (self._other_run(sync, run_id) or self._is_outdated()):
             return self
         found = self.anew()
         log.info("sync_evaluated_anew", sync=sync)
-        return replace(self, definitions=found.definitions, evaluation=found.evaluation, after_run=found.after_run)
+        return replace(
+            self, definitions=found.definitions, evaluation=found.evaluation, after_run=found.after_run, sources=found.sources
+        )
+
+    def _other_run(self, sync: str, run_id: int) -> bool:
+        return runs.began_after(self.store.conn, "sync", sync, after=self.after_run, but=run_id)
+
+    def _is_outdated(self) -> bool:
+        config = self.definitions.config
+        return self.sources is not None and sound_by_now(self.store.conn, self.sources, self.source_guards, config=config)
 
 
 @dataclass(frozen=True, slots=True)

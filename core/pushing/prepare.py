@@ -109,6 +109,8 @@ def _held(delivery: Delivery, target: Target, *, sending: bool) -> list[Held]:
     if sending:
         delivery.refuse_half_read(states, now)
     found += guards.sources_held(states, now, guards=delivery.source_guards)
+    if sending and not found:
+        delivery.refuse_outdated(names)
     if delivery.source_guards:
         approved = holds.approved_text(conn, target.label, HeldKind.UNSEEN, definition.definition)
         words = definition.unseen.union(*(trait.unseen for trait in traits))

@@ -232,6 +232,31 @@ def test_where_the_world_moved_nothing_is_sent_and_it_is_said_what(
     assert (writes, log) == (story.vendor.writes, story.vendor.log)
 
 
+def test_nothing_is_sent_by_what_somebody_is_just_reading(tmp_path: Path) -> None:
+    """What the plan says, it says of the same half of their pull: nothing has moved, and all of it is half."""
+    story = Story(tmp_path)
+    story.people(1)
+    story.sync()
+    story.people(*range(2, 20))
+    path = keep(story)
+    refused: list[LeaseLost] = []
+
+    def beside(page: int) -> None:
+        if page == 3:
+            with pytest.raises(LeaseLost, match="was being read") as caught:
+                carry_out(story, path)
+            refused.append(caught.value)
+
+    story.vendor.pull_fault = beside
+    pull(story.hub())
+    story.vendor.pull_fault = None
+
+    assert 1 == len(refused)
+    assert ids(1) == story.there()
+    carry_out(story, path)
+    assert ids(*range(1, 20)) == story.there()
+
+
 def test_what_was_held_in_the_document_is_not_sent_though_it_was_approved_since(tmp_path: Path) -> None:
     """A document is what it shows to be sent, and no more."""
     story = Story(tmp_path)

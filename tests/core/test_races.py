@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import audiences as vendors
 from support.audiences import Tag, WholeFile
 from support.place import place
 from support.story import Story, held, ids, skips
 from support.world import load_everything
 
-from core.contract import Category, Change, Fault, Ref
-from core.errors import LeaseLost
+from core.contract import Category, Change, Fault, Page, Ref
+from core.errors import LeaseLost, TransientError
 from core.forget.flow import Wish, forget
 from core.planning.approve import approve
 from core.pulling.fill import Event, pull
@@ -307,6 +308,97 @@ def test_what_somebody_else_is_just_reading_is_not_gone_by(tmp_path: Path) -> No
     assert ["1"] == story.vendor.moved()
     assert Status.DONE == story.sync().status
     assert ids(1, 3, 4, 6) == story.there()
+
+
+def half_told(tmp_path: Path) -> Story:
+    """Many came, one of whom has churned: whoever pulls stores the people first, and what they did after that."""
+    story = Story(tmp_path, with_events=True, segments={"vip": 'lifecycle_stage == "vip" and not did("Churned")'})
+    story.people(1)
+    story.people(5, stage="lead")
+    story.event(5, "Churned", story.now)
+    story.sync()
+    story.people(*range(10, 25))
+    story.event(12, "Churned", story.now)
+    return story
+
+
+def pull_with(story: Story, beside: Callable[[], object]) -> None:
+    """Pull, and have *beside* done once some of the people are stored."""
+    left = [beside]
+
+    def on_page(page: int) -> None:
+        if page == 3 and left:
+            story.vendor.pull_fault = None
+            left.pop()()
+
+    story.vendor.pull_fault = on_page
+    story.pass_time()
+    assert [Status.DONE] == [run.status for run in pull(story.hub())]
+
+
+@pytest.mark.parametrize("guarded", [True, False], ids=["guarded", "not"])
+def test_nobody_is_moved_by_what_somebody_else_has_half_read(tmp_path: Path, guarded: bool) -> None:
+    """A pull by hand while the daemon, whose own pull is not due, comes to its sync."""
+    story, beside = half_told(tmp_path), list[SyncReport]()
+    guards = {} if guarded else {"source_guards": ()}
+    pull_with(story, lambda: beside.append(sync(story.hub(), pull=False, **guards)))
+
+    if not guarded:
+        assert "12" in story.vendor.moved("add"), "who has churned is in"
+        return
+    assert [Status.STOPPED] == [run.status for run in beside[0].syncs]
+    assert "was being read while it was found out who is wanted" in str(beside[0].syncs[0].error)
+    assert ["1"] == story.vendor.moved()
+    assert Status.DONE == story.sync().status
+    assert ids(1, 10, 11, *range(13, 25)) == story.there()
+
+
+def test_what_was_half_read_when_it_was_looked_at_is_looked_at_once_more(tmp_path: Path) -> None:
+    """With several syncs in one command the last may be planned when the pull has long ended: it is sound by then."""
+    story, reports = half_told(tmp_path), list[SyncReport]()
+    looked, ended = threading.Event(), threading.Event()
+
+    def on_event(event: Event) -> None:
+        if event.what == "sync_started":
+            looked.set()
+            ended.wait(60)
+
+    beside = threading.Thread(target=lambda: reports.append(sync(story.hub(), pull=False, on_event=on_event)))
+    pull_with(story, lambda: (beside.start(), looked.wait(60)))
+    ended.set()
+    beside.join()
+
+    assert [Status.DONE] == [run.status for run in reports[0].syncs]
+    assert ids(1, 10, 11, *range(13, 25)) == story.there()
+    assert [] == story.vendor.moved("remove")
+
+
+def test_what_had_failed_when_it_was_looked_at_is_looked_at_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guards would have held it; by the time that they are asked somebody else has pulled it whole."""
+    story = half_told(tmp_path)
+    well = vendors.events
+
+    def broken(api: Any, cursor: Any, resume: str | None) -> Iterator[Page]:
+        raise TransientError("gone")
+        yield
+
+    monkeypatch.setattr(vendors, "events", broken)
+    story.pass_time()
+    assert [Status.FAILED] == [run.status for run in pull(story.hub())]
+    monkeypatch.setattr(vendors, "events", well)
+    left = [True]
+
+    def on_event(event: Event) -> None:
+        if event.what == "sync_started" and left:
+            left.pop()
+            story.pass_time()
+            assert [Status.DONE] == [run.status for run in pull(story.hub())]
+
+    report = sync(story.hub(), pull=False, on_event=on_event)
+
+    assert Status.DONE == report.status
+    assert ids(1, 10, 11, *range(13, 25)) == story.there()
+    assert "12" not in story.vendor.moved()
 
 
 def test_a_sync_waits_for_whoever_pulls_what_it_needs(story: Story) -> None:
