@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
+from datetime import datetime
 
 from pyroaring import BitMap
 
@@ -17,7 +18,7 @@ from core.clock import to_us
 from core.config.names import suggest
 from core.errors import ConfigError, HubError, Problem
 from core.hub import Hub
-from core.planning.guards import HeldKind, sources_held
+from core.planning.guards import STORED_GUARDS, HeldKind, quiet, sources_held
 from core.pulling.fill import OnEvent, resolve_now
 from core.pulling.freshness import source_states
 from core.run import SyncReport, plan, sync
@@ -230,8 +231,20 @@ def _approve_stream(hub: Hub, store: Store, shown: Shown) -> Approval:
                 f"{now.rows:,} rows of {shown.target} wait by now, and {shown.rows:,} were shown; look at it once more"
             )
         at = hub.clock()
-        with store.atomic() as conn:
-            holds.approve_source(conn, shown.target, at=to_us(at))
+        _let_be(hub, store, shown.target, at)
         deleted = approve_stream(store, connection, stream, at)
     resolve_now(hub, store)
     return Approval(shown.target, deleted=deleted)
+
+
+def _let_be(hub: Hub, store: Store, target: str, at: datetime) -> None:
+    """
+    Let syncs run on what is stored of a stream that failed, broke off or is stale, or on one that is quiet.
+
+    Nobody who confirms a loss has said anything of a pull that fails tomorrow.
+    """
+    (state,) = source_states(store.conn, [target], config=hub.config, now=at, leased=True)
+    stored = any(guard(state, at) is not None for guard in STORED_GUARDS)
+    if stored or quiet(state, at) is not None:
+        with store.atomic() as conn:
+            holds.approve_source(conn, target, at=to_us(at), quiet=not stored)

@@ -90,6 +90,8 @@ class SourceState:
     """Of the 7 days before that, on how many it brought rows."""
     approved_at: datetime | None = None
     """When a person last let syncs run on what is stored of it, if that is still good."""
+    may_be_quiet: bool = False
+    """A person let it be that it brings nothing, and that is still good."""
 
 
 SourceGuard = Callable[[SourceState, datetime], Held | None]
@@ -138,7 +140,7 @@ def stale(source: SourceState, now: datetime) -> Held | None:
 
 def quiet(source: SourceState, now: datetime) -> Held | None:
     """A busy event stream that says nothing for two days is broken somewhere before us."""
-    if source.newest_at is None or source.busy_days < QUIET_DAYS or source.removed or source.approved_at is not None:
+    if source.newest_at is None or source.busy_days < QUIET_DAYS or source.removed or source.may_be_quiet:
         return None
     if now - source.newest_at <= QUIET_AFTER:
         return None
@@ -168,6 +170,10 @@ def taken_out(source: SourceState, now: datetime) -> Held | None:
 
 
 SOURCE_GUARDS: Final[tuple[SourceGuard, ...]] = (never_completed, failed, broken_off, stale, quiet, lost, taken_out)
+
+
+STORED_GUARDS: Final[tuple[SourceGuard, ...]] = (failed, broken_off, stale)
+"""Those that a person lets be by going on with what is stored."""
 
 
 def _approved_since(source: SourceState) -> bool:

@@ -119,6 +119,7 @@ def source_states(
                 newest_at=newest_at,
                 busy_days=busy_days,
                 approved_at=None if approved is None else from_us(approved),
+                may_be_quiet=holds.source_approved_at(conn, name, at=to_us(now), quiet=True) is not None,
             )
         )
     return found

@@ -19,6 +19,8 @@ from pyroaring import BitMap
 MEMBERS_FOR: Final = timedelta(hours=24)
 STREAM_FOR: Final = timedelta(days=7)
 FOREVER_US: Final = 2**62
+QUIET: Final = "quiet"
+"""In place of a text: of a stream it was approved that it brings nothing, and no more than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +137,28 @@ def end_text(conn: sqlite3.Connection, label: str, kind: str) -> None:
     conn.execute("DELETE FROM approvals WHERE target = ? AND kind = ?", (label, kind))
 
 
-def approve_source(conn: sqlite3.Connection, stream: str, *, at: int, forever: bool = False) -> None:
-    """Let syncs run on what is stored of `connection.stream`, for 7 days; for good where it was taken out of the config."""
-    expires_at = FOREVER_US if forever else at + STREAM_FOR // timedelta(microseconds=1)
-    conn.execute("INSERT INTO approvals (target, kind, at, expires_at) VALUES (?, 'source', ?, ?)", (stream, at, expires_at))
+def approve_source(conn: sqlite3.Connection, stream: str, *, at: int, quiet: bool = False) -> None:
+    """
+    Let syncs run on what is stored of `connection.stream`, for 7 days.
+
+    *quiet*: only that it brings nothing was looked at; a pull that fails tomorrow is another matter.
+    """
+    expires_at = at + STREAM_FOR // timedelta(microseconds=1)
+    conn.execute(
+        "INSERT INTO approvals (target, kind, definition, at, expires_at) VALUES (?, 'source', ?, ?, ?)",
+        (stream, QUIET if quiet else None, at, expires_at),
+    )
 
 
-def source_approved_at(conn: sqlite3.Connection, stream: str, *, at: int) -> int | None:
-    """Return when `connection.stream` was last approved as it is, or None where that has ended."""
+def source_approved_at(conn: sqlite3.Connection, stream: str, *, at: int, quiet: bool = False) -> int | None:
+    """
+    Return when `connection.stream` was last approved as it is, or None where that has ended.
+
+    *quiet*: that it brings nothing, which is part of what is let be of one that fails.
+    """
     row = conn.execute(
-        "SELECT max(at) FROM approvals WHERE target = ? AND kind = 'source' AND at <= ? AND expires_at > ?", (stream, at, at)
+        "SELECT max(at) FROM approvals WHERE target = ? AND kind = 'source' AND at <= ? AND expires_at > ?"
+        " AND (? OR definition IS NOT ?)",
+        (stream, at, at, quiet, QUIET),
     ).fetchone()
     return None if row is None or row[0] is None else int(row[0])

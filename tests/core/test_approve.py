@@ -14,6 +14,7 @@ from core.planning.guards import HeldKind
 from core.pulling.fill import pull
 from core.run import plan
 from core.store import holds
+from core.store.runs import Status
 
 
 def test_who_came_to_be_held_after_the_look_is_held_still(make: Callable[..., Story]) -> None:
@@ -121,3 +122,26 @@ def _approve_in_turn(story: Story) -> Any:
     approve(story.hub(), "vips")
     approve(story.hub(), "crm.contacts")
     return story.sync(pull=False)
+
+
+def test_whoever_confirms_a_loss_lets_no_failure_of_tomorrow_through(make: Callable[..., Story]) -> None:
+    """The rows are gone, and that was all the question; that the next pulls fail nobody has seen yet."""
+    story = make()
+    story.people(*range(1, 61))
+    story.sync()
+    for number in range(1, 31):
+        del story.vendor.people[str(number)]
+    assert {"vips": ["vanished"]} == held(story.sync())
+    assert 30 == approve(story.hub(), "crm.contacts").deleted
+    assert Status.DONE == story.sync(pull=False).status
+
+    story.vendor.pull_fault = _breaks_off
+    assert {"vips": ["source"]} == held(story.sync())
+    assert ids(*range(31, 61)) == story.there()
+    approve(story.hub(), "crm.contacts")
+    assert {} == held(story.sync()), "now that is what was seen"
+
+
+def _breaks_off(page: int) -> None:
+    if page == 2:
+        raise TransientError("gone")

@@ -227,6 +227,14 @@ def test_an_approval_is_of_what_was_stored_then() -> None:
     assert 1 == len(sources_held([replace(FRESH, completed_at=None, approved_at=APPROVED)], NOON))
 
 
+def test_that_a_stream_brings_nothing_is_let_be_by_itself() -> None:
+    """Whoever says that a quiet stream is all right says nothing of one that fails; of one that fails it is part of it."""
+    silent = replace(FRESH, newest_at=NOON - timedelta(hours=49), busy_days=7)
+    assert [1, 0] == [len(sources_held([replace(silent, may_be_quiet=said)], NOON)) for said in (False, True)]
+    assert 1 == len(sources_held([replace(silent, may_be_quiet=True, error="500")], NOON))
+    assert [] == sources_held([replace(silent, may_be_quiet=True, error="500", approved_at=APPROVED)], NOON)
+
+
 def test_what_one_first_pull_mends_is_one_reason() -> None:
     """Not a line for each stream of a connection that was never pulled."""
     streams = ("crm.contacts", "billing.customers", "billing.invoices", "billing.subscriptions")
