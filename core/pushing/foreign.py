@@ -56,10 +56,7 @@ def _store_page(store: Store, target: Target, row: AudienceRow, page: Collection
     conn = store.conn
     kind = reach.identifier_kind(target.audience, target.connection)
     stream_id = reach.own_stream(conn, target.audience, target.connection)
-    page = without_forgotten(store, target, page)
-    there = ledger.of_remote_ids(conn, row.id, [ref.remote_id for ref in page])
-    # who was adopted is ours, though nothing was ever sent
-    page = [ref for ref in page if not any(e.state in ledger.OURS for e in there.get(ref.remote_id, ()))]
+    page = _without_ours(conn, row, without_forgotten(store, target, page))
     profiles = reach.profiles_of_refs(conn, stream_id, [ref.remote_id for ref in page], kind)
     entries = [
         Entry(
@@ -73,6 +70,12 @@ def _store_page(store: Store, target: Target, row: AudienceRow, page: Collection
         for ref in page
     ]
     _store_foreign(conn, row, ledger.put(conn, row.id, entries, sync=target.label, run_id=None, at=to_us(at)))
+
+
+def _without_ours(conn: sqlite3.Connection, row: AudienceRow, page: Collection[Ref]) -> Collection[Ref]:
+    """Return who of a page is not ours: whoever was adopted is, though nothing was ever sent."""
+    there = ledger.of_remote_ids(conn, row.id, {ref.remote_id for ref in page})
+    return [ref for ref in page if not any(entry.state in ledger.OURS for entry in there.get(ref.remote_id, ()))]
 
 
 def without_forgotten(store: Store, target: Target, page: Collection[Ref]) -> Collection[Ref]:
