@@ -73,6 +73,24 @@ def test_adopted_are_the_wanted_and_they_leave_like_anybody(make: Callable[..., 
     assert ids(3, 8, 90, 91) == story.there()
 
 
+def test_the_adopted_of_a_list_that_nothing_was_sent_to_are_ours_alone(make: Callable[..., Story]) -> None:
+    """Who is there is read until the first write; whoever is ours by then must not be taken for one of theirs as well."""
+    story = make()
+    story.vendor.make("Vips", ["1", "2", "3"])
+    story.people(1, 2, 3)
+    story.add_sync("vips", baseline="adopt")
+    story.sync()
+    story.sync()
+    assert {"1": "ours", "2": "ours", "3": "ours"} == states(story)
+
+    story.people(1, stage="lead")
+    story.sync()
+    assert ids(2, 3) == story.there()
+    story.people(1)
+    story.sync()
+    assert ids(1, 2, 3) == story.there()
+
+
 def test_without_adopting_a_list_made_by_hand_would_never_lose_anybody(make: Callable[..., Story]) -> None:
     """The harm that `ignore` does to who wants the list to follow the segment."""
     for baseline, there in (("ignore", ids(2, 3, 8, 90, 91)), ("adopt", ids(3, 8, 90, 91))):
