@@ -141,6 +141,7 @@ class RowParser:
         self._converters: dict[str, Convert] = {name: converter(type_) for name, type_ in types.items()}
         if spec.read_as != "jsonl":  # cells are text already
             self._converters = {name: convert for name, convert in self._converters.items() if convert is not text}
+        self._column = spec.key
         picks = _fields(spec)
         self._fallible = [
             pick for name, pick in picks.items() if name in MONEY or (spec.kind is Kind.CONSENT and name == "state")
@@ -157,16 +158,26 @@ class RowParser:
                 if value is not None and not isinstance(value, list | dict):
                     record[name] = convert(value)
         except ValueError as error:
-            return BadRecord(where, f"column {name!r}: {error}")
+            return BadRecord(where, f"column {name!r}: {error}", self._key(row))
         for column, role in self._needed:
             if value_of(record, column) is None:
-                return BadRecord(where, f"column {column!r}, {role}, is empty")
+                return BadRecord(where, f"column {column!r}, {role}, is empty", self._key(row))
         try:
             for pick in self._fallible:
                 pick(record)
         except ValueError as error:
-            return BadRecord(where, str(error))
+            return BadRecord(where, str(error), self._key(row))
         return record
+
+    def _key(self, row: Mapping[str, Any]) -> str | None:
+        """Return the key of a row that is no record for another reason, as the record would have it."""
+        value = value_of(row, self._column)
+        convert = self._converters.get(self._column)
+        try:
+            value = value if convert is None or value is None else convert(value)
+        except ValueError:
+            return None
+        return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
 
 
 def value_of(record: Record, column: str) -> Any:

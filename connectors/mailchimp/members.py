@@ -105,7 +105,8 @@ def _page(found: Any, part: str, following: Place | None) -> Page:
         record = _clean(member)
         key = address(record)
         if key is None:  # Quirk 7
-            bad.append(BadRecord(f"member {record.get('contact_id') or record.get('id')}", "no e-mail address"))
+            who = f"member {record.get('contact_id') or record.get('id')}"
+            bad.append(BadRecord(who, "no e-mail address", who))  # stored under none, so none that is missed
         elif record.get("status") == "archived":  # Quirk 6: whether an unfiltered list has them, no page says
             gone.append(key)
         else:

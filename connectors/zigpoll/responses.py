@@ -94,7 +94,7 @@ def _pull(api: Api, cursor: str | None, resume: str | None, account: str, who: W
         for item in found:
             at = _time(item.get("createdAt"))
             if at is None:
-                bad.append(BadRecord(f"response {item.get('_id')}", "no time"))
+                bad.append(BadRecord(f"response {item.get('_id')}", "no time", str(item.get("_id"))))
                 continue
             place = place.seen(min(at, api.now))  # a time to come would hide all that is answered until then
             records.append(labelled({**item, "createdAt": at.isoformat()}, polls, who, _nearest(typed, item, at)))

@@ -78,6 +78,11 @@ class BadRecord(NamedTuple):
     ref: str
     """Key or place of the record: `accounts.csv:17`. Never its content."""
     reason: str
+    key: str | None = None
+    """
+    Its key, where that can be told: what is stored of it stays. Without one it may be any that was not seen, so none of its
+    slice has vanished by that.
+    """
 
 
 @dataclass(frozen=True, slots=True)

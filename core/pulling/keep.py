@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from core.clock import Clock, to_us
-from core.contract import Deletions, Kind, Page, Range, Stream
+from core.contract import BadRecord, Deletions, Kind, Page, Range, Stream
 from core.pulling.leave_out import leave_out
 from core.pulling.pull_report import PageStored, StreamReport
 from core.store import checkpoints, vanish
@@ -60,6 +60,8 @@ class Keeper:
         """Since `begin_slice`."""
         self.again: set[str] = set()
         """Slices to be read again before the stream is done."""
+        self._nameless = 0
+        """Rows of the slice of which not even the key could be read."""
         self._replacing: Range | None = None
         """The range whose replacement is under way."""
         self.records: RecordStore | EventStore
@@ -73,6 +75,7 @@ class Keeper:
     def begin_slice(self, replacing: Range | None) -> None:
         """Take pages of a slice from now on; *replacing* is what an earlier pull of it was about to replace."""
         self.pages_stored = 0
+        self._nameless = 0
         self._replacing = replacing
 
     def page(self, page: Page, prepared: Prepared[Any], slice_: str, began_run: int, asked_at: datetime) -> None:
@@ -111,16 +114,24 @@ class Keeper:
         bad = [*page.bad, *prepared.bad, *stored.bad]
         where = {"connection": self._of.connection, "stream": self._of.stream}
         if stored.changed and dead:
-            gone = {ref for ref, _ in bad}
+            gone = {one.ref for one in bad}
             unbury_records(conn, **where, keys=[key for key in prepared.items if key not in gone])
         if bad:
-            news = [bury_record(conn, **where, key=ref, reason=reason, run_id=self._run_id, at=now) for ref, reason in bad]
+            news = [bury_record(conn, **where, key=o.ref, reason=o.reason, run_id=self._run_id, at=now) for o in bad]
             self._count(bad=len(bad), known_bad=news.count(False))
+            self._keep_unread(conn, bad, slice_)
         if page.deleted:
             vanish.mark_told(conn, self._of, page.deleted, now)
         if page.merged:
             self._count(deleted=vanish.merge(conn, self._of, self._stream, page.merged, now))
         return stored.changed
+
+    def _keep_unread(self, conn: sqlite3.Connection, bad: Sequence[BadRecord], slice_: str) -> None:
+        """What cannot be read is still there: each record of which the key is known; without one it may be any."""
+        keys = [one.key for one in bad if one.key is not None]
+        self._nameless += len(bad) - len(keys)
+        if keys and self._of.kind is not Kind.EVENT:
+            vanish.still_there(conn, self._of, keys, slice_, self._run_id)
 
     def _count(self, **more: int) -> None:
         self.report = replace(self.report, **{name: getattr(self.report, name) + number for name, number in more.items()})
@@ -138,8 +149,22 @@ class Keeper:
         if under_way.replacing is not None:
             vanish.mark_replaced(conn, self._of, under_way.replacing, slice_, under_way.began_run, to_us(now))
         if full and self._of.kind is not Kind.EVENT and self._stream.deletions is not Deletions.NONE:
-            self.again |= vanish.mark_unseen(conn, self._of, slice_, under_way.began_run, to_us(now))
+            if self._may_be_unread(conn, under_way.began_run):
+                note = "a row that names no key may be any that is missed, so none has vanished"
+                self.report = replace(self.report, notes=(*self.report.notes, f"{slice_}: {note}" if slice_ else note))
+            else:
+                self.again |= vanish.mark_unseen(conn, self._of, slice_, under_way.began_run, to_us(now))
         return full
+
+    def _may_be_unread(self, conn: sqlite3.Connection, began_run: int) -> bool:
+        """Whether a record that was not seen may be one that could not be read, by this run or an earlier one of the pull."""
+        if self._nameless or began_run == self._run_id:
+            return self._nameless > 0
+        row = conn.execute(
+            "SELECT 1 FROM dead_letters WHERE what = 'record' AND connection = ? AND stream = ? AND run_id >= ? LIMIT 1",
+            (self._of.connection, self._of.stream, began_run),
+        ).fetchone()
+        return row is not None
 
     def end(self, conn: sqlite3.Connection, *, whole: bool, began: datetime) -> None:
         """At the stream's clean end: decide over what vanished."""

@@ -86,7 +86,7 @@ class EventStore:
                     if name not in found or self._age(event) >= self._age(found[name]):
                         found[name] = event
             except Exception as error:  # the mapping is the connector's; one record must not stop the rest
-                bad.append(BadRecord(key, reason(error)))
+                bad.append(BadRecord(key, reason(error), key))
         return Prepared(found, bad, len(records), fingerprint(key.encode() for key in found))
 
     def _read(self, record: Record, key: str) -> Iterable[tuple[str, ParsedEvent]]:

@@ -120,7 +120,7 @@ class MeaningReader:
                 rows, seen = self._meaning(key, record, ids[key])
                 read[key] = self._landing.read(conn, record, now) if values is None else values[at]
             except Exception as error:  # the mapping is the connector's; one record must not stop the rest
-                bad.append(BadRecord(key, reason(error)))
+                bad.append(BadRecord(key, reason(error), key))
                 continue
             add_fresh(fresh, ids[key], seen)
             for kind, row in rows:

@@ -68,7 +68,7 @@ class RecordStore:
             try:
                 found[key] = self._digests([record])[0], record
             except (TypeError, ValueError) as error:  # a lone surrogate, or what no JSON has
-                bad.append(BadRecord(key, f"cannot be stored ({type(error).__name__})"))
+                bad.append(BadRecord(key, f"cannot be stored ({type(error).__name__})", key))
         return Prepared(found, bad, len(records), fingerprint(digest for digest, _ in found.values()))
 
     def _digests(self, records: Sequence[Record]) -> list[bytes]:
@@ -104,10 +104,10 @@ class RecordStore:
         if changed:
             bad = self._write(conn, page, changed, known, slice_=slice_, run_id=run_id, now=now)
             # what cannot be read any more is still there
-            seen += [key for key, _ in bad if key in known]
+            seen += [one.ref for one in bad if one.ref in known]
         if seen:
             self.landing.touch(conn, seen, slice_, run_id)
-        gone = {key for key, _ in bad}
+        gone = {one.ref for one in bad}
         added = len([key for key in changed if key not in gone and not (key in known and known[key][1])])
         if added:
             self._count(conn, added)
@@ -168,8 +168,8 @@ class RecordStore:
         known_refs = known_subjects(conn, self._source.id, keys)
         ids = numbered(conn, keys, known_refs)
         said = self._meaning.read(conn, {key: page.items[key] for key in keys}, ids, now)
-        for key, _ in said.bad:
-            del ids[key]
+        for one in said.bad:
+            del ids[one.ref]
         attach(conn, self._source.id, self._source.trust, ids, known_refs, said.identifiers, now, said.whole)
         self._put(conn, said, ids, known, slice_=slice_, run_id=run_id, now=now)
         return said.bad

@@ -85,6 +85,16 @@ def returned(conn: sqlite3.Connection, of: Source, keys: Sequence[str]) -> None:
     )
 
 
+def still_there(conn: sqlite3.Connection, of: Source, keys: Sequence[str], slice_: str, run_id: int) -> None:
+    """Note that a slice has those of *keys* that it had before, though nothing new could be read of them."""
+    conn.execute(
+        f'UPDATE "{of.landing}" SET seen_run = ? WHERE slice = ? AND key IN (SELECT value FROM json_each(?))',
+        (run_id, slice_, json.dumps(keys)),
+    )
+    slices.note_seen(conn, of, keys, slice_, run_id)
+    returned(conn, of, keys)
+
+
 def settle(conn: sqlite3.Connection, of: Source, now: int) -> tuple[int, int]:
     """Decide over what was collected, at the clean end of a pull; return how many were deleted and how many are held."""
     count = conn.execute("SELECT count(*) FROM vanished WHERE stream_id = ?", (of.id,)).fetchone()[0]

@@ -205,6 +205,38 @@ def test_a_record_that_turns_bad_is_still_there(path: Path) -> None:
     assert "2025-01-01" == world.one("SELECT born FROM crm__contacts WHERE deleted_at IS NULL")
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["by its key", "as any"])
+def test_who_cannot_be_read_is_not_gone_for_that(path: Path, known: bool) -> None:
+    """A full pull that missed them would delete them: one where the key is known, else whoever was not seen."""
+    found: list[Any] = []
+    unreadable = contact(1, name="\ud800") if known else {"name": "no key"}
+    all_there, fewer = [contact(1), contact(2), contact(3)], [unreadable, contact(2)]
+    world = crm(path, asked(found, [Page(all_there)], [Page(fewer)], [Page([contact(2)])], deletions=Deletions.ABSENCE))
+    world.pull("crm")
+    report = world.pull("crm", full=True).streams[0]
+    live = "SELECT key FROM crm__contacts WHERE deleted_at IS NULL ORDER BY 1"
+
+    assert (1, 1 if known else 0) == (report.bad, report.deleted)
+    assert [("1",), ("2",), *([] if known else [("3",)])] == world.rows(live)
+    assert ([] if known else ["a row that names no key may be any that is missed, so none has vanished"]) == [*report.notes]
+    assert (1 if known else 2) == world.pull("crm", full=True).streams[0].deleted, "now nothing is unreadable"
+    assert [("2",)] == world.rows(live)
+
+
+def test_who_could_not_be_read_before_a_kill_is_not_gone_after_it(path: Path) -> None:
+    """The pull goes on behind the page that had them."""
+    found: list[Any] = []
+    first = Page([{"name": "no key"}, contact(2)], resume="page 2")
+    broken, rest = [first, TransientError("gone")], [Page([contact(3)])]
+    world = crm(path, asked(found, [Page([contact(1), contact(2), contact(3)])], broken, rest, deletions=Deletions.ABSENCE))
+    world.pull("crm")
+    world.later(hours=24 * 8)
+    world.pull("crm")
+    assert world.pull("crm").complete
+    assert [(None, None), (None, None), (None, "page 2")] == found
+    assert 3 == world.one("SELECT count(*) FROM crm__contacts WHERE deleted_at IS NULL")
+
+
 def test_bad_records_that_the_connector_found_are_buried(path: Path) -> None:
     """`Page.bad` is for connectors that read lines themselves."""
     world = crm(path, pages(Page([contact(1)], bad=[BadRecord("accounts.csv:17", "one column too many")])))

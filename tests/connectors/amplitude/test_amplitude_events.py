@@ -193,7 +193,9 @@ def test_malformed_lines_are_dead_letters(make_project: Any, events: Any) -> Non
     pages = list(events.pull(api, NOON - 4 * HOUR, None))
 
     places = [f"153957_2026-03-02_08#0.json.gz:{line}" for line in (1201, 2402)]
-    assert [(place, "is not a JSON object") for place in places] == [tuple(one) for page in pages for one in page.bad]
+    assert [(place, "is not a JSON object") for place in places] == [
+        (one.ref, one.reason) for page in pages for one in page.bad
+    ]
     assert 2500 == sum(len(page.records) for page in pages)
     assert [None, None, NOON - 2 * HOUR] == [page.cursor for page in pages]
 

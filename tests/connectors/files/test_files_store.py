@@ -155,6 +155,27 @@ def test_bad_rows_are_kept_with_their_reason(exports: Any, tmp_path: Path) -> No
     assert [("a1",)] == it.rows(LIVE)
 
 
+def test_a_row_that_turned_bad_takes_nobody_out(exports: Any, tmp_path: Path) -> None:
+    """A typo in a cell, or a comma too many: the account was there yesterday, and is today."""
+    specs = {**ACCOUNTS, "types": {"country": "integer"}}
+    write(tmp_path, "data/accounts.csv", accounts("a1", "a2", "a3").replace("Sverige", "46"))
+    it = exports(accounts=specs)
+    it.pull()
+    good = accounts("a1", "a2").replace("Sverige", "46")
+    write(tmp_path, "data/accounts.csv", good.replace("a2,a2@example.com,46", "a2,a2@example.com,soon"))
+    (report,) = it.pull().streams
+    assert (1, 1) == (report.bad, report.deleted), "a3 is gone indeed"
+    assert [("a1",), ("a2",)] == it.rows(LIVE)
+
+    write(tmp_path, "data/accounts.csv", good.replace("a2,a2", "a2,,a2"))
+    (report,) = it.pull().streams
+    assert (1, 0, 1) == (report.bad, report.deleted, len(report.notes))
+    assert [("a1",), ("a2",)] == it.rows(LIVE)
+    write(tmp_path, "data/accounts.csv", accounts("a1").replace("Sverige", "46"))
+    it.pull()
+    assert [("a1",)] == it.rows(LIVE)
+
+
 def test_nothing_doubles_when_a_key_comes_twice(exports: Any, tmp_path: Path) -> None:
     """The last row of a key counts."""
     write(tmp_path, "data/accounts.csv", f"{HEADER}\na1,old@example.com,SE,x\na1,new@example.com,SE,x\n")

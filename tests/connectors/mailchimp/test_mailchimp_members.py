@@ -71,7 +71,7 @@ def test_archived_people_and_people_without_an_address(respx_mock: Any, fake_api
     (page,) = stream.pull(fake_api("mailchimp", SETTINGS), None, None)
 
     assert ["fred@example.com"] == list(page.deleted)
-    assert [("member 0a21", "no e-mail address")] == [tuple(bad) for bad in page.bad]
+    assert [("member 0a21", "no e-mail address")] == [(bad.ref, bad.reason) for bad in page.bad]
     assert 5 == len(page.records)
     assert datetime(2026, 2, 3, 8, tzinfo=UTC) == page.cursor
 
