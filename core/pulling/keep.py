@@ -166,17 +166,17 @@ class Keeper:
         ).fetchone()
         return row is not None
 
-    def end(self, conn: sqlite3.Connection, *, whole: bool, began: datetime) -> None:
-        """At the stream's clean end: decide over what vanished."""
+    def end(self, conn: sqlite3.Connection, *, whole: bool, began: datetime, overtaken: bool = False) -> None:
+        """At the stream's clean end: decide over what vanished. *overtaken*: it is the end of what there was some time ago."""
         now = to_us(self._clock())
         self._note_fields(conn, whole=whole, now=now)
         deleted, held = vanish.settle(conn, self._of, now)
         self.report = replace(self.report, deleted=self.report.deleted + deleted, held=held)
         conn.execute(
-            "UPDATE streams SET finished_at = ?1, completed_at = ?1, error = NULL, reading = NULL, took_s = ?2,"
-            " full_completed_at = CASE WHEN ?3 THEN ?1"
+            "UPDATE streams SET finished_at = ?1, completed_at = ?1, error = NULL, reading = iif(?5, ?6, NULL),"
+            " took_s = ?2, full_completed_at = CASE WHEN ?3 THEN ?1"
             " ELSE (SELECT min(full_completed_at) FROM checkpoints WHERE stream_id = ?4) END WHERE id = ?4",
-            (now, (self._clock() - began).total_seconds(), whole, self._of.id),
+            (now, (self._clock() - began).total_seconds(), whole, self._of.id, overtaken, self._run_id),
         )
 
     def _note_fields(self, conn: sqlite3.Connection, *, whole: bool, now: int) -> None:
@@ -187,6 +187,11 @@ class Keeper:
         if whole:
             news += [f"{field}: no longer sent" for field in landing.mark_missing(conn, now)]
         self.report = replace(self.report, notes=(*self.report.notes, *news))
+
+    def let_be(self) -> None:
+        """What there was some time ago is to do: no more can be had for now."""
+        with self.atomic() as conn:
+            conn.execute("UPDATE streams SET reading = NULL WHERE id = ?", (self._of.id,))
 
     def failed(self, error: str) -> None:
         """Note that the pull ended with an *error*."""

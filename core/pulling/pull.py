@@ -137,7 +137,7 @@ class _StreamPull:
         for slice_ in sorted(self.keeper.again & fulls.keys()):  # another lost a record, so its values are theirs now
             self._pull_slice(slice_, full=False, every=every)
         with self.keeper.atomic() as conn:
-            self.keeper.end(conn, whole=all(fulls.values()), began=began)
+            self.keeper.end(conn, whole=all(fulls.values()), began=began, overtaken=bool(self.overtaken))
         if self.overtaken:
             self._catch_up(every)
 
@@ -158,11 +158,16 @@ class _StreamPull:
         """
         Ask for what changed since the pulls began that went on where an earlier run broke off: they know things as of then.
 
-        The stream is complete as it is: a quota that runs out meanwhile takes nothing from that.
+        Until then they are half read: other streams are of today. Where one pull takes a quota of several days, though, there
+        is no other end than that: a quota that runs out meanwhile takes nothing from it.
         """
         began = self.clock()
-        for slice_ in self.overtaken:
-            self._to_the_end(slice_, full=False, every=every)
+        try:
+            for slice_ in self.overtaken:
+                self._to_the_end(slice_, full=False, every=every)
+        except QuotaExhausted:
+            self.keeper.let_be()
+            raise
         with self.keeper.atomic() as conn:
             self.keeper.end(conn, whole=False, began=began)
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any, NoReturn
 
 import pytest
+from support import audiences as vendors
 from support.audiences import KilledProcess
 from support.story import Story, held, ids
 
 from core.clock import to_us
 from core.config.model import Every
+from core.contract import Page
 from core.errors import ConfigError, QuotaExhausted, TransientError
 from core.planning.approve import approve
 from core.pulling.fill import pull
@@ -150,6 +152,43 @@ def test_a_stream_that_a_dead_pull_had_not_come_to_holds_everything(make: Callab
     assert set() == story.there()
     assert {} == held(story.sync())
     assert ids(2) == story.there()
+
+
+def test_a_pull_that_went_on_is_at_its_end_when_it_knows_what_came_meanwhile(
+    make: Callable[..., Story], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What went on where it had broken off tells of yesterday; the people beside it are of today."""
+    story = make()
+    story.with_events, story.segments = True, {"vip": 'lifecycle_stage == "vip" and not did("Churned")'}
+    story.people(1, 2, stage="lead")
+    story.event(1, "Churned", story.now)
+    story.sync()
+
+    def events(api: Any, cursor: Any, resume: str | None) -> Iterator[Page]:
+        if resume is not None:
+            yield Page([], cursor=story.now)
+        elif not asked:
+            asked.append("the beginning")
+            yield Page([], resume="the events of yesterday, from the second page on")
+            raise KilledProcess
+        else:
+            asked.append("what came meanwhile")
+            raise KilledProcess
+
+    asked: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(vendors, "events", events)
+        with pytest.raises(KilledProcess):
+            story.sync()
+        story.people(1, 2)
+        story.event(2, "Churned", story.now)
+        with pytest.raises(KilledProcess):
+            story.sync()
+    assert ["the beginning", "what came meanwhile"] == asked
+
+    assert {"vips": ["source"]} == held(story.sync(pull=False))
+    assert {} == held(story.sync())
+    assert set() == story.there()
 
 
 def test_what_waits_for_its_quota_half_read_is_waited_for(make: Callable[..., Story]) -> None:
