@@ -52,6 +52,20 @@ def changed_between(conn: sqlite3.Connection, looked_at: datetime, now: datetime
     return BitMap([profile_id for (profile_id,) in rows])
 
 
+def changed_of(conn: sqlite3.Connection, profiles: BitMap, looked_at: datetime, now: datetime, *, of: str) -> BitMap:
+    """Return who of *profiles* was changed since, as in `changed_between`, or joined into somebody else."""
+    table = "companies" if of == COMPANY else "profiles"
+    given = "FROM json_each(?1) j CROSS JOIN"
+    asked = f"SELECT t.id {given} {table} t ON t.id = j.value AND t.changed_at > ?2 AND t.changed_at <= ?3"
+    if of != COMPANY:
+        asked += f" UNION SELECT a.old_id {given} profile_aliases a ON a.old_id = j.value AND a.at > ?2 AND a.at <= ?3"
+    found = BitMap()
+    for chunk in audiences.chunks(profiles):
+        rows = conn.execute(asked, (chunk, to_us(looked_at), to_us(now)))
+        found.update(BitMap([id_ for (id_,) in rows]))
+    return found
+
+
 def follow(store: Store, row: AudienceRow, audience: Audience, *, changed: BitMap) -> BitMap:
     """Hand the rows of one audience to the profiles that their members are by now; return who got some since the last plan."""
     if row.of == COMPANY:

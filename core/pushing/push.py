@@ -31,7 +31,7 @@ from core.planning.plan import Plan
 from core.pushing import member_values
 from core.pushing.batches import Batches
 from core.pushing.beginning import Beginning
-from core.pushing.follow import forget_followed
+from core.pushing.follow import changed_of, forget_followed
 from core.pushing.record import Recorder
 from core.pushing.send import Item, Sender, Sent
 from core.pushing.sending import Sending
@@ -137,7 +137,7 @@ class _Push:
         ids = iter(self.plan.creates)
         while part := list(islice(ids, self.audience.max_batch)):
             self._check()
-            part = list(BitMap(part) - self._refused(BitMap(part)))
+            part = list(BitMap(part) - self._refused(BitMap(part)) - self._changed(BitMap(part)))
             keys = {p: self.plan.draft.unknown[p] for p in part if p in self.plan.draft.unknown}
             if not keys:
                 continue
@@ -166,7 +166,7 @@ class _Push:
             for planned in self.batches.batches():
                 self._check()
                 with self.store.atomic():  # nobody is forgotten between the look and the intent
-                    batch = self._permitted(planned)
+                    batch = self._permitted(self._as_planned(planned))
                     if not batch:
                         continue
                     intent_id = self.recorder.intend([item.member for item in batch])
@@ -178,6 +178,18 @@ class _Push:
         except BaseException:
             self._settle_rest(running, updates)
             raise
+
+    def _as_planned(self, batch: list[Item]) -> list[Item]:
+        """Return *batch* without who changed after the plan was made."""
+        changed = self._changed(BitMap([item.member.profile_id for item in batch if item.member.profile_id is not None]))
+        return [item for item in batch if (item.member.profile_id or 0) not in changed]
+
+    def _changed(self, profiles: BitMap) -> BitMap:
+        """Return of whom something was learnt since: the next run knows who they are and whether they are wanted."""
+        found = changed_of(self.store.conn, profiles, self.plan.as_of, self.s.clock(), of=self.audience.of)
+        if found:
+            log.info("changed_meanwhile", label=self.plan.label, members=len(found))
+        return found
 
     def _permitted(self, batch: list[Item]) -> list[Item]:
         """Return *batch* without the adds of people who said no after the plan was made: at a vendor's pace that is hours."""

@@ -97,6 +97,30 @@ def test_who_has_left_meanwhile_is_not_put_in_anew(story: Story) -> None:
     assert {"changed": 1} == skips(report)
 
 
+def test_who_changes_while_others_are_sent_is_left_to_the_next_run(story: Story) -> None:
+    """A push of hours, and pulls beside it: a campaign mails who has left the segment by then, and drops who has come back."""
+    story.people(*range(1, 12))
+    story.sync()
+    story.people(*range(12, 21))
+    story.people(8, 9, 10, 11, stage="lead")
+    left = [True]
+
+    def another(where: str) -> None:
+        if where == "before apply" and left:
+            left.pop()
+            story.people(20, stage="lead")
+            story.people(11, stage="vip")
+            story.pass_time()
+            assert [Status.DONE] == [run.status for run in pull(story.hub())]
+
+    story.vendor.fault = another
+    assert Status.DONE == story.sync().status
+    assert ids(*range(1, 8), *range(11, 20)) == story.there()
+    assert Status.DONE == story.sync().status
+    assert ids(*range(1, 8), *range(11, 20)) == story.there()
+    assert {"11", "20"}.isdisjoint(story.vendor.moved()[11:])
+
+
 def test_who_says_no_while_others_are_sent_is_not_added(tmp_path: Path) -> None:
     """A first run takes as long as the vendor's limits have it, and `suppress` is not to wait for its end."""
     story = Story(tmp_path, kind="mail", category=Category.EMAIL)
