@@ -115,12 +115,22 @@ def failed(source: SourceState, now: datetime) -> Held | None:
 
 def broken_off(source: SourceState, now: datetime) -> Held | None:
     """What one stream tells of somebody by now, another does not yet: who came is there, and what they did is not."""
-    if not source.half_read or source.completed_at is None or source.removed or _approved_since(source):
+    if not _stands_half_read(source):
         return None
-    waits = source.resume_at is not None and source.resume_at > now
+    waits = waits_until(source, now) is not None
     reason = f"the last pull of {source.name} {'waits on its way for its quota' if waits else 'was broken off'}"
     facts = {"stream": source.name, "completed_at": source.completed_at}
     return Held(HeldKind.SOURCE, reason, facts=facts, approve=source.name)
+
+
+def waits_until(source: SourceState, now: datetime) -> datetime | None:
+    """Return when a pull that stopped half-way for its quota goes on by itself; None where it did not, or the quota is back."""
+    ahead = source.resume_at is not None and source.resume_at > now
+    return source.resume_at if ahead and _stands_half_read(source) else None
+
+
+def _stands_half_read(source: SourceState) -> bool:
+    return source.half_read and source.completed_at is not None and not source.removed and not _approved_since(source)
 
 
 def stale(source: SourceState, now: datetime) -> Held | None:

@@ -82,60 +82,47 @@ def source_states(
 
     *leased*: the caller holds the leases of their connections, so nobody pulls them.
     """
-    found = []
-    for name in sorted(names):
-        connection, _, stream = name.partition(".")
-        row = conn.execute(
-            "SELECT s.id, c.category, s.kind, s.completed_at, s.error, s.took_s, s.accepted_count, s.live_count, s.held_since,"
-            " s.removed_at, (SELECT count(*) FROM vanished v WHERE v.stream_id = s.id)"
-            " FROM streams s JOIN connections c ON c.id = s.connection_id WHERE c.name = ? AND s.name = ?",
-            (connection, stream),
-        ).fetchone()
-        if row is None:
-            found.append(SourceState(name, completed_at=None))
-            continue
-        stream_id, category, kind, completed, error, took_s, accepted, live, held_since, removed_at, vanished = row
-        completed_at = None if completed is None else from_us(completed)
-        configured = config.connections.get(connection)
-        newest_at: datetime | None = None
-        busy_days = 0
-        if kind == Kind.EVENT and category != Category.FILE:
-            newest_at, busy_days = _activity(conn, stream_id, now)
-        approved = holds.source_approved_at(conn, name, at=to_us(now))
-        late = configured is not None and completed_at is not None and removed_at is None
-        found.append(
-            SourceState(
-                name,
-                completed_at=completed_at,
-                error=error,
-                half_read=_is_half_read(conn, stream_id) and (leased or not _is_pulled(conn, connection, now)),
-                resume_at=_resume_at(conn, connection),
-                stale_at=stale_at(configured, config, completed_at, took_s or 0.0) if late else None,  # type: ignore[arg-type]
-                accepted_count=accepted,
-                live_count=live,
-                vanished=vanished,
-                vanished_held=held_since is not None,
-                removed=removed_at is not None,
-                newest_at=newest_at,
-                busy_days=busy_days,
-                approved_at=None if approved is None else from_us(approved),
-                may_be_quiet=holds.source_approved_at(conn, name, at=to_us(now), quiet=True) is not None,
-            )
-        )
-    return found
+    return [_source_state(conn, name, config, now, leased=leased) for name in sorted(names)]
 
 
-def _is_half_read(conn: sqlite3.Connection, stream_id: int) -> bool:
-    return bool(conn.execute("SELECT reading IS NOT NULL FROM streams WHERE id = ?", (stream_id,)).fetchone()[0])
+def _source_state(conn: sqlite3.Connection, name: str, config: Config, now: datetime, *, leased: bool) -> SourceState:
+    connection, _, stream = name.partition(".")
+    row = conn.execute(
+        "SELECT s.id, c.category, s.kind, s.completed_at, s.error, s.took_s, s.accepted_count, s.live_count, s.held_since,"
+        " s.removed_at, s.reading, c.resume_at, (SELECT count(*) FROM vanished v WHERE v.stream_id = s.id)"
+        " FROM streams s JOIN connections c ON c.id = s.connection_id WHERE c.name = ? AND s.name = ?",
+        (connection, stream),
+    ).fetchone()
+    if row is None:
+        return SourceState(name, completed_at=None)
+    id_, category, kind, completed, error, took_s, accepted, live, held_since, removed_at, reading, resume, vanished = row
+    completed_at = _time(completed)
+    configured = config.connections.get(connection)
+    stale = None
+    if configured is not None and completed_at is not None and removed_at is None:
+        stale = stale_at(configured, config, completed_at, took_s or 0.0)
+    newest_at, busy_days = _activity(conn, id_, now) if kind == Kind.EVENT and category != Category.FILE else (None, 0)
+    return SourceState(
+        name,
+        completed_at=completed_at,
+        error=error,
+        half_read=reading is not None and (leased or not leases.is_held(conn, f"connection.{connection}", lambda: now)),
+        resume_at=_time(resume),
+        stale_at=stale,
+        accepted_count=accepted,
+        live_count=live,
+        vanished=vanished,
+        vanished_held=held_since is not None,
+        removed=removed_at is not None,
+        newest_at=newest_at,
+        busy_days=busy_days,
+        approved_at=_time(holds.source_approved_at(conn, name, at=to_us(now))),
+        may_be_quiet=holds.source_approved_at(conn, name, at=to_us(now), quiet=True) is not None,
+    )
 
 
-def _is_pulled(conn: sqlite3.Connection, connection: str, now: datetime) -> bool:
-    return leases.is_held(conn, f"connection.{connection}", lambda: now)
-
-
-def _resume_at(conn: sqlite3.Connection, connection: str) -> datetime | None:
-    at = conn.execute("SELECT resume_at FROM connections WHERE name = ?", (connection,)).fetchone()[0]
-    return None if at is None else from_us(at)
+def _time(us: int | None) -> datetime | None:
+    return None if us is None else from_us(us)
 
 
 def _activity(conn: sqlite3.Connection, stream_id: int, now: datetime) -> tuple[datetime | None, int]:
@@ -149,7 +136,7 @@ def _activity(conn: sqlite3.Connection, stream_id: int, now: datetime) -> tuple[
     ]
     newest = max((t for t in (_latest(conn, stream_id, name, to_us(now)) for name in names) if t is not None), default=None)
     if newest is None or now - from_us(newest) <= timedelta(hours=48):
-        return (None if newest is None else from_us(newest)), 0
+        return _time(newest), 0
     day = timedelta(days=1) // timedelta(microseconds=1)
     busy = 0
     for back in range(7):

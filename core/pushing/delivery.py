@@ -13,7 +13,7 @@ from core.evaluated import Evaluated
 from core.hub import Session
 from core.log import log
 from core.planning import delay
-from core.planning.guards import SOURCE_GUARDS, SourceGuard, SourceState, broken_off
+from core.planning.guards import SOURCE_GUARDS, SourceGuard, SourceState, waits_until
 from core.planning.plan import Plan, Skip
 from core.planning.sizes import SIZE_GUARDS, SizeGuard
 from core.pulling.soundness import Sources, sound_by_now
@@ -66,8 +66,9 @@ class Delivery:
             connection = source.name.partition(".")[0]
             if connection in self.pulled_elsewhere:
                 raise LeaseLost(f"{source.name} is read half: {self.pulled_elsewhere[connection]}")
-            if source.resume_at is not None and source.resume_at > now and broken_off(source, now) is not None:
-                raise QuotaExhausted(f"{source.name} is read half; it waits for its quota", resume_at=source.resume_at)
+            resume_at = waits_until(source, now)
+            if resume_at is not None:
+                raise QuotaExhausted(f"{source.name} is read half; it waits for its quota", resume_at=resume_at)
 
     def refuse_moving(self, sources: Iterable[str]) -> None:
         """
