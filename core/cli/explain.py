@@ -14,8 +14,9 @@ from core.cli.group_names import sets_of
 if TYPE_CHECKING:
     from core.segments.definitions import Definitions
     from core.segments.explain import Explanation
+    from core.segments.explain_sources import Source
     from core.segments.explain_tree import Node
-    from core.segments.explain_values import Seen, Source
+    from core.segments.explain_values import Seen
     from core.store import Store
 
 Described = dict[str, Any]

@@ -2,7 +2,8 @@
 Why somebody is in a set, or is not: the tree with true or false at each node, what was seen, and when it can change by itself.
 
 Each leaf is asked by the query that evaluation asks, of a store that shows this one person (`explain_person`). What hangs on
-other people (ranks, a company's users, SQL) is asked of everybody first. Values and their sources are in `explain_values`.
+other people (ranks, a company's users, SQL) is asked of everybody first. What is seen at a leaf is in `explain_values`, and
+where that comes from in `explain_sources`.
 """
 
 from __future__ import annotations

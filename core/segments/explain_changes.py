@@ -18,9 +18,9 @@ from typing import Any, Final
 
 from core.segments.calendar import edge_us, known_zone
 from core.segments.dialect import DAY_US, property_of
+from core.segments.explain_sources import SOURCES, Asked, event_rows, raw_values
 from core.segments.explain_texts import parts
 from core.segments.explain_trend import daily, pieces
-from core.segments.explain_values import SOURCES, Asked, event_rows, raw_values
 from core.segments.facts import Facts
 from core.segments.tree import Aggregate, Ago, Answer, Answered, Billing, Did, EventSet, Property, Score, Type
 from core.segments.tree_events import PERSON, Edge, LastEvent

@@ -14,9 +14,9 @@ from typing import Any, Final
 from core.clock import from_us
 from core.segments.definitions import Definitions, SetDefinition
 from core.segments.evaluate import evaluate
+from core.segments.explain_sources import Asked, raw_values
 from core.segments.explain_texts import Texts, parts
 from core.segments.explain_tree import branches, leaves_of, sets_in
-from core.segments.explain_values import Asked, raw_values
 from core.segments.facts import Facts, LeafFailed
 from core.segments.tree import Condition, values_of
 from core.segments.tree_sets import CompanyIn, FromSql, Percentile, Top, Users

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 from core.segments.compile import compile_leaf
 from core.segments.definitions import Definitions
 from core.segments.explain_changes import later
+from core.segments.explain_sources import Asked
 from core.segments.explain_texts import Texts, parts, texts_of
-from core.segments.explain_values import Asked, Seen, seen_at
+from core.segments.explain_values import Seen, seen_at
 from core.segments.facts import Facts, LeafFailed
 from core.segments.tree import (
     And,
