@@ -15,7 +15,8 @@ from core.config.model import Config, Partition, SyncConfig
 from core.contract import Audience
 from core.registry import Connector
 from core.segments.definitions import Definitions
-from core.segments.tree import Ago, And, Condition, InGroup, InSegment, Not, Or
+from core.segments.tree import And, Condition, InGroup, InSegment, Not, Or
+from core.segments.tree_constants import Ago
 from core.segments.tree_sets import CompanyIn, Quantifier, Users
 
 GROUP: Final = "{group}"

@@ -13,8 +13,7 @@ from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
 from core.clock import EPOCH, MICROSECOND, from_us, to_us
-from core.segments.tree import Moment
-from core.segments.tree_events import Edge, OwnMoment, Unit, personal
+from core.segments.tree_constants import Edge, Moment, OwnMoment, Unit, personal
 
 WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 DAY_US: Final = 86_400_000_000

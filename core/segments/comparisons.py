@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from core.config.names import suggest
 from core.segments import types
-from core.segments.tree import And, Compare, Condition, In, InGroup, Literal, Not, Op, Term
+from core.segments.tree import And, Compare, Condition, In, InGroup, Not, Op, Term
+from core.segments.tree_constants import CONSTANTS, Literal
 from core.segments.types import Groups, Read
 
 if TYPE_CHECKING:
@@ -89,15 +90,11 @@ def _run(reader: Reader, nodes: list[ast.expr], read: list[Read | None], ops: li
             raise reader.error(node, "a partition is compared with a group only")
     if len(read) == 2 and ops == [Op.EQ]:  # did(...) == True
         for cond, flag in ((read[0], read[1]), (read[1], read[0])):
-            if (
-                not isinstance(cond, types.VALUES + types.CONSTANTS)
-                and isinstance(flag, Literal)
-                and isinstance(flag.value, bool)
-            ):
+            if not isinstance(cond, types.VALUES + CONSTANTS) and isinstance(flag, Literal) and isinstance(flag.value, bool):
                 return cond if flag.value else Not(cond)  # type: ignore[return-value,arg-type]  # neither value nor group
     terms: list[Term] = []
     for node, item in zip(nodes, read, strict=True):
-        if not isinstance(item, types.VALUES + types.CONSTANTS):
+        if not isinstance(item, types.VALUES + CONSTANTS):
             raise reader.error(node, "is true or false, not a value to compare")
         terms.append(item)
     agreed, _ = types.agree(reader, nodes, terms, ordered=any(op is not Op.EQ for op in ops))

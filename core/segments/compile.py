@@ -25,8 +25,6 @@ from core.segments.facts import Facts, LeafFailed, StreamFacts
 from core.segments.predicate import holds, predicate
 from core.segments.relation import Relation, historic
 from core.segments.tree import (
-    TEXT_LIKE,
-    Aggregate,
     Answer,
     Answered,
     Billing,
@@ -37,11 +35,11 @@ from core.segments.tree import (
     Score,
     SourceField,
     Test,
-    Type,
     Value,
     values_of,
-)  # fmt: skip
-from core.segments.tree_events import Edge, LastEvent, OwnMoment, Sequence
+)
+from core.segments.tree_constants import TEXT_LIKE, Edge, OwnMoment, Type
+from core.segments.tree_events import Aggregate, LastEvent, Sequence
 from core.segments.tree_sets import Bucket, Changed, FromSql, InList, Percentile, Top
 from core.segments.tree_traits import COMPUTED, Member
 

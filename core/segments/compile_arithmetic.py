@@ -7,7 +7,8 @@ from typing import Any
 
 from core.segments import dialect, exact
 from core.segments.dialect import Param, Sql
-from core.segments.tree import Condition, Literal, Term, Type
+from core.segments.tree import Condition, Term
+from core.segments.tree_constants import Literal, Type
 from core.segments.tree_traits import Arithmetic, Chosen, DaysSince, Pick, Picked, Rounded, Sign, Truth
 
 Terms = Callable[[Any], Sql]

@@ -10,8 +10,8 @@ from core.segments.dialect import Sql
 from core.segments.facts import Facts
 from core.segments.predicate import bound
 from core.segments.relation import historic
-from core.segments.tree import Moment, Window
-from core.segments.tree_events import Edge, OwnMoment, personal
+from core.segments.tree_constants import Edge, Moment, OwnMoment, personal
+from core.segments.tree_events import Window
 
 Own = Callable[[Edge | OwnMoment], Sql]
 """What a calendar time is for whoever a row belongs to."""

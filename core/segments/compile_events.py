@@ -10,22 +10,9 @@ from core.segments.dialect import Sql
 from core.segments.facts import Facts
 from core.segments.predicate import predicate
 from core.segments.relation import Relation, historic
-from core.segments.tree import (
-    ZERO_WHEN_NONE,
-    Aggregate,
-    And,
-    Compare,
-    Condition,
-    EventSet,
-    Function,
-    In,
-    Op,
-    Property,
-    Type,
-    Value,
-    values_of,
-)
-from core.segments.tree_events import PERSON, Edge, LastEvent, OwnMoment
+from core.segments.tree import And, Compare, Condition, In, Op, Value, values_of
+from core.segments.tree_constants import PERSON, Edge, OwnMoment, Type
+from core.segments.tree_events import ZERO_WHEN_NONE, Aggregate, EventSet, Function, LastEvent, Property
 
 SMALL_PART: Final = 0.05
 """Below this share of an event's whole span its index by time is the shorter way."""

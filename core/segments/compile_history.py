@@ -13,7 +13,8 @@ from core.segments.dialect import Param, Sql
 from core.segments.facts import Facts
 from core.segments.predicate import bound
 from core.segments.relation import FIELDS
-from core.segments.tree import CompanyField, Constant, ProfileField
+from core.segments.tree import CompanyField, ProfileField
+from core.segments.tree_constants import Constant
 from core.segments.tree_sets import OF_SUBSCRIPTION, Changed
 
 

@@ -20,8 +20,7 @@ from core.segments import dialect
 from core.segments.compile_events import covered, event_property, latest_of, people_of, rows
 from core.segments.dialect import Param, Sql
 from core.segments.facts import Facts
-from core.segments.tree import EventSet
-from core.segments.tree_events import Sequence
+from core.segments.tree_events import EventSet, Sequence
 
 _ALWAYS: Final = 2**62
 

@@ -19,25 +19,9 @@ from core.segments.compile_sequence import shortest
 from core.segments.dialect import Sql
 from core.segments.facts import Facts
 from core.segments.predicate import holds, predicate
-from core.segments.tree import (
-    Aggregate,
-    Compare,
-    Did,
-    EventSet,
-    Exists,
-    Function,
-    In,
-    Leaf,
-    Matches,
-    ProfileField,
-    Property,
-    Test,
-    Value,
-    Window,
-    values_of,
-    walk,
-)
-from core.segments.tree_events import LastEvent, Sequence, personal
+from core.segments.tree import Compare, Did, Exists, In, Leaf, Matches, ProfileField, Test, Value, values_of, walk
+from core.segments.tree_constants import personal
+from core.segments.tree_events import Aggregate, EventSet, Function, LastEvent, Property, Sequence, Window
 from core.segments.tree_traits import parts_of
 
 _ALONE: Final = (Function.SUM, Function.AVG)

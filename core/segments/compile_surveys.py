@@ -14,7 +14,8 @@ from core.segments.compile_calendar import inside, own_times
 from core.segments.dialect import Sql
 from core.segments.facts import Facts
 from core.segments.relation import Relation
-from core.segments.tree import Answer, Answered, Score, Type
+from core.segments.tree import Answer, Answered, Score
+from core.segments.tree_constants import Type
 
 SIGNS: Final = {
     "nps": ("%nps%", "%net promoter%", "%likely%recommend%"),

@@ -17,8 +17,8 @@ from core.segments.dialect import Param, Sql
 from core.segments.facts import Facts, LeafFailed
 from core.segments.predicate import bound, predicate
 from core.segments.relation import Relation
-from core.segments.tree import CONSTANTS, And, Compare, Condition, Exists, In, Matches, Not, Or, Term, Test, Value, values_of
-from core.segments.tree_events import Edge, OwnMoment, personal
+from core.segments.tree import And, Compare, Condition, Exists, In, Matches, Not, Or, Term, Test, Value, values_of
+from core.segments.tree_constants import CONSTANTS, Edge, OwnMoment, personal
 from core.segments.tree_traits import COMPUTED, Member, Trait, parts_of
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import Final
 from core.clock import from_us
 from core.contract import Kind
 from core.segments import dialect
-from core.segments.tree import Type
+from core.segments.tree_constants import Type
 from core.segments.vocabulary import BILLING_WORDS, COMPANY_FIELDS, PROFILE_FIELDS, SCORE_WORDS, Vocabulary
 from core.segments.words.billing import kind_of
 from core.store import Store

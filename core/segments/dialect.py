@@ -18,8 +18,8 @@ from zoneinfo import ZoneInfo
 
 from core.clock import from_us, to_us
 from core.segments import calendar, exact
-from core.segments.tree import How, Type
-from core.segments.tree_events import Edge, OwnMoment
+from core.segments.tree import How
+from core.segments.tree_constants import Edge, OwnMoment, Type
 from core.segments.types import compiled
 
 Param = str | int | float | None

@@ -14,7 +14,7 @@ from core.segments.evaluate import Evaluation
 from core.segments.explain_spoken import span
 from core.segments.explain_texts import parts
 from core.segments.funnel import Funnel
-from core.segments.tree import EventSet
+from core.segments.tree_events import EventSet
 from core.store import Store
 
 MEANINGFUL: Final = 10

@@ -22,8 +22,9 @@ from core.segments.explain_sources import SOURCES, Asked, event_rows, raw_values
 from core.segments.explain_texts import parts
 from core.segments.explain_trend import daily, pieces
 from core.segments.facts import Facts
-from core.segments.tree import Aggregate, Ago, Answer, Answered, Billing, Did, EventSet, Property, Score, Type
-from core.segments.tree_events import PERSON, Edge, LastEvent
+from core.segments.tree import Answer, Answered, Billing, Did, Score
+from core.segments.tree_constants import PERSON, Ago, Edge, Type
+from core.segments.tree_events import Aggregate, EventSet, LastEvent, Property
 from core.segments.tree_events import Sequence as Steps
 from core.segments.tree_sets import Bucket, Changed
 from core.segments.tree_traits import DaysSince

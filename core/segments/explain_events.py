@@ -16,8 +16,9 @@ from core.segments import dialect
 from core.segments.dialect import Param
 from core.segments.explain_texts import parts
 from core.segments.facts import Facts
-from core.segments.tree import Aggregate, Ago, Did, EventSet, Function, Moment, Property, Type
-from core.segments.tree_events import LastEvent
+from core.segments.tree import Did
+from core.segments.tree_constants import Ago, Moment, Type
+from core.segments.tree_events import Aggregate, EventSet, Function, LastEvent, Property
 from core.segments.tree_events import Sequence as Chain
 
 _ALWAYS: Final = -(2**62)

@@ -19,8 +19,9 @@ from core.segments.compile_events import rows
 from core.segments.dialect import DAY_US, Param, quoted
 from core.segments.explain_texts import Texts, parts
 from core.segments.facts import Facts, LeafFailed
-from core.segments.tree import Ago, Answer, Billing, CompanyField, EventSet, ProfileField, Score, SourceField, Window
-from core.segments.tree_events import Edge
+from core.segments.tree import Answer, Billing, CompanyField, ProfileField, Score, SourceField
+from core.segments.tree_constants import Ago, Edge
+from core.segments.tree_events import EventSet, Window
 from core.segments.vocabulary import PAYMENT_WORDS
 
 MAX_SOURCES: Final = 3

@@ -8,26 +8,22 @@ from core.clock import MICROSECOND, from_us
 from core.durations import spell_duration
 from core.segments.dialect import DAY_US
 from core.segments.tree import (
-    Aggregate,
-    Ago,
     And,
     Answer,
     Answered,
     CompanyField,
     Compare,
     Did,
-    EventSet,
     Exists,
     In,
     InGroup,
     InSegment,
-    Literal,
     Matches,
-    Moment,
     Not,
     Or,
-    Window,
-)  # fmt: skip
+)
+from core.segments.tree_constants import Ago, Literal, Moment
+from core.segments.tree_events import Aggregate, EventSet, Window
 from core.segments.tree_traits import DaysSince, Member, Truth
 
 LONGEST: Final = 120

@@ -11,27 +11,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from core.segments.explain_texts import parts
-from core.segments.tree import (
-    CONSTANTS,
-    Aggregate,
-    Ago,
-    And,
-    Answer,
-    Compare,
-    Did,
-    EventSet,
-    Exists,
-    Function,
-    In,
-    Literal,
-    Matches,
-    Not,
-    Op,
-    Or,
-    SourceField,
-    values_of,
-)  # fmt: skip
-from core.segments.tree_events import Edge, LastEvent, Sequence
+from core.segments.tree import And, Answer, Compare, Did, Exists, In, Matches, Not, Op, Or, SourceField, values_of
+from core.segments.tree_constants import CONSTANTS, Ago, Edge, Literal
+from core.segments.tree_events import Aggregate, EventSet, Function, LastEvent, Sequence
 from core.segments.tree_traits import Arithmetic, Chosen, DaysSince, Member, Picked, Rounded, Sign, Trait, Truth
 
 Way = int | None

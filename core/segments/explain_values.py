@@ -10,8 +10,9 @@ from core.segments.compile_calendar import inside, own_times
 from core.segments.explain_sources import MAX_SOURCES, SOURCES, Asked, Source, event_rows, moment, raw_values
 from core.segments.explain_spoken import spoken
 from core.segments.facts import LeafFailed
-from core.segments.tree import CONSTANTS, Aggregate, Answered, Condition, Did, EventSet, Function, Type, values_of, walk
-from core.segments.tree_events import LastEvent, Sequence
+from core.segments.tree import Answered, Condition, Did, values_of, walk
+from core.segments.tree_constants import CONSTANTS, Type
+from core.segments.tree_events import Aggregate, EventSet, Function, LastEvent, Sequence
 from core.segments.tree_traits import COMPUTED, Chosen, Truth, terms_in
 
 MAX_VALUES: Final = 10

@@ -9,33 +9,54 @@ from __future__ import annotations
 import dataclasses
 from typing import Final
 
-from core.segments import tree as t
-from core.segments.tree_events import Edge, LastEvent, OwnMoment, Sequence, Step, personal
+from core.segments.tree import (
+    And,
+    Answer,
+    Answered,
+    Billing,
+    CompanyField,
+    Compare,
+    Condition,
+    Did,
+    Exists,
+    In,
+    Matches,
+    Not,
+    Or,
+    ProfileField,
+    Score,
+    SourceField,
+    Test,
+    values_of,
+    walk,
+)
+from core.segments.tree_constants import CONSTANTS, Ago, Edge, Literal, Moment, OwnMoment, personal
+from core.segments.tree_events import Aggregate, EventSet, LastEvent, Property, Sequence, Step, Window
 from core.segments.tree_sets import Bucket, Changed
 from core.segments.tree_traits import Arithmetic, Chosen, DaysSince, Member, Picked, Rounded, Trait, Truth
 
 KNOWN: Final[dict[type, frozenset[str]]] = {
-    t.Did: frozenset({"events"}),
-    t.Answered: frozenset({"survey", "window"}),
-    t.Compare: frozenset({"terms", "ops"}),
-    t.In: frozenset({"value", "options"}),
-    t.Exists: frozenset({"value"}),
-    t.Matches: frozenset({"value", "how", "text", "case"}),
-    t.EventSet: frozenset({"name", "window", "filter", "source"}),
-    t.Window: frozenset({"after", "upto", "since", "until"}),
-    t.Property: frozenset({"name", "type"}),
-    t.Aggregate: frozenset({"function", "events", "of", "zone", "every_us"}),
-    t.ProfileField: frozenset({"name", "type"}),
-    t.CompanyField: frozenset({"name", "type"}),
-    t.SourceField: frozenset({"connection", "stream", "field", "type"}),
-    t.Billing: frozenset({"word", "type"}),
-    t.Score: frozenset({"word"}),
-    t.Answer: frozenset({"survey", "question", "every", "type"}),
+    Did: frozenset({"events"}),
+    Answered: frozenset({"survey", "window"}),
+    Compare: frozenset({"terms", "ops"}),
+    In: frozenset({"value", "options"}),
+    Exists: frozenset({"value"}),
+    Matches: frozenset({"value", "how", "text", "case"}),
+    EventSet: frozenset({"name", "window", "filter", "source"}),
+    Window: frozenset({"after", "upto", "since", "until"}),
+    Property: frozenset({"name", "type"}),
+    Aggregate: frozenset({"function", "events", "of", "zone", "every_us"}),
+    ProfileField: frozenset({"name", "type"}),
+    CompanyField: frozenset({"name", "type"}),
+    SourceField: frozenset({"connection", "stream", "field", "type"}),
+    Billing: frozenset({"word", "type"}),
+    Score: frozenset({"word"}),
+    Answer: frozenset({"survey", "question", "every", "type"}),
     Changed: frozenset({"value", "to", "before", "window"}),
     Bucket: frozenset({"salt", "type"}),
-    t.And: frozenset({"items"}),
-    t.Or: frozenset({"items"}),
-    t.Not: frozenset({"item"}),
+    And: frozenset({"items"}),
+    Or: frozenset({"items"}),
+    Not: frozenset({"item"}),
     LastEvent: frozenset({"events", "test"}),
     Sequence: frozenset({"steps", "within_us", "start_last", "same"}),
     Step: frozenset({"events", "absent"}),
@@ -68,35 +89,35 @@ def check(node: object) -> None:
 def moving(constant: object) -> bool:
     """Return whether a constant stands elsewhere when the clock goes on."""
     match constant:
-        case t.Literal() | t.Moment() | OwnMoment():
+        case Literal() | Moment() | OwnMoment():
             return False
-        case t.Ago() | Edge():
+        case Ago() | Edge():
             return True
         case _:
             raise Whole
 
 
-def constants_of(node: t.Test) -> list[object]:
+def constants_of(node: Test) -> list[object]:
     """Return the constants that a test compares with."""
     match node:
-        case t.Compare():
-            return [term for term in node.terms if isinstance(term, t.CONSTANTS)]
-        case t.In():
+        case Compare():
+            return [term for term in node.terms if isinstance(term, CONSTANTS)]
+        case In():
             return list(node.options)
         case _:
             return []
 
 
-def fixed(node: t.Condition) -> None:
+def fixed(node: Condition) -> None:
     """Raise Whole unless a filter of events says the same of an event at any time."""
-    for part in t.walk(node):
+    for part in walk(node):
         check(part)
-        if isinstance(part, t.Compare | t.In | t.Exists | t.Matches):
-            for value in t.values_of(part):
-                if not isinstance(value, t.Property):
+        if isinstance(part, Compare | In | Exists | Matches):
+            for value in values_of(part):
+                if not isinstance(value, Property):
                     raise Whole
                 check(value)
             if any(moving(constant) or personal(constant) for constant in constants_of(part)):
                 raise Whole
-        elif not isinstance(part, t.And | t.Or | t.Not):
+        elif not isinstance(part, And | Or | Not):
             raise Whole

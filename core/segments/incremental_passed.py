@@ -24,8 +24,9 @@ from core.segments.dialect import Param, Sql
 from core.segments.facts import Facts, LeafFailed
 from core.segments.incremental_reach import History, Passing, Rows, Subject
 from core.segments.parallel import Readers, Work, share_out
-from core.segments.tree import Aggregate, Ago, Billing, ProfileField
-from core.segments.tree_events import Edge, personal
+from core.segments.tree import Billing, ProfileField
+from core.segments.tree_constants import Ago, Edge, personal
+from core.segments.tree_events import Aggregate
 from core.store import changes
 
 MOST: Final = 100_000

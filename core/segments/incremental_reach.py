@@ -14,10 +14,31 @@ from dataclasses import KW_ONLY, dataclass
 from enum import Enum
 from typing import Final
 
-from core.segments import tree as t
 from core.segments.calendar import DAY_US
 from core.segments.incremental_known import Whole, check, constants_of, fixed, moving
-from core.segments.tree_events import PERSON, Edge, LastEvent, Sequence, personal
+from core.segments.tree import (
+    And,
+    Answer,
+    Answered,
+    Billing,
+    CompanyField,
+    Compare,
+    Condition,
+    Did,
+    Exists,
+    In,
+    Matches,
+    Not,
+    Or,
+    ProfileField,
+    Score,
+    SourceField,
+    Test,
+    Value,
+    values_of,
+)
+from core.segments.tree_constants import CONSTANTS, PERSON, Ago, Edge, Literal, personal
+from core.segments.tree_events import Aggregate, EventSet, Function, LastEvent, Sequence, Window
 from core.segments.tree_sets import OF_SUBSCRIPTION, Bucket, Changed
 from core.segments.tree_traits import Arithmetic, Chosen, DaysSince, Member, Picked, Rounded, Trait, Truth, terms_in
 from core.segments.vocabulary import PAYMENT_WORDS
@@ -55,7 +76,7 @@ class History:
     field: str
 
 
-Subject = str | Rows | History | t.Value
+Subject = str | Rows | History | Value
 """What has a time: events of a name, rows of a kind, changes of a field, or a value of people."""
 
 
@@ -64,7 +85,7 @@ class Passing:
     """Who has such a time between where *edge* stood and where it stands now may have another answer."""
 
     subject: Subject
-    edge: t.Ago | Edge
+    edge: Ago | Edge
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +102,13 @@ class Reach:
     money: bool = False
     """What a currency is worth at the clock."""
     passing: frozenset[Passing] = frozenset()
-    landed: frozenset[t.SourceField] = frozenset()
+    landed: frozenset[SourceField] = frozenset()
     """Fields of vendors, whose tables and types are the store's."""
     history: bool = False
     """What a field was before."""
 
 
-NOW: Final = t.Ago(0)
+NOW: Final = Ago(0)
 
 
 def reach(leaf: object) -> Reach | None:
@@ -115,22 +136,22 @@ class _Reading:
         self.events: set[str] = set()
         self.people = self.companies = self.money = self.history = False
         self.passing: set[Passing] = set()
-        self.landed: set[t.SourceField] = set()
+        self.landed: set[SourceField] = set()
 
     def leaf(self, node: object) -> None:
         check(node)
         match node:
-            case t.Did():
+            case Did():
                 self.event_set(node.events)
             case LastEvent():
                 self.event_set(node.events)
                 fixed(node.test)
             case Sequence():
                 self.sequence(node)
-            case t.Answered():
+            case Answered():
                 self.people = True
                 self.window(node.window, Rows.ANSWERS)
-            case t.Compare() | t.In() | t.Exists() | t.Matches():
+            case Compare() | In() | Exists() | Matches():
                 self.test(node)
             case Changed():
                 self.changed(node)
@@ -144,15 +165,15 @@ class _Reading:
             raise Whole
         self.people = self.history = True
         match node.value:
-            case t.ProfileField(name=name):
+            case ProfileField(name=name):
                 self.window(node.window, History("profile", name))
-            case t.CompanyField(name=name):
+            case CompanyField(name=name):
                 self.window(node.window, History("company", name))
             case billing:
                 self.window(node.window, History("subscription", OF_SUBSCRIPTION[billing.word]))
 
-    def test(self, node: t.Test) -> None:
-        values = t.values_of(node)
+    def test(self, node: Test) -> None:
+        values = values_of(node)
         for value in values:
             if (item := _counted_from(value)) is not None:
                 self.days(item, node)
@@ -167,22 +188,22 @@ class _Reading:
                     raise Whole  # whose time passed would have to be found among everybody's
                 self.passing |= {Passing(value, constant) for value in values}  # type: ignore[arg-type]  # moving
 
-    def value(self, value: t.Value) -> None:
+    def value(self, value: Value) -> None:
         check(value)
         match value:
-            case t.ProfileField() | Bucket():
+            case ProfileField() | Bucket():
                 self.people = True
-            case t.CompanyField():
+            case CompanyField():
                 self.people = self.companies = True
-            case t.SourceField():
+            case SourceField():
                 self.people = True
                 self.landed.add(value)
-            case t.Aggregate():
+            case Aggregate():
                 self.aggregate(value)
-            case t.Billing() if value.word in _BILLING:
+            case Billing() if value.word in _BILLING:
                 self.people = self.companies = self.money = True
                 self.passing.add(Passing(Rows.PAYMENTS if value.word in PAYMENT_WORDS else Rows.SUBSCRIPTIONS, NOW))
-            case t.Score() | t.Answer():
+            case Score() | Answer():
                 self.people = True
                 self.passing.add(Passing(Rows.ANSWERS, NOW))
             case _ if isinstance(value, _COMPUTED):
@@ -190,42 +211,42 @@ class _Reading:
             case _:
                 raise Whole
 
-    def days(self, item: t.Value, node: t.Test) -> None:
+    def days(self, item: Value, node: Test) -> None:
         """Read days since a time that are compared with numbers: each number is an edge that times go past."""
         times = item.items if isinstance(item, Picked) else (item,)
         check(item)
         self.people = True
         for time in times:
-            if isinstance(time, (*_COMPUTED, DaysSince, *t.CONSTANTS)):
+            if isinstance(time, (*_COMPUTED, DaysSince, *CONSTANTS)):
                 raise Whole
             self.value(time)
-        if isinstance(node, t.Matches) or (not isinstance(node, t.Exists) and len(t.values_of(node)) > 1):
+        if isinstance(node, Matches) or (not isinstance(node, Exists) and len(values_of(node)) > 1):
             raise Whole
         for constant in constants_of(node):
-            if not isinstance(constant, t.Literal) or isinstance(constant.value, str):
+            if not isinstance(constant, Literal) or isinstance(constant.value, str):
                 raise Whole
             if abs(constant.value) < FARTHEST_DAYS:
                 edges = {math.ceil(constant.value), math.floor(constant.value) + 1}
-                self.passing |= {Passing(time, t.Ago(days * DAY_US)) for time in times for days in edges}  # type: ignore[arg-type]
+                self.passing |= {Passing(time, Ago(days * DAY_US)) for time in times for days in edges}  # type: ignore[arg-type]
 
-    def computed(self, value: t.Value) -> None:
+    def computed(self, value: Value) -> None:
         self.people = True  # everybody has a row of it
         for term in terms_in(value):
-            if not isinstance(term, t.CONSTANTS):
+            if not isinstance(term, CONSTANTS):
                 self.value(term)
             elif moving(term):
                 raise Whole
         if isinstance(value, Chosen | Truth):
             self.condition(value.condition)
 
-    def condition(self, node: t.Condition) -> None:
+    def condition(self, node: Condition) -> None:
         """Read a condition that stands in a computed value."""
         check(node)
         match node:
-            case t.And() | t.Or():
+            case And() | Or():
                 for item in node.items:
                     self.condition(item)
-            case t.Not():
+            case Not():
                 self.condition(node.item)
             case Member():
                 self.people = True
@@ -233,17 +254,17 @@ class _Reading:
             case _:
                 self.leaf(node)
 
-    def aggregate(self, value: t.Aggregate) -> None:
+    def aggregate(self, value: Aggregate) -> None:
         if value.function.value not in _FUNCTIONS:
             raise Whole
         self.people |= value.zone == PERSON
         self.event_set(value.events)
-        if value.function is t.Function.PERIODS:
+        if value.function is Function.PERIODS:
             after = value.events.window.after
             if after is None or not value.every_us or after.us > MOST_PERIODS * value.every_us:
                 raise Whole
             self.passing |= {
-                Passing(value.events.name, t.Ago(n * value.every_us)) for n in range(1, after.us // value.every_us + 1)
+                Passing(value.events.name, Ago(n * value.every_us)) for n in range(1, after.us // value.every_us + 1)
             }
 
     def sequence(self, node: Sequence) -> None:
@@ -251,16 +272,16 @@ class _Reading:
             check(step)
             self.event_set(step.events)
             if node.within_us is not None:  # by then it is known what did not follow
-                self.passing.add(Passing(step.events.name, t.Ago(node.within_us)))
+                self.passing.add(Passing(step.events.name, Ago(node.within_us)))
 
-    def event_set(self, events: t.EventSet) -> None:
+    def event_set(self, events: EventSet) -> None:
         check(events)
         self.events.add(events.name)
         self.window(events.window, events.name)
         if events.filter is not None:
             fixed(events.filter)
 
-    def window(self, window: t.Window, subject: str | Rows | History) -> None:
+    def window(self, window: Window, subject: str | Rows | History) -> None:
         check(window)
         self.passing.add(Passing(subject, window.upto or NOW))
         for bound in (window.after, window.since, window.until):
@@ -269,7 +290,7 @@ class _Reading:
                 self.passing.add(Passing(subject, bound))  # type: ignore[arg-type]  # moving
 
 
-def _counted_from(value: t.Value) -> t.Value | None:
+def _counted_from(value: Value) -> Value | None:
     """Return the time that a value is the days since, by whatever names."""
     while isinstance(value, Trait):
         value = value.value

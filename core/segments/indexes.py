@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from core.segments import dialect
 from core.segments.definitions import Definitions
 from core.segments.rests import deep, event_sets, values_in
-from core.segments.tree import Aggregate, Compare, Function, In, Op, Property, Type, values_of, walk
-from core.segments.tree_events import Sequence
+from core.segments.tree import Compare, In, Op, values_of, walk
+from core.segments.tree_constants import Type
+from core.segments.tree_events import Aggregate, Function, Property, Sequence
 from core.store import Store
 
 

@@ -14,7 +14,7 @@ from core.clock import MICROSECOND
 from core.config.model import Place
 from core.durations import spell_duration
 from core.errors import Problem
-from core.segments.tree import Window
+from core.segments.tree_events import Window
 from core.segments.tree_sets import Changed
 
 

@@ -9,26 +9,8 @@ from typing import Any, Final
 from core.segments import dialect
 from core.segments.calendar import edge_us
 from core.segments.dialect import Sql
-from core.segments.tree import (
-    CONSTANTS,
-    Ago,
-    And,
-    Compare,
-    Condition,
-    Constant,
-    Exists,
-    In,
-    Literal,
-    Matches,
-    Moment,
-    Not,
-    Op,
-    Or,
-    Term,
-    Test,
-    Value,
-)  # fmt: skip
-from core.segments.tree_events import Edge, OwnMoment, personal
+from core.segments.tree import And, Compare, Condition, Exists, In, Matches, Not, Op, Or, Term, Test, Value
+from core.segments.tree_constants import CONSTANTS, Ago, Constant, Edge, Literal, Moment, OwnMoment, personal
 
 _SQL_OPS: Final = {Op.EQ: "=", Op.LT: "<", Op.LE: "<=", Op.GT: ">", Op.GE: ">="}
 _PYTHON_OPS: Final = {Op.EQ: eq, Op.LT: lt, Op.LE: le, Op.GT: gt, Op.GE: ge}

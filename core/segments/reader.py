@@ -18,23 +18,9 @@ from core.config.names import suggest
 from core.segments import types
 from core.segments.comparisons import comparison
 from core.segments.language import ExpressionError, Parsed, parse
-from core.segments.tree import (
-    TEXT_LIKE,
-    And,
-    Compare,
-    Condition,
-    Constant,
-    How,
-    Literal,
-    Matches,
-    Not,
-    Op,
-    Or,
-    Property,
-    Term,
-    Type,
-    Value,
-)  # fmt: skip
+from core.segments.tree import And, Compare, Condition, How, Matches, Not, Op, Or, Term, Value
+from core.segments.tree_constants import CONSTANTS, TEXT_LIKE, Constant, Literal, Type
+from core.segments.tree_events import Property
 from core.segments.types import Groups, Read
 from core.segments.vocabulary import Vocabulary
 
@@ -100,7 +86,7 @@ class Reader:
         found = self.read(node)
         if isinstance(found, Groups):
             raise self.error(node, "a partition is compared with a group", f'write partition("{found.partition}") == "..."')
-        if isinstance(found, types.CONSTANTS):
+        if isinstance(found, CONSTANTS):
             raise self.error(node, "says nothing about anybody", "compare it with a field")
         if isinstance(found, types.VALUES):
             if found.type not in (Type.BOOLEAN, Type.ANY):
@@ -131,7 +117,7 @@ class Reader:
     def term(self, node: ast.expr) -> Term:
         """Read *node* as a value or a constant."""
         found = self.read(node)
-        if isinstance(found, types.CONSTANTS + types.VALUES):
+        if isinstance(found, CONSTANTS + types.VALUES):
             return found
         raise self.error(node, "is true or false, not a value to compare")
 
@@ -149,7 +135,7 @@ class Reader:
         found = []
         for item in node.elts:
             constant = self.read(item)
-            if not isinstance(constant, types.CONSTANTS):
+            if not isinstance(constant, CONSTANTS):
                 raise self.error(item, "only texts, numbers and dates can stand in a list")
             found.append(constant)
         if not found:

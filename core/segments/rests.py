@@ -8,8 +8,6 @@ from functools import lru_cache
 
 from core.contract import Kind
 from core.segments.tree import (
-    CONSTANTS,
-    Aggregate,
     And,
     Answer,
     Answered,
@@ -17,7 +15,6 @@ from core.segments.tree import (
     CompanyField,
     Condition,
     Did,
-    EventSet,
     InGroup,
     InSegment,
     Leaf,
@@ -30,8 +27,9 @@ from core.segments.tree import (
     Value,
     values_of,
     walk,
-)  # fmt: skip
-from core.segments.tree_events import LastEvent, Sequence, personal
+)
+from core.segments.tree_constants import CONSTANTS, personal
+from core.segments.tree_events import Aggregate, EventSet, LastEvent, Sequence
 from core.segments.tree_sets import CompanyIn, FromSql, InList, Percentile, Users
 from core.segments.tree_traits import COMPUTED, Member, Trait, conditions_in, parts_of, terms_in
 from core.segments.vocabulary import Vocabulary

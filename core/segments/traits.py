@@ -17,7 +17,8 @@ from zoneinfo import ZoneInfo
 from core.errors import Problem
 from core.segments.language import ExpressionError, parse
 from core.segments.traits_errors import BrokenTrait, Circle, TraitError
-from core.segments.tree import And, Condition, InGroup, InSegment, Not, Or, Type, Value
+from core.segments.tree import And, Condition, InGroup, InSegment, Not, Or, Value
+from core.segments.tree_constants import Type
 from core.segments.tree_sets import CompanyIn, FromSql, Users
 from core.segments.tree_traits import Member, Trait, parts_of
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 from core.segments import types
 from core.segments.language import ExpressionError
 from core.segments.traits_errors import TraitError
-from core.segments.tree import Literal, Term, Type, Value
+from core.segments.tree import Term, Value
+from core.segments.tree_constants import CONSTANTS, Literal, Type
 from core.segments.tree_traits import Arithmetic, Pick, Picked, Sign, Truth
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _value(trait: str, text: str, key: str, readers: Readers) -> Value:
         reader = readers(text)
         root = reader.parsed.root
         found = operand(reader, root)
-        if isinstance(found, types.CONSTANTS):
+        if isinstance(found, CONSTANTS):
             raise reader.error(root, "says nothing about anybody", "name a field or an event")
         value = types.settled(types.as_value(found), Type.TEXT)
         if value.type is Type.TIME:

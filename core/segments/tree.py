@@ -1,108 +1,21 @@
 """
 The typed tree of an expression: plain frozen values, equal when they ask the same, so that a leaf is computed once.
 
-Nothing here knows text, SQL or the store. Constants stand for themselves; `Ago` is resolved by the run's one clock.
+Nothing here knows text, SQL or the store. Here are the values of a person and the conditions on them; constants, events, sets
+and computed values have modules of their own, `tree_...`. Constants stand for themselves; `Ago` is resolved by the run's one
+clock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
 
-from core.segments.tree_events import Edge, LastEvent, OwnMoment, Sequence
+from core.segments.tree_constants import CONSTANTS, Constant, Type
+from core.segments.tree_events import ANY_TIME, Aggregate, EventSet, LastEvent, Property, Sequence, Window
 from core.segments.tree_sets import Bucket, Changed, CompanyIn, FromSql, InList, Percentile, Top, Users
 from core.segments.tree_traits import Computed, Member
-
-
-class Type(StrEnum):
-    """What a value is; ANY is settled by what it is compared with."""
-
-    TEXT = "text"
-    NUMBER = "number"
-    BOOLEAN = "boolean"
-    TIME = "time"
-    COUNTRY = "country"
-    LANGUAGE = "language"
-    ANY = "any"
-
-
-TEXT_LIKE: Final = frozenset({Type.TEXT, Type.COUNTRY, Type.LANGUAGE, Type.ANY})
-
-
-# --- constants -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Literal:
-    """A text, number or boolean as written (countries, languages and addresses normalised)."""
-
-    value: str | float
-    type: Type
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """A fixed point in time: `date("2026-01-01")` in the segment's zone."""
-
-    at_us: int
-
-    @property
-    def type(self) -> Type:
-        return Type.TIME
-
-
-@dataclass(frozen=True, slots=True)
-class Ago:
-    """A point in time relative to the run's clock; negative is ahead."""
-
-    us: int
-
-    @property
-    def type(self) -> Type:
-        return Type.TIME
-
-
-Constant = Literal | Moment | Ago | Edge | OwnMoment
-CONSTANTS: Final = (Literal, Moment, Ago, Edge, OwnMoment)
-
-
-# --- events --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """
-    The span that events are counted in; nothing after the run's clock is ever seen.
-
-    Rolling bounds are (after, upto]; calendar ones are [since, until), `during` being two edges.
-    """
-
-    after: Ago | None = None
-    upto: Ago | None = None
-    since: Moment | Edge | OwnMoment | None = None
-    until: Moment | Edge | OwnMoment | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Property:
-    """A property of the event at hand, inside `where=`."""
-
-    name: str
-    type: Type = Type.ANY
-
-
-@dataclass(frozen=True, slots=True)
-class EventSet:
-    """Events of one name, in a window, that pass a filter, from one connection or any."""
-
-    name: str
-    _: KW_ONLY
-    window: Window = Window()
-    filter: Condition | None = None
-    source: str | None = None
-
 
 # --- values of a person --------------------------------------------------------------------------------------------
 
@@ -135,46 +48,6 @@ class SourceField:
     @property
     def text(self) -> str:
         return f"{self.connection}.{self.stream}.{self.field}"
-
-
-class Function(StrEnum):
-    """What is made of a set of events."""
-
-    COUNT = "count"
-    DAYS_ACTIVE = "days_active"
-    DISTINCT = "distinct"
-    SUM = "sum"
-    AVG = "avg"
-    MIN = "min"
-    MAX = "max"
-    MEDIAN = "median"
-    FIRST_TIME = "first_time"
-    LAST_TIME = "last_time"
-    PERIODS = "periods"
-    """In how many of the last periods of one length there is such an event: what `regularly` compares."""
-
-
-ZERO_WHEN_NONE: Final = frozenset({Function.COUNT, Function.DAYS_ACTIVE, Function.DISTINCT, Function.SUM, Function.PERIODS})
-"""Of people without such events these are 0; the others are missing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Aggregate:
-    """A number (or the first time) made of a person's events."""
-
-    function: Function
-    events: EventSet
-    _: KW_ONLY
-    of: str | None = None
-    """The property that is looked at."""
-    zone: str | None = None
-    """For days_active: whose calendar."""
-    every_us: int | None = None
-    """For periods: how long each is, the first ending now. The window is all of them."""
-
-    @property
-    def type(self) -> Type:
-        return Type.TIME if self.function in (Function.FIRST_TIME, Function.LAST_TIME) else Type.NUMBER
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +152,7 @@ class Answered:
     """There is an answer to the survey in the window."""
 
     survey: str
-    window: Window = Window()
+    window: Window = ANY_TIME
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,4 @@
-"""
-Tree nodes of the calendar and of events in order; plain frozen values as those in `tree`, which exports them all.
-
-A calendar time is a constant for a segment with a zone of its own, and differs from person to person with `tz = "person"`.
-"""
+"""Tree nodes of events: which are meant, what is made of them, and their order; plain frozen values as those in `tree`."""
 
 from __future__ import annotations
 
@@ -10,60 +6,86 @@ from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from core.segments.tree_constants import Ago, Edge, Moment, OwnMoment, Type
+
 if TYPE_CHECKING:
-    from core.segments.tree import Condition, EventSet, Type
-
-PERSON: Final = "person"
-"""In place of a zone: that of each person."""
-
-
-class Unit(StrEnum):
-    """The calendar's periods."""
-
-    DAY = "day"
-    WEEK = "week"
-    MONTH = "month"
-    QUARTER = "quarter"
-    YEAR = "year"
+    from core.segments.tree import Condition
 
 
 @dataclass(frozen=True, slots=True)
-class Edge:
-    """The first moment of a period: of the one that the run's clock is in (0), the one before (-1), the one after (1)."""
+class Window:
+    """
+    The span that events are counted in; nothing after the run's clock is ever seen.
 
-    unit: Unit
-    step: int
-    zone: str
-    """A zone's name, or PERSON."""
-    first_day: int = 0
-    """The weekday that weeks begin with, Monday 0; it is 0 for all other periods."""
+    Rolling bounds are (after, upto]; calendar ones are [since, until), `during` being two edges.
+    """
 
-    @property
-    def type(self) -> Type:
-        return _time()
+    after: Ago | None = None
+    upto: Ago | None = None
+    since: Moment | Edge | OwnMoment | None = None
+    until: Moment | Edge | OwnMoment | None = None
+
+
+ANY_TIME: Final = Window()
 
 
 @dataclass(frozen=True, slots=True)
-class OwnMoment:
-    """What a person's own clock and calendar show at some moment: `date("2026-01-31")` with `tz = "person"`."""
+class Property:
+    """A property of the event at hand, inside `where=`."""
 
-    local: str
-    """ISO 8601 without a zone."""
+    name: str
+    type: Type = Type.ANY
+
+
+@dataclass(frozen=True, slots=True)
+class EventSet:
+    """Events of one name, in a window, that pass a filter, from one connection or any."""
+
+    name: str
+    _: KW_ONLY
+    window: Window = ANY_TIME
+    filter: Condition | None = None
+    source: str | None = None
+
+
+class Function(StrEnum):
+    """What is made of a set of events."""
+
+    COUNT = "count"
+    DAYS_ACTIVE = "days_active"
+    DISTINCT = "distinct"
+    SUM = "sum"
+    AVG = "avg"
+    MIN = "min"
+    MAX = "max"
+    MEDIAN = "median"
+    FIRST_TIME = "first_time"
+    LAST_TIME = "last_time"
+    PERIODS = "periods"
+    """In how many of the last periods of one length there is such an event: what `regularly` compares."""
+
+
+ZERO_WHEN_NONE: Final = frozenset({Function.COUNT, Function.DAYS_ACTIVE, Function.DISTINCT, Function.SUM, Function.PERIODS})
+"""Of people without such events these are 0; the others are missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """A number (or the first time) made of a person's events."""
+
+    function: Function
+    events: EventSet
+    _: KW_ONLY
+    of: str | None = None
+    """The property that is looked at."""
+    zone: str | None = None
+    """For days_active: whose calendar."""
+    every_us: int | None = None
+    """For periods: how long each is, the first ending now. The window is all of them."""
 
     @property
     def type(self) -> Type:
-        return _time()
-
-
-def _time() -> Type:
-    from core.segments.tree import Type  # it exports this module
-
-    return Type.TIME
-
-
-def personal(part: object) -> bool:
-    """Return whether a calendar time, or whose days are counted, differs from person to person."""
-    return isinstance(part, OwnMoment) or getattr(part, "zone", None) == PERSON
+        return Type.TIME if self.function in (Function.FIRST_TIME, Function.LAST_TIME) else Type.NUMBER
 
 
 @dataclass(frozen=True, slots=True)

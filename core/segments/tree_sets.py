@@ -1,5 +1,5 @@
 """
-Tree nodes of sets, ranks, companies and history; plain frozen values as those in `tree`, which exports them all.
+Tree nodes of sets, ranks, companies and history; plain frozen values as those in `tree`.
 
 `type` is given by whoever makes a node, so that nothing here needs `tree` while that is being read.
 """
@@ -11,7 +11,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from core.segments.tree import Billing, CompanyField, Condition, Constant, ProfileField, Type, Value, Window
+    from core.segments.tree import Billing, CompanyField, Condition, ProfileField, Value
+    from core.segments.tree_constants import Constant, Type
+    from core.segments.tree_events import Window
 
 
 @dataclass(frozen=True, slots=True)

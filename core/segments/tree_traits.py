@@ -1,5 +1,5 @@
 """
-Tree nodes of computed values: arithmetic, choices and traits; plain frozen values as those in `tree`, which exports them all.
+Tree nodes of computed values: arithmetic, choices and traits; plain frozen values as those in `tree`.
 
 A missing operand makes a computed value missing, and so does a division by zero; `coalesce` mends. Who has several values of a
 field counts with the largest. A trait is known by the hash of all that it names, so that equal ones are computed once.
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from core.segments.tree import Condition, Term, Type, Value
+    from core.segments.tree import Condition, Term, Value
+    from core.segments.tree_constants import Type
 
 
 class Sign(StrEnum):
@@ -130,8 +131,8 @@ def parts_of(node: Any, *, but: type | tuple[type, ...] = ()) -> Iterator[Any]:
 
 def conditions_in(value: Any) -> Iterator[Condition]:
     """Yield the conditions that stand in a value and all under them, each once; not those on events."""
-    from core.segments.tree import And, Answered, Compare, Did, EventSet, Exists, In, Matches, Not, Or
-    from core.segments.tree_events import LastEvent, Sequence
+    from core.segments.tree import And, Answered, Compare, Did, Exists, In, Matches, Not, Or
+    from core.segments.tree_events import EventSet, LastEvent, Sequence
     from core.segments.tree_sets import Changed, InList, Top
 
     kinds = (And, Or, Not, Did, Answered, Compare, In, Exists, Matches, LastEvent, Sequence, Changed, InList, Top, Member)

@@ -13,23 +13,9 @@ from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from core.segments.language import ExpressionError
-from core.segments.tree import CONSTANTS as CONSTANTS
-from core.segments.tree import (
-    Aggregate,
-    Answer,
-    Billing,
-    CompanyField,
-    Condition,
-    Constant,
-    Literal,
-    ProfileField,
-    Property,
-    Score,
-    SourceField,
-    Term,
-    Type,
-    Value,
-)  # fmt: skip
+from core.segments.tree import Answer, Billing, CompanyField, Condition, ProfileField, Score, SourceField, Term, Value
+from core.segments.tree_constants import CONSTANTS, Constant, Literal, Type
+from core.segments.tree_events import Aggregate, Property
 from core.segments.tree_sets import Bucket, Percentile
 from core.segments.tree_traits import COMPUTED
 

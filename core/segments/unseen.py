@@ -8,20 +8,9 @@ from typing import Final
 from core.config.names import nearest
 from core.segments.compile_billing import STATUSES
 from core.segments.rests import deep, event_sets, values_in
-from core.segments.tree import (
-    Aggregate,
-    Answer,
-    Answered,
-    Billing,
-    Compare,
-    Condition,
-    In,
-    Literal,
-    Property,
-    SourceField,
-    values_of,
-)  # fmt: skip
-from core.segments.tree_events import Sequence
+from core.segments.tree import Answer, Answered, Billing, Compare, Condition, In, SourceField, values_of
+from core.segments.tree_constants import Literal
+from core.segments.tree_events import Aggregate, Property, Sequence
 from core.segments.tree_sets import Changed
 from core.segments.vocabulary import Seen, Vocabulary
 from core.segments.words.events import ABOUT

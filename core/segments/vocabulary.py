@@ -12,7 +12,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from core.contract import Category, Kind, Stream, Trust
-from core.segments.tree import Type
+from core.segments.tree_constants import Type
 from core.store.schema import CANONICAL, TABLES
 
 if TYPE_CHECKING:

@@ -24,7 +24,8 @@ from smallworld import RATES, ZONE, World
 from core.clock import from_us, to_us
 from core.segments import tree as t
 from core.segments.definitions import Definitions
-from core.segments.tree_events import PERSON, Edge, LastEvent, OwnMoment, Sequence
+from core.segments.tree_constants import PERSON, Ago, Edge, Moment, OwnMoment, Type
+from core.segments.tree_events import Aggregate, EventSet, Function, LastEvent, Property, Sequence, Window
 
 MONEY_DIGITS = 2  # of EUR, SEK and USD alike
 
@@ -124,9 +125,9 @@ class Reference:
                 return slow.edge(node, self.zone(person) if node.zone == PERSON else node.zone, self.now)
             case OwnMoment():
                 return slow.moment(datetime.fromisoformat(node.local), self.zone(person))
-            case t.Moment():
+            case Moment():
                 return node.at_us
-            case t.Ago():
+            case Ago():
                 return self.now - node.us
             case _:
                 return node.value
@@ -145,7 +146,7 @@ class Reference:
                 return [self.then("company", company, node.name)] if company else []
             case t.SourceField():
                 return list(self.source(node, person))
-            case t.Aggregate():
+            case Aggregate():
                 return [self.aggregate(node, person)]
             case t.Billing():
                 return [self.billing(node.word, person)]
@@ -180,12 +181,12 @@ class Reference:
             for item in value if isinstance(value, list) else [value]:
                 if isinstance(value, list) and not _is(item, node.type):
                     continue
-                if node.type is t.Type.TIME and isinstance(item, str):
+                if node.type is Type.TIME and isinstance(item, str):
                     yield _time(item)
                 else:
                     yield item
 
-    def events(self, node: t.EventSet, person: dict[str, Any]) -> list[dict[str, Any]]:
+    def events(self, node: EventSet, person: dict[str, Any]) -> list[dict[str, Any]]:
         return [
             e
             for e in self.world.events
@@ -196,7 +197,7 @@ class Reference:
             and (node.filter is None or self.passes(node.filter, e["properties"], person))
         ]
 
-    def within(self, window: t.Window, at: int, person: dict[str, Any]) -> bool:
+    def within(self, window: Window, at: int, person: dict[str, Any]) -> bool:
         return (
             at <= self.now
             and (window.after is None or at > self.now - window.after.us)
@@ -216,32 +217,32 @@ class Reference:
             case _:
                 return self.test(node, lambda p: [_property(properties, p)], person)
 
-    def aggregate(self, node: t.Aggregate, person: dict[str, Any]) -> Any:
+    def aggregate(self, node: Aggregate, person: dict[str, Any]) -> Any:
         events = self.events(node.events, person)
         times = [e["time"] for e in events]
         all_ = [e["properties"].get(node.of) for e in events]
-        numbers = [v for v in all_ if _is(v, t.Type.NUMBER)]
+        numbers = [v for v in all_ if _is(v, Type.NUMBER)]
         match node.function:
-            case t.Function.COUNT:
+            case Function.COUNT:
                 return len(events)
-            case t.Function.DAYS_ACTIVE:
+            case Function.DAYS_ACTIVE:
                 zone = self.zone(person) if node.zone == PERSON else node.zone
                 return len({from_us(at).astimezone(ZoneInfo(zone or "UTC")).date() for at in times})
-            case t.Function.PERIODS:
+            case Function.PERIODS:
                 return slow.periods(times, node.every_us or 0, self.now)
-            case t.Function.MEDIAN:
+            case Function.MEDIAN:
                 return slow.median(numbers)
-            case t.Function.LAST_TIME:
+            case Function.LAST_TIME:
                 return max(times, default=None)
-            case t.Function.DISTINCT:
+            case Function.DISTINCT:
                 return len({v for v in all_ if v is not None})
-            case t.Function.SUM:
+            case Function.SUM:
                 return float(sum(Fraction(repr(float(v))) for v in numbers))
-            case t.Function.AVG:
+            case Function.AVG:
                 return float(sum(Fraction(repr(float(v))) for v in numbers) / len(numbers)) if numbers else None
-            case t.Function.MIN:
+            case Function.MIN:
                 return min(numbers, default=None)
-            case t.Function.MAX:
+            case Function.MAX:
                 return max(numbers, default=None)
             case _:
                 return min(times, default=None)
@@ -335,11 +336,11 @@ class Reference:
         rows = [a for a in self.answers(person) if (a["survey"], a["question"]) == (node.survey, node.question)]
         for a in rows if node.every else rows[:1]:
             match node.type:
-                case t.Type.NUMBER:
+                case Type.NUMBER:
                     yield a.get("number")
-                case t.Type.BOOLEAN:
+                case Type.BOOLEAN:
                     yield a.get("number") if a["kind"] == "boolean" else None
-                case t.Type.ANY:
+                case Type.ANY:
                     given = (a.get("text"), a.get("choice") if a.get("choice") != "[]" else None, a.get("number"))
                     yield next((g for g in given if g not in (None, "")), None)
                 case _:
@@ -398,23 +399,23 @@ def _looks(value: str, node: t.Matches) -> bool:
             return subject.endswith(needle)
 
 
-def _is(value: Any, type_: t.Type) -> bool:
+def _is(value: Any, type_: Type) -> bool:
     match type_:
-        case t.Type.NUMBER:
+        case Type.NUMBER:
             return isinstance(value, int | float) and not isinstance(value, bool)
-        case t.Type.BOOLEAN:
+        case Type.BOOLEAN:
             return isinstance(value, bool)
-        case t.Type.ANY:
+        case Type.ANY:
             return value is not None
         case _:
             return isinstance(value, str)
 
 
-def _property(properties: dict[str, Any], node: t.Property) -> Any:
+def _property(properties: dict[str, Any], node: Property) -> Any:
     value = properties.get(node.name)
     if not _is(value, node.type):
         return None
-    return _time(value) if node.type is t.Type.TIME else value
+    return _time(value) if node.type is Type.TIME else value
 
 
 def _time(text: str) -> int | None:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from core.clock import from_us, to_us
 from core.segments import tree_events as t
+from core.segments.tree_constants import Edge, Unit
 
 Events = Callable[[Any], list[dict[str, Any]]]
 """The person's events of a set, in the order in which they were stored."""
@@ -87,7 +88,7 @@ def zone_of(said: str | None, fallback: str) -> str:
 
 
 @cache
-def edge(node: t.Edge, zone: str, now: int) -> int:
+def edge(node: Edge, zone: str, now: int) -> int:
     """Return the first moment of a period: step by step from today to its first day."""
     day = from_us(now).astimezone(ZoneInfo(zone)).date()
     day = _begin(day, node)
@@ -101,21 +102,21 @@ def edge(node: t.Edge, zone: str, now: int) -> int:
     return moment(datetime.combine(day, time()), zone)
 
 
-def _begin(day: date, node: t.Edge) -> date:
+def _begin(day: date, node: Edge) -> date:
     while not _begins(day, node):
         day -= timedelta(days=1)
     return day
 
 
-def _begins(day: date, node: t.Edge) -> bool:
+def _begins(day: date, node: Edge) -> bool:
     match node.unit:
-        case t.Unit.DAY:
+        case Unit.DAY:
             return True
-        case t.Unit.WEEK:
+        case Unit.WEEK:
             return day.weekday() == node.first_day
-        case t.Unit.MONTH:
+        case Unit.MONTH:
             return day.day == 1
-        case t.Unit.QUARTER:
+        case Unit.QUARTER:
             return day.day == 1 and day.month in (1, 4, 7, 10)
         case _:
             return day.day == 1 and day.month == 1

@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
-from core.segments import tree as t
 from core.segments import tree_traits as c
+from core.segments.tree_constants import CONSTANTS, Type
 
 if TYPE_CHECKING:
     from reference import Reference
@@ -56,11 +56,11 @@ def value(reference: Reference, node: Any, person: dict[str, Any]) -> Any:
 
 def one(reference: Reference, term: Any, person: dict[str, Any]) -> Any:
     """Return the one value of a person that is reckoned with: of several the largest."""
-    if isinstance(term, t.CONSTANTS):
+    if isinstance(term, CONSTANTS):
         return reference.constant(term, person)
     there = [v for v in reference.values(term, person) if v is not None]
     return max(there) if there else None
 
 
-def as_(type_: t.Type, found: Any) -> Any:
-    return float(found) if type_ is t.Type.NUMBER and found is not None else found
+def as_(type_: Type, found: Any) -> Any:
+    return float(found) if type_ is Type.NUMBER and found is not None else found

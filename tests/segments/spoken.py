@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from core.segments import tree as t
-from core.segments.tree_events import Edge, LastEvent, OwnMoment, Sequence
+from core.segments.tree_constants import Ago, Edge, Moment, OwnMoment
+from core.segments.tree_events import Aggregate, EventSet, Function, LastEvent, Sequence
 from core.segments.tree_sets import CompanyIn, FromSql, InList, Users
 
 _PLAIN = {
@@ -39,24 +40,24 @@ def words_of(node: object) -> Iterator[str]:
 
 def _of_time(node: t.Compare) -> Iterator[str]:
     match node.terms:
-        case (t.Ago(), _, t.Ago(us=0)):
+        case (Ago(), _, Ago(us=0)):
             yield "within_last"
-        case (t.Ago(us=0), _, t.Ago()):
+        case (Ago(us=0), _, Ago()):
             yield "within_next"
-        case (t.Ago(), _, t.Ago()):
+        case (Ago(), _, Ago()):
             yield "between_ago"
-        case (_, t.Ago()):
+        case (_, Ago()):
             yield "more_than_ago"
         case _ if any(isinstance(term, Edge) for term in node.terms):
             yield "during"
-        case _ if any(isinstance(term, t.Moment | OwnMoment) for term in node.terms):
+        case _ if any(isinstance(term, Moment | OwnMoment) for term in node.terms):
             yield "date"
 
 
 def _of_value(value: t.Value) -> Iterator[str]:
     match value:
-        case t.Aggregate():
-            yield "regularly" if value.function is t.Function.PERIODS else value.function
+        case Aggregate():
+            yield "regularly" if value.function is Function.PERIODS else value.function
             yield from _of_events(value.events)
         case t.Billing() | t.Score():
             yield value.word
@@ -72,7 +73,7 @@ def _of_value(value: t.Value) -> Iterator[str]:
             yield type(value).__name__.lower()
 
 
-def _of_events(events: t.EventSet) -> Iterator[str]:
+def _of_events(events: EventSet) -> Iterator[str]:
     window = events.window
     if events.filter is not None:
         yield "where="

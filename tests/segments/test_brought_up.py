@@ -20,8 +20,8 @@ from core.segments.incremental_passed import Passed
 from core.segments.incremental_reach import Passing
 from core.segments.indexes import ensure_indexes
 from core.segments.rests import leaves_of_people
-from core.segments.tree import Ago, ProfileField, Type
-from core.segments.tree_events import PERSON, Edge, Unit
+from core.segments.tree import ProfileField
+from core.segments.tree_constants import PERSON, Ago, Edge, Type, Unit
 from core.store import Store
 from core.store.changes import watch
 

@@ -20,7 +20,7 @@ from core.clock import iso, to_us
 from core.config.model import Segment
 from core.segments.calendar import around, edge_us, instant_us, known_zone, own_moment_us
 from core.segments.evaluate import evaluate
-from core.segments.tree_events import PERSON, Edge, OwnMoment, Unit
+from core.segments.tree_constants import PERSON, Edge, OwnMoment, Unit
 from core.store import Store
 
 STOCKHOLM, NEW_YORK, TOKYO = ZoneInfo("Europe/Stockholm"), ZoneInfo("America/New_York"), ZoneInfo("Asia/Tokyo")

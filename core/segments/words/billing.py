@@ -6,7 +6,8 @@ import ast
 from typing import TYPE_CHECKING, Final
 
 from core.contract import Kind
-from core.segments.tree import Billing, Compare, Literal, Op, Type
+from core.segments.tree import Billing, Compare, Op
+from core.segments.tree_constants import Literal, Type
 from core.segments.vocabulary import BILLING_WORDS, PAYMENT_WORDS
 from core.segments.words.entry import Entry
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from core.clock import MICROSECOND
 from core.durations import parse_duration
 from core.segments.language import ExpressionError
-from core.segments.tree import Ago, Moment, Window
-from core.segments.tree_events import Edge, OwnMoment
+from core.segments.tree_constants import Ago, Edge, Moment, OwnMoment
+from core.segments.tree_events import Window
 
 if TYPE_CHECKING:
     from core.segments.reader import Reader

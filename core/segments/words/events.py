@@ -9,24 +9,9 @@ from typing import TYPE_CHECKING, Final
 from core.config.names import suggest
 from core.contract import Kind
 from core.segments import types
-from core.segments.tree import (
-    Aggregate,
-    Ago,
-    And,
-    Compare,
-    Condition,
-    Did,
-    EventSet,
-    Function,
-    In,
-    Literal,
-    Not,
-    Op,
-    Property,
-    Type,
-    Window,
-)  # fmt: skip
-from core.segments.tree_events import PERSON, LastEvent
+from core.segments.tree import And, Compare, Condition, Did, In, Not, Op
+from core.segments.tree_constants import PERSON, Ago, Literal, Type
+from core.segments.tree_events import Aggregate, EventSet, Function, LastEvent, Property, Window
 from core.segments.words.entry import Entry
 
 if TYPE_CHECKING:

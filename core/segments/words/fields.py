@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from core.config.names import suggest
 from core.contract import Kind
-from core.segments.tree import CompanyField, Condition, Exists, Not, ProfileField, Property, SourceField, Type
+from core.segments.tree import CompanyField, Condition, Exists, Not, ProfileField, SourceField
+from core.segments.tree_constants import Type
+from core.segments.tree_events import Property
 from core.segments.vocabulary import COMPANY_FIELDS, PROFILE_FIELDS, StreamWords
 from core.segments.words.entry import Entry
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from core.config.names import suggest
 from core.segments import types
-from core.segments.tree import Billing, CompanyField, Constant, Literal, Moment, ProfileField
+from core.segments.tree import Billing, CompanyField, ProfileField
+from core.segments.tree_constants import Constant, Literal, Moment
 from core.segments.tree_sets import OF_SUBSCRIPTION, Changed
 from core.segments.words.entry import Entry
 from core.segments.words.ranks import of_people

@@ -6,7 +6,8 @@ import ast
 from typing import TYPE_CHECKING, Final
 
 from core.segments import types
-from core.segments.tree import Type, Value
+from core.segments.tree import Value
+from core.segments.tree_constants import Type
 from core.segments.tree_sets import Bucket, Percentile, Top
 from core.segments.words.entry import Entry
 

@@ -6,8 +6,8 @@ import ast
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from core.segments.tree import And, Condition, EventSet, Window
-from core.segments.tree_events import Sequence, Step
+from core.segments.tree import And, Condition
+from core.segments.tree_events import EventSet, Sequence, Step, Window
 from core.segments.words.entry import Entry
 from core.segments.words.events import event_set, filter_of, needs_events, property_name, source_of
 

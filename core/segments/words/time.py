@@ -13,8 +13,8 @@ from core.clock import to_us
 from core.config.names import suggest
 from core.segments import types
 from core.segments.calendar import instant_us
-from core.segments.tree import Ago, Compare, Moment, Op, SourceField, Term, Type, Value
-from core.segments.tree_events import PERSON, Edge, OwnMoment, Unit
+from core.segments.tree import Compare, Op, SourceField, Term, Value
+from core.segments.tree_constants import PERSON, Ago, Edge, Moment, OwnMoment, Type, Unit
 from core.segments.words.entry import Entry
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from core.segments import exact, types
-from core.segments.tree import TEXT_LIKE, Compare, Condition, Constant, Literal, Op, SourceField, Term, Type, Value
-from core.segments.tree_events import personal
+from core.segments.tree import Compare, Condition, Op, SourceField, Term, Value
+from core.segments.tree_constants import CONSTANTS, TEXT_LIKE, Constant, Literal, Type, personal
 from core.segments.tree_traits import Arithmetic, Chosen, DaysSince, Pick, Picked, Rounded, Sign, Truth
 from core.segments.types import Groups
 from core.segments.words import events
@@ -158,7 +158,7 @@ def operand(reader: Reader, node: ast.expr) -> Term:
     found = reader.read(node)
     if isinstance(found, Groups):
         raise reader.error(node, "a partition is compared with a group", f'write partition("{found.partition}") == "..."')
-    if isinstance(found, types.CONSTANTS):
+    if isinstance(found, CONSTANTS):
         if found.type is Type.BOOLEAN:
             raise reader.error(node, "true or false is no value of a trait", "write 1 or 0")
         if personal(found):
@@ -184,11 +184,11 @@ def as_number(reader: Reader, node: ast.expr, term: Term) -> Term:
 
 
 def _settled(term: Term, type_: Type) -> Term:
-    return term if isinstance(term, types.CONSTANTS) else types.settled(term, type_)
+    return term if isinstance(term, CONSTANTS) else types.settled(term, type_)
 
 
 def _of_somebody(reader: Reader, node: ast.expr, terms: Sequence[Term]) -> None:
-    if all(isinstance(term, types.CONSTANTS) for term in terms):
+    if all(isinstance(term, CONSTANTS) for term in terms):
         raise reader.error(node, "says nothing about anybody", "name a field or an event")
 
 
