@@ -85,7 +85,7 @@ def _figures(path: Path, options: argparse.Namespace) -> dict[str, Any]:
         "segments": options.segments, "index": indexed,
         "cold": cold_seconds, "changed": rounds, "full_again": full_seconds, "same_bits": not differing, "differing": differing,
         "memberships": sum(len(people) for people in full.sets.values()), "peak_rss_mb": round(peak / 1024),
-        "database_mb": round(path.stat().st_size / 1e6), "whole": _whole(path, options, clock),
+        "database_mb": round(path.stat().st_size / 1e6), "whole": _whole(path, clock),
     }  # fmt: skip
     return figures | ({} if options.no_duckdb else {"duckdb": beside(path, clock)})
 
@@ -117,7 +117,7 @@ def _evaluated(
     return found, seconds
 
 
-def _whole(path: Path, options: argparse.Namespace, clock: Any) -> dict[str, dict[str, float]]:
+def _whole(path: Path, clock: Any) -> dict[str, dict[str, float]]:
     """Time each of the words that hang on more than one person's rows."""
     found = {}
     for name, text in whole_texts().items():

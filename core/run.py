@@ -88,7 +88,7 @@ def sync(
         if only is not None:
             refuse_companies(chosen, hub.config)
         definitions = hub.definitions(store)
-        needed = connections_under(hub, definitions, chosen) if names else None
+        needed = connections_under(definitions, chosen) if names else None
         pulls = pull_stale(
             hub, store, fresh=fresh, no_pull=not pull, names=needed, full=full, session=session, on_event=on_event
         )
@@ -177,7 +177,7 @@ def chosen_syncs(hub: Hub, names: Iterable[str]) -> list[SyncConfig]:
     return [one for one in hub.config.syncs.values() if one.enabled and hub.config.connections[one.to].enabled]
 
 
-def connections_under(hub: Hub, definitions: Definitions, syncs: Iterable[SyncConfig]) -> frozenset[str]:
+def connections_under(definitions: Definitions, syncs: Iterable[SyncConfig]) -> frozenset[str]:
     """Return the connections that the streams under *syncs* belong to."""
     found = set()
     for one in syncs:

@@ -23,9 +23,7 @@ STREAMS: Mapping[str, Mapping[str, Any]] = {
         "kind": "profile",
         "key": "id",
         "identifiers": {"user_id": "id", "email": "email"},
-        "fields": {
-            name: name for name in ("first_name", "last_name", "phone", "country", "language", "job_title", "created_at")
-        },
+        "fields": {name: name for name in PERSONAL},
     },
     "companies": {
         "path": "data/companies.csv",

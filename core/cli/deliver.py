@@ -49,7 +49,7 @@ def plan_command(
         known_names(sync, hub.config.syncs, "sync")
         at = moment(as_of, hub.config, app.clock) if as_of else None
         plans = plan(hub, names=sync, as_of=at, fresh=fresh, full=full, pull=bool(fresh or full), on_event=on_event)
-        under = connections_under(hub, hub.definitions(store), chosen_syncs(hub, sync))
+        under = connections_under(hub.definitions(store), chosen_syncs(hub, sync))
         described = describe_plans(hub, store, plans)
         sources = describe_sources(store, sorted(under), hub.clock())
         if members:

@@ -90,7 +90,7 @@ class Keeper:
             checkpoints.move(conn, self._stream, self._of.id, slice_, page, asked_at=asked_at)
         self.pages_stored += 1
         self._count(pages=1, records=prepared.count, changed=changed)
-        self._tell(slice_)
+        self._tell()
 
     def _note_reading(self, conn: sqlite3.Connection) -> None:
         """Note what is half read from now on: each stream until its own end, for what they tell of one belongs together."""
@@ -136,10 +136,10 @@ class Keeper:
     def _count(self, **more: int) -> None:
         self.report = replace(self.report, **{name: getattr(self.report, name) + number for name, number in more.items()})
 
-    def _tell(self, slice_: str) -> None:
+    def _tell(self) -> None:
         if self._on_page is not None:
             facts = {name: getattr(self.report, name) for name in ("pages", "records", "changed")}
-            self._on_page(PageStored(self._of.connection, self._of.stream, slice=slice_, **facts))
+            self._on_page(PageStored(self._of.connection, self._of.stream, **facts))
 
     def end_slice(self, conn: sqlite3.Connection, slice_: str) -> bool:
         """At a slice's clean end: what a full pull did not see has vanished."""

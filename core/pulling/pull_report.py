@@ -14,7 +14,6 @@ class PageStored:
     connection: str
     stream: str
     _: KW_ONLY
-    slice: str
     pages: int
     """Pages of the stream so far, this one included."""
     records: int

@@ -107,7 +107,7 @@ class _Push:
         beginning.adopt(row)
         if not plan.size and not (self.audience.whole and plan.draft.bound.row is None):
             return
-        self._create_people(row)
+        self._create_people()
         if self.audience.whole:
             self._replace(row)
         else:
@@ -129,7 +129,7 @@ class _Push:
             began_at=to_us(self.plan.as_of),
         )
 
-    def _create_people(self, row: AudienceRow) -> None:
+    def _create_people(self) -> None:
         """Make those at the destination who are not there, never as subscribed."""
         create = self.audience.create_people
         if not self.plan.creates or create is None:

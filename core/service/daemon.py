@@ -25,7 +25,7 @@ def rests_on(hub: Hub, store: Store) -> dict[str, frozenset[str]]:
     """Return the connections that each sync rests on, as far as the config has them."""
     definitions = hub.definitions(store)
     configured = hub.config.connections.keys()
-    return {one.name: connections_under(hub, definitions, [one]) & configured for one in hub.config.syncs.values()}
+    return {one.name: connections_under(definitions, [one]) & configured for one in hub.config.syncs.values()}
 
 
 class HubWork:

@@ -42,11 +42,10 @@ class Forgetting:
     _: KW_ONLY
     state: State
     begun_at: int
-    done_at: int | None
     certificate: Mapping[str, Any]
 
 
-_COLUMNS = "name, subject, state, begun_at, done_at, certificate"
+_COLUMNS = "name, subject, state, begun_at, certificate"
 
 
 def digests(conn: sqlite3.Connection, key: PersonKey, traces: Traces) -> set[bytes]:
@@ -101,9 +100,7 @@ def find(conn: sqlite3.Connection, marks: Iterable[bytes], states: Collection[St
 
 
 def _read(row: tuple[Any, ...]) -> Forgetting:
-    return Forgetting(
-        row[0], row[1], state=State(row[2]), begun_at=row[3], done_at=row[4], certificate=json.loads(row[5])
-    )  # fmt: skip
+    return Forgetting(row[0], row[1], state=State(row[2]), begun_at=row[3], certificate=json.loads(row[4]))
 
 
 def being_forgotten(conn: sqlite3.Connection) -> BitMap:

@@ -25,20 +25,18 @@ class Away:
     connection: str
     failures: int
     since: datetime
-    opened_at: datetime | None
-    """Since when it is left alone; None while every request is still tried."""
     probes: int
     probe_at: datetime | None
+    """Until when it is left alone; None while every request is still tried."""
     reason: str
 
 
-_COLUMNS = "connection, failures, since, opened_at, probes, probe_at, reason"
+_COLUMNS = "connection, failures, since, probes, probe_at, reason"
 
 
-def _away(row: tuple[str, int, int, int | None, int, int | None, str]) -> Away:
-    connection, failures, since, opened_at, probes, probe_at, reason = row
-    times = [None if at is None else from_us(at) for at in (opened_at, probe_at)]
-    return Away(connection, failures, from_us(since), times[0], probes, times[1], reason)
+def _away(row: tuple[str, int, int, int, int | None, str]) -> Away:
+    connection, failures, since, probes, probe_at, reason = row
+    return Away(connection, failures, from_us(since), probes, None if probe_at is None else from_us(probe_at), reason)
 
 
 def away(conn: sqlite3.Connection, connection: str) -> Away | None:

@@ -19,7 +19,6 @@ from core import normalise
 from core.store.forgotten import Forgotten
 from core.store.person_key import open_key
 
-HAND: Final = "hand"
 FORGOTTEN: Final = "forgotten"
 """Kind of a no whose value is a mark (`mark_of`)."""
 KINDS: Final = ("email", "user_id")
@@ -69,10 +68,10 @@ def note_said(conn: sqlite3.Connection, database: Path, now: int) -> None:
             "WHERE c.state = 'granted' AND c.deleted_at IS NULL)",
             (now,),
         )
-    _recall(conn, database, now)
+    _recall(conn, database)
 
 
-def _recall(conn: sqlite3.Connection, database: Path, now: int) -> None:
+def _recall(conn: sqlite3.Connection, database: Path) -> None:
     """Somebody who was forgotten after a no, and let back, has said no under whichever identifier comes with them."""
     marks = {row[0] for row in conn.execute("SELECT value FROM refusals WHERE kind = 'forgotten' AND ended_at IS NULL")}
     still = "SELECT 1 FROM forgotten WHERE digest = ?"

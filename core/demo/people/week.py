@@ -43,7 +43,7 @@ def live_a_week(world: World, *, seed: int = 8, merges: bool = True) -> Week:
     for person in random.sample([p for p in everyone if p.member_status == "subscribed" and p.member_email], 18):
         person.member_status = "unsubscribed"
         week.unsubscribed.append(person)
-    week.moved = _move(world, random, everyone)
+    week.moved = _move(random, everyone)
     week.merged = _merge(world, random, everyone) if merges else []
     week.deleted = _delete(world, random, everyone)
     return week
@@ -92,7 +92,7 @@ def _fail(world: World, random: Random, everyone: list[Person]) -> list[Person]:
     return chosen
 
 
-def _move(world: World, random: Random, everyone: list[Person]) -> list[tuple[Person, str, str | None]]:
+def _move(random: Random, everyone: list[Person]) -> list[tuple[Person, str, str | None]]:
     settled = [p for p in everyone if p.contact_id and p.member_email == p.email and not p.other_emails and not p.customer_id]
     moved: list[tuple[Person, str, str | None]] = []
     for person in random.sample(settled, 14):
