@@ -57,7 +57,7 @@ def test_a_copy_is_put_back_after_asking_and_not_under_a_daemon(type_: Type, tmp
     assert 0 == type_("sync").code
 
 
-def test_a_copy_brings_nobody_back_who_was_forgotten_since(type_: Type, tmp_path: Path) -> None:
+def test_a_copy_brings_nobody_back_who_was_forgotten_since(type_: Type) -> None:
     """Without the sweep they would be in every table again, though no pull may bring them."""
     type_("sync")
     type_("backup", "copy.db")

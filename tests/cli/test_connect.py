@@ -133,9 +133,7 @@ def test_a_sign_in_that_cannot_be_renewed_says_when_it_ends(connect: Callable[..
     assert connect("--json").json["ends_at"].endswith("Z")
 
 
-def test_nothing_secret_shows_however_loud(
-    connect: Callable[..., Any], browser: Browser, portal: Served, type_: Type, tmp_path: Path
-) -> None:
+def test_nothing_secret_shows_however_loud(connect: Callable[..., Any], browser: Browser, portal: Served, type_: Type) -> None:
     """Neither code nor verifier nor token, with the log at its fullest, when all goes well and when the vendor refuses."""
     desk = portal.sandbox.desk
     forms: list[dict[str, str]] = []
@@ -327,7 +325,7 @@ def test_a_vendor_that_is_away_after_the_sign_in(
     assert "FAILED" in said.out
 
 
-def test_forgetting_is_the_undo(connect: Callable[..., Any], type_: Type, tmp_path: Path, portal: Served) -> None:
+def test_forgetting_is_the_undo(connect: Callable[..., Any], tmp_path: Path, portal: Served) -> None:
     """Here; what has to be done at the vendor is told, and no secret is needed for it."""
     connect()
     said = connect("--forget")

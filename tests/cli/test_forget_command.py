@@ -136,7 +136,7 @@ def test_suppress_enters_lists_and_lifts(type_: Type, tmp_path: Path) -> None:
     assert (2, True) == (said.code, "is not UTF-8 text" in said.err)
 
 
-def test_a_no_to_another_channel_is_said_to_be_that(type_: Type, tmp_path: Path) -> None:
+def test_a_no_to_another_channel_is_said_to_be_that(type_: Type) -> None:
     """No e-mail tool asks about it, so nobody is told that it does."""
     _synced(type_)
     assert "no e-mail tool" in type_("suppress", ANN, "--channel", "Email").out

@@ -63,7 +63,7 @@ def test_nothing_that_succeeds_for_twice_the_interval_is_told(look: Callable[...
     assert 1 == exit_code(late)
 
 
-def test_a_stale_source_without_a_schedule_is_held(type_: Type, tmp_path: Path, look: Callable[..., list[Trouble]]) -> None:
+def test_a_stale_source_without_a_schedule_is_held(tmp_path: Path, look: Callable[..., list[Trouble]]) -> None:
     (tmp_path / "tagalong.toml").write_text(CONFIG)
     assert [] == look(23.9)
     old = look(24.1)

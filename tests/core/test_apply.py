@@ -274,7 +274,7 @@ def test_what_was_held_in_the_document_is_not_sent_though_it_was_approved_since(
     assert 198 == len(story.there())
 
 
-def test_the_guards_hold_inside_a_plan_too(tmp_path: Path, make: Callable[..., Story]) -> None:
+def test_the_guards_hold_inside_a_plan_too(make: Callable[..., Story]) -> None:
     """A document of a quiet day does not carry a flood of today; without guards it would have."""
 
     def begin(story: Story) -> Path:

@@ -160,7 +160,7 @@ def test_threads_never_renew_at_once(server, keeper):
     assert (1, 1) == (server.most_at_once, len(server.asked))
 
 
-def test_the_rotated_token_is_on_disk_before_the_old_one_is_forgotten(server, keeper, store_path, monkeypatch):
+def test_the_rotated_token_is_on_disk_before_the_old_one_is_forgotten(keeper, store_path, monkeypatch):
     """A disk that is full keeps the old file whole and says so; what was in memory is not used."""
     one = keeper()
     one.token()
@@ -265,7 +265,7 @@ def test_what_the_token_server_may_say(server, keeper, says, kind, code):
     assert "secretperson" not in f"{caught.value} {caught.value!r} {caught.value.__cause__}"
 
 
-def test_nobody_there_is_transient(keeper, store_path):
+def test_nobody_there_is_transient(store_path):
     """And certainly not carried out."""
     with pytest.raises(TransientError) as caught:
         keep("http://127.0.0.1:9/token", store_path, client_id="x", refresh_token=SecretStr("refresh-token-0")).token()

@@ -105,7 +105,7 @@ def test_an_owner_on_another_host_is_replaced_when_it_has_been_silent(store: Sto
 
 
 def test_an_owner_in_another_container_of_the_same_name_is_not_taken_for_gone(
-    store: Store, store_path: Path, clock: Any, monkeypatch: pytest.MonkeyPatch
+    store_path: Path, clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the network of the host, or in one pod, containers share its name; none sees the processes of the others."""
     with hold(store_path, "sync.a", clock):

@@ -119,7 +119,7 @@ def test_it_is_a_matter_of_one_connection(vendor, get):
         get(connection="a")
 
 
-def test_a_person_s_probe_is_let_through_at_once(vendor, get, clock):
+def test_a_person_s_probe_is_let_through_at_once(vendor, get):
     """`check`, and `sync --probe`: one request; the others of a vendor that is still away are not sent."""
     open_it(get)
     sent = vendor.call_count

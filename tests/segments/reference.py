@@ -27,8 +27,6 @@ from core.segments.definitions import Definitions
 from core.segments.tree_constants import PERSON, Ago, Edge, Moment, OwnMoment, Type
 from core.segments.tree_events import Aggregate, EventSet, Function, LastEvent, Property, Sequence, Window
 
-MONEY_DIGITS = 2  # of EUR, SEK and USD alike
-
 
 class Reference:
     """One world at one time."""

@@ -25,7 +25,6 @@ from support.request_schema import request_validator
 
 SPECS = Path(__file__).resolve().parents[2].parent / "shared" / "specs"
 Query = Mapping[str, object] | Sequence[tuple[str, object]]
-_MISSING = object()
 
 
 @lru_cache

@@ -233,7 +233,7 @@ def test_exclusions_as_recorded(respx_mock: Any, fake_api: Any, streams: Any) ->
     assert all(isinstance(row, Row) for row in rows)
 
 
-def test_tags_are_a_table_of_names(mail: Any, streams: Any, tag: Any) -> None:
+def test_tags_are_a_table_of_names(mail: Any, streams: Any) -> None:
     """All of them; a tag is nobody."""
     for i in range(130):
         mail.sandbox.state.tags[1000 + i] = f"T{i:03}"

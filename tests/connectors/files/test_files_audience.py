@@ -157,7 +157,7 @@ def test_columns(columns: list[str]) -> None:
         FILE.Params.model_validate({"columns": columns})
 
 
-def test_everybody_is_found_and_nothing_is_asked(api: Any) -> None:
+def test_everybody_is_found_and_nothing_is_asked() -> None:
     """People are known by their profile id."""
     file = make()
 

@@ -469,7 +469,7 @@ def test_the_vendor_refuses_a_list_of_what_no_list_holds(portal: Callable[..., A
         api.post("/crm/lists/2026-03", json={"name": "Deals", "objectTypeId": "0-99", "processingType": "MANUAL"})
 
 
-def test_companies_that_are_deleted_or_merged_leave_their_lists(portal: Callable[..., Any], firms: CompanyList) -> None:
+def test_companies_that_are_deleted_or_merged_leave_their_lists(portal: Callable[..., Any]) -> None:
     """And a contact of the same id stays on theirs."""
     api = portal()
     _three(api)

@@ -278,7 +278,7 @@ def test_an_empty_page_with_a_next_token_is_not_the_end(fake_api: Callable[..., 
     assert _ids(_pull(api, "contacts")) == ["5"]
 
 
-def test_the_portals_own_properties_come_by_themselves_and_others_on_request(portal: Callable[..., Any], clock: Any) -> None:
+def test_the_portals_own_properties_come_by_themselves_and_others_on_request(portal: Callable[..., Any]) -> None:
     api = portal({"properties": {"contacts": ["num_notes", "no_such_property"]}})
     signed = datetime(2026, 2, 1, 8, 30, tzinfo=UTC)
     extra = {"plan_interest": "pro", "seats": 5, "beta": True, "signed_at": signed, "uses": ["a", "b"], "num_notes": 3}
@@ -352,7 +352,7 @@ def test_a_deal_names_one_contact_at_most_and_always_the_same(
     assert found["1170"] == ("1170", None)
 
 
-def test_a_deal_in_canonical_words(portal: Callable[..., Any], clock: Any) -> None:
+def test_a_deal_in_canonical_words(portal: Callable[..., Any]) -> None:
     """Quirks 11, 12: the stage by its label, a close date only where closed, the portal's currency where the deal has none."""
     api = portal()
     closed = datetime(2026, 2, 3, tzinfo=UTC)

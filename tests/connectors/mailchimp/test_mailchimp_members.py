@@ -118,7 +118,7 @@ def test_archived_people_are_never_records(make_mail: Any, stream: Any, lists_ar
     assert ["ann@example.com"] == [record["email_address"] for record in page.records]
 
 
-def test_first_pull_goes_back_to_start(make_mail: Any, stream: Any, fake_api: Any, respx_mock: Any) -> None:
+def test_first_pull_goes_back_to_start(stream: Any, fake_api: Any, respx_mock: Any) -> None:
     """`start` bounds a full pull."""
     route = respx_mock.get(MEMBERS).respond(json={"members": [], "total_items": 0})
     list(stream.pull(fake_api("mailchimp", {**SETTINGS, "start": "2026-01-01"}), None, None))
@@ -225,9 +225,7 @@ def test_an_answer_of_another_shape_is_a_protocol_error(body: Any, respx_mock: A
         list(stream.pull(fake_api("mailchimp", SETTINGS), None, None))
 
 
-def test_an_empty_page_in_the_middle_is_not_the_end(
-    mail: Any, stream: Any, monkeypatch: pytest.MonkeyPatch, clock: Any
-) -> None:
+def test_an_empty_page_in_the_middle_is_not_the_end(mail: Any, stream: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Taken for the end, a full pull would call everybody behind it deleted."""
     monkeypatch.setattr(paging, "PAGE_SIZE", 2)
     mail.sandbox.load("members", people(*(f"p{number}@example.com" for number in range(5))))

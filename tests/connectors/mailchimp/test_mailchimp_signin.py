@@ -94,7 +94,7 @@ def test_a_token_that_the_metadata_does_not_know_is_not_kept(respx_mock: Any) ->
         _login(respx_mock, {"api_endpoint": "https://evil.example.com"})
 
 
-def test_the_account_is_the_same_by_either_way_in(respx_mock: Any, fake_api: Callable[..., Any], store_path: Path) -> None:
+def test_the_account_is_the_same_by_either_way_in(respx_mock: Any, fake_api: Callable[..., Any]) -> None:
     """So nobody has to rebind who goes from a key to signing in."""
     token = _login(respx_mock, {"api_endpoint": "https://us19.api.mailchimp.com"})
     respx_mock.get("https://us19.api.mailchimp.com/3.0/").mock(return_value=httpx.Response(200, json={"account_id": "8d3a"}))

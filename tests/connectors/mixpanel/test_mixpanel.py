@@ -78,7 +78,7 @@ def test_hosts_by_region(
     assert "authorization" in updates.calls.last.request.headers
 
 
-def test_credentials_as_basic(make_project: Any) -> None:
+def test_credentials_as_basic() -> None:
     """A service account's name and secret; a project secret is the name, with no password and no project_id."""
     basic = auth(Settings.model_validate(SETTINGS))
     assert ("tagalong.1.mp-service-account", "s" * 32) == (basic.username, basic.password.get_secret_value())

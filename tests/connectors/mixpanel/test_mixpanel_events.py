@@ -113,7 +113,7 @@ def test_a_late_event_is_found_once_a_day(project: Any, pulled: Any, clock: Any)
     assert [("2026-03-02", "2026-03-02"), ("2026-02-21", "2026-03-03")] == _spans(project)
 
 
-def test_nothing_before_start_is_asked_for_again(project: Any) -> None:
+def test_nothing_before_start_is_asked_for_again() -> None:
     """The days that are looked at again do not reach back beyond the first that is wanted."""
     settings = _settings(start="2026-02-25")
     one = first_window(settings, Progress(date(2026, 3, 1), swept=date(2026, 3, 1), span=40), date(2026, 3, 2))

@@ -97,9 +97,7 @@ def test_people_come_and_go(
     assert len(log) == len(set(log)) == 16
 
 
-def test_a_lead_of_ours_who_is_a_contact_now_goes_like_any_other(
-    org: Callable[..., Any], run: Callable[..., Any], tmp_path: Path
-) -> None:
+def test_a_lead_of_ours_who_is_a_contact_now_goes_like_any_other(org: Callable[..., Any], run: Callable[..., Any]) -> None:
     api = org()
     people(api, 1, 2, 3)
     run(api)

@@ -14,7 +14,6 @@ from core.errors import NotFoundError, TransientError
 from core.sandbox import Reset
 
 INGEST = "/services/data/v66.0/jobs/ingest"
-COLLECTIONS = "/services/data/v66.0/composite/sobjects"
 
 
 @pytest.fixture(autouse=True)

@@ -90,9 +90,7 @@ def test_everything_lands(org: Callable[..., Any], pull: Callable[..., Any], sto
     )
 
 
-def test_a_second_pull_changes_only_what_changed(
-    org: Callable[..., Any], pull: Callable[..., Any], store: Store, clock: Any
-) -> None:
+def test_a_second_pull_changes_only_what_changed(org: Callable[..., Any], pull: Callable[..., Any], store: Store) -> None:
     """Gotcha: the overlap brings records again, and their hashes say that nothing is new."""
     api = org()
     world(api)

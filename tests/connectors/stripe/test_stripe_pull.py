@@ -453,9 +453,7 @@ def test_a_refund_touches_its_invoice(account: Any, sandbox: Any, clock: Any, st
     }  # fmt: skip
 
 
-def test_refunds_of_new_invoices_are_read_as_one_list(
-    account: Any, sandbox: Any, clock: Any, stream: Any, pulled: Pulled
-) -> None:
+def test_refunds_of_new_invoices_are_read_as_one_list(account: Any, sandbox: Any, clock: Any, pulled: Pulled) -> None:
     sandbox.load("customers", customers(30))
     clock.advance(timedelta(minutes=1))
     sandbox.load(
@@ -470,7 +468,7 @@ def test_refunds_of_new_invoices_are_read_as_one_list(
     assert sandbox.requests["GET /refunds"] == 1
 
 
-def test_refunds_are_read_no_further_back_than_the_invoices(account: Any, sandbox: Any, stream: Any, pulled: Pulled) -> None:
+def test_refunds_are_read_no_further_back_than_the_invoices(account: Any, sandbox: Any, pulled: Pulled) -> None:
     """The two lists are walked side by side, newest first; each refund is found whatever its page."""
     sandbox.load("customers", customers(250))
     sandbox.load("invoices", invoices(250, refunded=100))

@@ -81,7 +81,7 @@ def test_what_segments_see(store: Store, sandbox: Any, clock: Any, pull: Pull) -
     ]  # fmt: skip
 
 
-def test_the_feed_and_the_list_bring_the_same_records(store: Store, sandbox: Any, clock: Any, pull: Pull) -> None:
+def test_the_feed_and_the_list_bring_the_same_records(sandbox: Any, clock: Any, pull: Pull) -> None:
     """Else every object that the feed touched would change twice."""
     sandbox.load("customers", customers(3))
     sandbox.load("subscriptions", subscriptions(3, discount_percent=10))
@@ -96,7 +96,7 @@ def test_the_feed_and_the_list_bring_the_same_records(store: Store, sandbox: Any
     assert [stream.changed for stream in pull(full=True).streams] == [0, 0, 0]
 
 
-def test_nothing_new_costs_one_request_a_stream(store: Store, sandbox: Any, clock: Any, pull: Pull) -> None:
+def test_nothing_new_costs_one_request_a_stream(sandbox: Any, clock: Any, pull: Pull) -> None:
     sandbox.load("customers", customers(3))
     pull()
     clock.advance(timedelta(minutes=15))
@@ -138,7 +138,7 @@ def test_a_permission_taken_away_ends_the_pull_and_loses_nothing(store: Store, s
     assert live(store, "payments", "key, refunded")[0] == ("in_1", 50)
 
 
-def test_a_revoked_key_ends_the_pull_until_there_is_a_new_one(store: Store, sandbox: Any, clock: Any, pull: Pull) -> None:
+def test_a_revoked_key_ends_the_pull_until_there_is_a_new_one(store: Store, sandbox: Any, pull: Pull) -> None:
     sandbox.load("customers", customers(2))
     key, sandbox.key = sandbox.key, "rk_test_another"
 

@@ -101,7 +101,7 @@ def test_a_permission_taken_back_is_for_a_person(survey: Any, fake_api: Callable
         fake_api("typeform", {**settings, "base_url": api.served.base_url}).get("/forms")
 
 
-def test_credentials_go_nowhere_else(fake_api: Callable[..., Any], tmp_path: Any) -> None:
+def test_credentials_go_nowhere_else(fake_api: Callable[..., Any]) -> None:
     """Neither a base URL of one's own making nor a file's address in an answer gets the token."""
     with pytest.raises(ConfigError):
         fake_api("typeform", {**SETTINGS, "base_url": "https://typeform.example.com"})

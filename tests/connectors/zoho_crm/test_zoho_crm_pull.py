@@ -316,7 +316,7 @@ def test_a_lead_opts_out_too(org: Callable[..., Any], stream: Streams) -> None:
     assert ("denied", "SE", "Boss") == (consent.values["state"], profile.values["country"], profile.values["job_title"])
 
 
-def test_tags_are_read_as_their_names(org: Callable[..., Any], stream: Streams, tag: Any) -> None:
+def test_tags_are_read_as_their_names(org: Callable[..., Any], stream: Streams) -> None:
     api = org()
     api.sandbox.load("people", [contact(1)])
     api.sandbox.state.tags["Contacts"] |= {"61": "VIP", "62": "Old"}

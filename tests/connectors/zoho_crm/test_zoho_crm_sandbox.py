@@ -79,7 +79,7 @@ def test_a_list_without_fields_or_sorted_by_another_is_refused(org: Callable[...
     api.recorder.seen.clear()
 
 
-def test_the_schemas_see_what_the_card_forbids(org: Callable[..., Any]) -> None:
+def test_the_schemas_see_what_the_card_forbids() -> None:
     """The judge itself: a request that overwrites tags, and one without a scheme."""
     bad = {"method": "POST", "path": "/crm/v8/Contacts/actions/add_tags", "query": {}, "headers": {"authorization": "Bearer x"}}
     said = problems({**bad, "raw": b'{"tags": [{"name": "VIP"}], "ids": ["1"], "over_write": true}'})

@@ -50,7 +50,7 @@ def test_others_tags_are_left_alone(people: Callable[..., Any], tag: Any) -> Non
     assert [False] == [one["body"]["over_write"] for one in api.recorder.of("/add_tags")]
 
 
-def test_over_write_would_take_the_others_off(people: Callable[..., Any], tag: Any) -> None:
+def test_over_write_would_take_the_others_off(people: Callable[..., Any]) -> None:
     """Quirk 5, the sandbox's side."""
     api = people()
     api.sandbox.state.tags["Contacts"]["61"] = "Theirs"
