@@ -21,3 +21,9 @@ def many(count: int, **values: Any) -> list[dict[str, Any]]:
 def verdicts(outcomes: Iterable[Outcome]) -> list[Verdict]:
     """Return the verdicts in order."""
     return [outcome.verdict for outcome in outcomes]
+
+
+def in_tag(mail: Any, name: str = "VIP") -> frozenset[str]:
+    """Return who has a tag in the sandbox."""
+    found: frozenset[str] = mail.sandbox.audiences()[name]
+    return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +21,7 @@ from jsonschema import Draft4Validator, Draft202012Validator, FormatChecker
 from referencing import Registry
 from referencing.jsonschema import DRAFT4, DRAFT202012
 
+from support.recorder import Recorder
 from support.request_schema import request_validator
 
 SPECS = Path(__file__).resolve().parents[2].parent / "shared" / "specs"
@@ -73,6 +74,11 @@ def validate_request(
     else:
         problems += spec.openapi_body(pointer, operation, body, content_type)
     return problems
+
+
+def objections(document: Mapping[str, Any]) -> Callable[[Recorder], list[str]]:
+    """Return what `judged` asks: all that *document* objects to in what a recorder saw."""
+    return lambda recorder: [problem for asked in recorder.seen for problem in validate_request(document, *asked)]
 
 
 def _pairs(query: Query) -> list[tuple[str, object]]:

@@ -74,6 +74,14 @@ class Recorder:
         await self.app(scope, listen, answer)
 
 
+class BodiesByPath(Recorder):
+    """What is asked of a sandbox whose paths tell its requests apart."""
+
+    def bodies(self, path: str) -> list[Any]:
+        """Return the bodies sent to *path*, oldest first."""
+        return [body for _, where, _, body in self.seen if where.endswith(path) and body is not None]
+
+
 R = TypeVar("R", bound=Recorder)
 
 
@@ -98,6 +106,11 @@ def judged(
 
     yield make
     assert [] == [problem for recorder in recorders for problem in problems(recorder)]
+
+
+def apart(sandbox_api: Callable[..., Any], name: str) -> Reach:
+    """Reach sandboxes by a server each."""
+    return lambda sandbox, settings: sandbox_api(name, sandbox, **settings)
 
 
 def behind(served: Served, fake_api: Callable[..., Any], name: str, **options: Any) -> Reach:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.openapi import validate_request
-from support.recorder import Recorder, judged
+from support.openapi import objections
+from support.recorder import BodiesByPath, apart, judged
 
 from connectors.activecampaign.sandbox import ActiveCampaignSandbox
 from core.contract import Audience, Stream
@@ -20,31 +20,12 @@ DOCUMENT = json.loads((Path(__file__).parent / "schemas/requests.json").read_tex
 CONNECTOR = load_connector("activecampaign")
 
 
-class Recorded(Recorder):
-    """What is asked of the sandbox."""
-
-    def bodies(self, path: str) -> list[Any]:
-        """Return the bodies sent to *path*, oldest first."""
-        return [body for _, where, _, body in self.seen if where.endswith(path) and body is not None]
-
-
 @pytest.fixture
 def make_mail(sandbox_api: Callable[..., Any], clock: Callable[[], Any]) -> Iterator[Callable[..., Any]]:
     """`make_mail(settings={}, **switches)`: an api against a sandbox; `.recorder` has the requests, judged at the end."""
     sandbox = partial(ActiveCampaignSandbox, now=clock, rate_factor=1000)
-    with judged(sandbox, Recorded, lambda box, settings: sandbox_api("activecampaign", box, **settings), problems) as make:
+    with judged(sandbox, BodiesByPath, apart(sandbox_api, "activecampaign"), objections(DOCUMENT)) as make:
         yield make
-
-
-def problems(recorder: Recorder) -> list[str]:
-    """Return what is wrong with the requests seen, by the schemas."""
-    return [problem for asked in recorder.seen for problem in validate_request(DOCUMENT, *asked)]
-
-
-@pytest.fixture
-def mail(make_mail: Callable[..., Any]) -> Any:
-    """An api against a sandbox with its usual manners."""
-    return make_mail()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from activecampaign_rows import BASE, SETTINGS, Payload, adds, ref, refs
-from support.members import many, people, verdicts
+from support.members import in_tag, many, people, verdicts
 
 from connectors.activecampaign.sandbox_state import LIST
 from core.contract import Change, Fault, Op, Outcome, Person, Ref, Verdict
@@ -15,18 +15,6 @@ from core.errors import AuthError, NotFoundError, ProtocolError, TransientError
 from core.sandbox import Reset
 
 TAGGING = "POST /api/3/contactTags"
-
-
-@pytest.fixture
-def id_(mail: Any, tag: Any) -> str:
-    """A tag called VIP, on nobody."""
-    made: str = tag.create(mail, "VIP", [])
-    return made
-
-
-def in_tag(mail: Any, name: str = "VIP") -> frozenset[str]:
-    found: frozenset[str] = mail.sandbox.audiences()[name]
-    return found
 
 
 def test_an_add_carries_the_association_which_removal_needs(mail: Any, tag: Any, id_: str) -> None:

@@ -7,25 +7,13 @@ from typing import Any
 
 import pytest
 from encharge_rows import BASE, SETTINGS, Payload, adds, refs
-from support.members import many, people, verdicts
+from support.members import in_tag, many, people, verdicts
 
 from core.contract import Change, Fault, Op, Ref, Verdict
 from core.errors import AuthError, NotFoundError, ProtocolError, RejectedError, TransientError
 from core.sandbox import Reset
 
 TAGGING = "POST /v1/tags"
-
-
-@pytest.fixture
-def id_(mail: Any, tag: Any) -> str:
-    """A tag called VIP, on nobody."""
-    made: str = tag.create(mail, "VIP", [])
-    return made
-
-
-def in_tag(mail: Any, name: str = "VIP") -> frozenset[str]:
-    found: frozenset[str] = mail.sandbox.audiences()[name]
-    return found
 
 
 def test_tagging_and_untagging_name_the_person_by_id(mail: Any, tag: Any, id_: str) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.recorder import behind
 
 from connectors.hubspot.sandbox import HubSpotSandbox
-from core.sandbox import Served, as_settings, serve
+from core.sandbox import Served, serve
 
 PAYLOADS = Path(__file__).parent / "payloads"
 
@@ -25,15 +26,9 @@ def _served() -> Iterator[Served]:
 @pytest.fixture
 def portal(clock: Any, fake_api: Callable[..., Any], _served: Served) -> Callable[..., Any]:
     """`portal(settings={}, **sandbox options)`: an api against a new portal; `.sandbox` is the portal, `.served` the server."""
-
-    def make(settings: dict[str, Any] | None = None, **options: Any) -> Any:
-        _served.sandbox = sandbox = HubSpotSandbox(**{"now": clock, "rate_factor": None, **options})
-        _served.faults = None
-        api = fake_api("hubspot", {**as_settings(_served), **(settings or {})})
-        api.served, api.sandbox = _served, sandbox
-        return api
-
-    return make
+    reach = behind(_served, fake_api, "hubspot")
+    usual = {"now": clock, "rate_factor": None}
+    return lambda settings=None, **options: reach(HubSpotSandbox(**{**usual, **options}), settings or {})
 
 
 @pytest.fixture

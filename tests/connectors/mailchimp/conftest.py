@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support.openapi import SPECS, load_document, validate_request
-from support.recorder import Recorder, judged
+from support.recorder import Recorder, apart, judged
 
 from connectors.mailchimp.sandbox import MailchimpSandbox
 from core.contract import Audience, Stream
@@ -27,7 +27,7 @@ class Recorded(Recorder):
 def make_mail(sandbox_api: Callable[..., Any], clock: Callable[[], Any]) -> Iterator[Callable[..., Any]]:
     """`make_mail(**switches)`: an api against a sandbox; `.recorder` has the requests, judged at the end."""
     sandbox = partial(MailchimpSandbox, now=clock)
-    with judged(sandbox, Recorded, lambda box, settings: sandbox_api("mailchimp", box, **settings), problems) as make:
+    with judged(sandbox, Recorded, apart(sandbox_api, "mailchimp"), problems) as make:
         yield make
 
 
@@ -37,12 +37,6 @@ def problems(recorder: Recorder) -> list[str]:
         return []
     document = load_document("mailchimp.json")
     return [problem for asked in recorder.seen for problem in validate_request(document, *asked)]
-
-
-@pytest.fixture
-def mail(make_mail: Callable[..., Any]) -> Any:
-    """An api against a sandbox with its usual manners."""
-    return make_mail()
 
 
 @pytest.fixture

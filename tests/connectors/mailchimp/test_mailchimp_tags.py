@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from mailchimp_rows import BASE, SETTINGS, Payload
-from support.members import people
+from support.members import in_tag, people
 
 from connectors.mailchimp.tags import LOOK_SINGLY, read_refusal
 from core.contract import Change, Outcome, Person, Ref, Verdict
@@ -27,18 +27,6 @@ def refs(*addresses: str) -> list[Ref]:
 
 def verdicts(outcomes: Any) -> list[tuple[str, Verdict]]:
     return [(outcome.ref.remote_id, outcome.verdict) for outcome in outcomes]
-
-
-def in_tag(mail: Any, name: str = "VIP") -> frozenset[str]:
-    found: frozenset[str] = mail.sandbox.audiences()[name]
-    return found
-
-
-@pytest.fixture
-def id_(mail: Any, tag: Any) -> str:
-    """An empty tag called VIP."""
-    made: str = tag.create(mail, "VIP", [])
-    return made
 
 
 def test_adds_and_removes_go_in_one_call(mail: Any, tag: Any, id_: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 from mixpanel_rows import FOLDER
-from support.recorder import Asked, Recorder, judged
+from support.recorder import Asked, Recorder, apart, judged
 
 from connectors.mixpanel.sandbox import MixpanelSandbox
 from core.contract import Audience, Page
@@ -35,7 +35,7 @@ class Recorded(Recorder):
 def make_project(sandbox_api: Callable[..., Any], clock: Any) -> Iterator[Callable[..., Any]]:
     """`make_project(settings={}, **switches)`: an api against a sandbox; `.recorder` has the requests, judged at the end."""
     sandbox = partial(MixpanelSandbox, now=clock, rate_factor=1000)
-    with judged(sandbox, Recorded, lambda box, settings: sandbox_api("mixpanel", box, **settings), problems) as make:
+    with judged(sandbox, Recorded, apart(sandbox_api, "mixpanel"), problems) as make:
         yield make
 
 

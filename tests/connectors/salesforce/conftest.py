@@ -7,17 +7,18 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
 from jsonschema import Draft202012Validator
-from support.recorder import Asked, Recorder
+from support.recorder import Asked, Recorder, behind, judged
 
 from connectors.salesforce.campaigns import Campaign, CampaignParams
 from connectors.salesforce.sandbox import SalesforceSandbox
-from core.sandbox import Served, as_settings, serve
+from core.sandbox import Served, serve
 
 HERE = Path(__file__).parent
 ENDPOINTS = json.loads((HERE / "schemas" / "requests.json").read_text(encoding="utf-8"))["requests"]
@@ -68,20 +69,14 @@ def _served() -> Iterator[Served]:
 @pytest.fixture
 def org(clock: Any, fake_api: Callable[..., Any], _served: Served) -> Iterator[Callable[..., Any]]:
     """`org(settings={}, **sandbox options)`: an api against a new org; `.sandbox`, `.served`, `.recorder`."""
-    recorders: list[Recorded] = []
+    sandbox = partial(SalesforceSandbox, now=clock)
+    with judged(sandbox, Recorded, behind(_served, fake_api, "salesforce"), problems) as make:
+        yield make
 
-    def make(settings: dict[str, Any] | None = None, **options: Any) -> Any:
-        _served.sandbox = sandbox = SalesforceSandbox(**{"now": clock, **options})
-        _served.faults = None
-        sandbox.app = recorder = Recorded(sandbox.app)
-        recorders.append(recorder)
-        api = fake_api("salesforce", {**as_settings(_served), **(settings or {})})
-        api.served, api.sandbox, api.recorder = _served, sandbox, recorder
-        return api
 
-    yield make
-    for recorder in recorders:
-        assert [] == [fault for request in recorder.seen for fault in faults_of(*request)]
+def problems(recorder: Recorded) -> list[str]:
+    """Return what is wrong with the requests seen, by the schemas."""
+    return [fault for asked in recorder.seen for fault in faults_of(*asked)]
 
 
 @pytest.fixture
