@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyroaring import BitMap
-from support.audiences import KilledProcess
+from support.killed import KilledProcess
 from support.story import Story, held, ids
 
 from core.cli.output import as_json

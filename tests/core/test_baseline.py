@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.audiences import KilledProcess, Tag
+from support.audiences import Tag
+from support.killed import KilledProcess
 from support.story import Story, held, ids
 
 from core.contract import Category, Verdict

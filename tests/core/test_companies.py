@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 from pyroaring import BitMap
-from support.audiences import AUDIENCES, KilledProcess, _Base
+from support.audiences import AUDIENCES, _Base
+from support.killed import KilledProcess
 from support.story import Story, held, ids, skips
 
 from core.config.model import Config

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.audiences import KilledProcess
+from support.killed import KilledProcess
 from support.story import Story, ids
 
 from core.run import plan

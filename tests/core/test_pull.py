@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.killed import KilledProcess
 from support.pulled import CONTACT, NOON, World, contact, stream
 
 from core.contract import BadRecord, Category, Deletions, Kind, Merge, Money, Page, Range, Row, Stream
@@ -547,10 +548,6 @@ def test_the_lease_is_checked_in_each_transaction(path: Path) -> None:
     assert 4 == world.one("SELECT count(*) FROM crm__contacts")
 
 
-class Killed(BaseException):
-    """A kill: nothing in the hub may catch it."""
-
-
 class Vendor:
     """A list of (stamp, record), given oldest first by cursor or newest first, with tokens or without; dies on demand."""
 
@@ -568,7 +565,7 @@ class Vendor:
         at = int(resume or 0)
         for page in range(10):
             if self.kill == page:
-                raise Killed
+                raise KilledProcess
             part = rows[at : at + 2]
             at += 2
             token = str(at) if self.tokens and at < len(rows) else None
@@ -576,7 +573,7 @@ class Vendor:
             if at >= len(rows):
                 break
         if self.kill is not None:
-            raise Killed
+            raise KilledProcess
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
@@ -598,7 +595,7 @@ def test_a_kill_at_any_page_then_a_resume_equals_an_uninterrupted_pull(
         straight.rows = broken.rows = rows
         assert straight.world.pull("crm", full=full).complete
         for broken.kill in kills:
-            with pytest.raises(Killed):
+            with pytest.raises(KilledProcess):
                 broken.world.pull("crm", full=full)
         broken.kill = None
         assert broken.world.pull("crm", full=full).complete
@@ -636,7 +633,7 @@ class SlicedVendor:
         if self.left is not None:
             self.left -= 1
             if self.left < 0:
-                raise Killed
+                raise KilledProcess
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
@@ -659,7 +656,7 @@ def test_a_kill_within_slices_then_a_resume_leaves_what_the_slices_have(
         straight.lists = broken.lists = lists
         assert straight.world.pull("crm", full=full).complete
         for broken.left in kills:
-            with suppress(Killed):
+            with suppress(KilledProcess):
                 broken.world.pull("crm", full=full)
         broken.left = None
         assert broken.world.pull("crm", full=full).complete
@@ -682,7 +679,7 @@ def test_a_slice_broken_off_goes_on_with_its_token_and_the_others_do_not_start_o
     vendor = SlicedVendor(path)
     vendor.lists = {"a": people(3), "b": [contact(i) for i in range(10, 15)], "c": [contact(20)]}
     vendor.left = 4  # a: two pages and its end; b: one page
-    with pytest.raises(Killed):
+    with pytest.raises(KilledProcess):
         vendor.world.pull("crm")
     vendor.left, vendor.asked = None, []
     assert vendor.world.pull("crm").complete
@@ -730,7 +727,7 @@ def test_a_broken_full_pull_by_cursor_goes_on_from_where_it_was(path: Path) -> N
     vendor.rows = [(NOON - timedelta(days=2, seconds=-i), contact(i, f"p{i}@example.com")) for i in range(8)]
     vendor.world.pull("crm")
     vendor.kill = 1
-    with pytest.raises(Killed):
+    with pytest.raises(KilledProcess):
         vendor.world.pull("crm", full=True)
     vendor.kill = None
     assert 0 == vendor.world.pull("crm").streams[0].deleted

@@ -6,7 +6,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from support.audiences import KilledProcess, Tag
+from support.audiences import Tag
+from support.killed import KilledProcess
 from support.story import Story, ids
 
 from core.contract import Verdict

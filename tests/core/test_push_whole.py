@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.audiences import KilledProcess
+from support.killed import KilledProcess
 from support.story import Story, held
 
 from core.pushing.record import Recorder

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.audiences import AUDIENCES, KilledProcess
+from support.audiences import AUDIENCES
+from support.killed import KilledProcess
 from support.story import Story, held, ids
 
 from core.contract import Op, Outcome, Ref, Verdict

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from support.audiences import KilledProcess
+from support.killed import KilledProcess
 from support.story import Story, held, ids
 
 from core.clock import to_us

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import pytest
 from support import audiences as vendors
-from support.audiences import KilledProcess
+from support.killed import KilledProcess
 from support.story import Story, held, ids
 
 from core.clock import to_us

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from forgetting import ANN, ANN_ID, TELLING, ForgetStory, telling
-from support.audiences import KilledProcess
+from support.killed import KilledProcess
 
 from core.contract import Verdict
 from core.errors import LeaseLost, QuotaExhausted, StoreError, TransientError

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from livingworld import LivingWorld, living_definitions
+from support.killed import KilledProcess
 
 from core.config.model import Place, Segment
 from core.segments.definitions import Definitions
@@ -46,10 +47,6 @@ TEXTS: Final = (
 
 
 TRAITS: Final = {"fit": '2 * count("Order", last="7d") + 3 * (company.employees > 4 and not past_due) + coalesce(crm.score, 1)'}
-
-
-class Killed(BaseException):
-    """The process is no more."""
 
 
 @dataclass
@@ -111,14 +108,14 @@ class Mortal:
                     left -= 1
                     last = left <= 0
                     if last and before:
-                        raise Killed
+                        raise KilledProcess
             if last:
-                raise Killed
+                raise KilledProcess
 
         store.atomic = mortal  # type: ignore[method-assign]
         try:
             yield
-        except Killed:
+        except KilledProcess:
             self.tale.steps.append("killed")
             self._open_anew()
         finally:

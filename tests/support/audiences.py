@@ -42,10 +42,6 @@ from core.http.meanwhile import Meanwhile
 from core.registry import Connector
 
 
-class KilledProcess(BaseException):
-    """What a SIGKILL looks like from inside: nothing catches it."""
-
-
 @dataclass
 class Vendor:
     """The vendor's side: people by id, audiences by id, and a log of what moved."""

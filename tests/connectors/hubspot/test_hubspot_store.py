@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from support.killed import killed_after
 
 from core.config.model import Config, ConnectionConfig, Place, Workspace
 from core.pulling.pull import pull_connection
@@ -20,10 +21,6 @@ from core.store.sources import bind_account, register
 CONNECTION = ConnectionConfig(
     "crm", "hubspot", place=Place("tagalong.toml", 1, "connections.crm"), settings={"token": {"env": "HUBSPOT_TOKEN"}}
 )
-
-
-class Killed(BaseException):
-    """The process is gone."""
 
 
 @pytest.fixture
@@ -124,16 +121,8 @@ def test_a_pull_killed_after_a_page_goes_on_and_ends_like_any_other(
 ) -> None:
     api = portal()
     _load(api, clock)
-    pages = 0
-
-    def kill(stored: Any) -> None:
-        nonlocal pages
-        pages += stored.stream == "contacts"
-        if pages == page:
-            raise Killed
-
-    with pytest.raises(Killed):
-        pull(api, on_page=kill)
+    with killed_after(page, stream="contacts") as on_page:
+        pull(api, on_page=on_page)
     # asked, not answered: the request for the next page was under way when the process died, and may reach the portal yet
     asked = api.requests.total()
 

@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from support.killed import killed_after
 
 from connectors.salesforce import pull as reading
 from connectors.salesforce import vendor
@@ -22,10 +23,6 @@ from core.store.sources import bind_account, register
 
 SETTINGS = {"client_id": "x", "client_secret": {"env": "SALESFORCE_CLIENT_SECRET"}, "domain": "acme"}
 CONNECTION = ConnectionConfig("crm", "salesforce", place=Place("tagalong.toml", 1, "connections.crm"), settings=SETTINGS)
-
-
-class Killed(BaseException):
-    """The process is gone."""
 
 
 @pytest.fixture
@@ -163,14 +160,8 @@ def test_a_pull_killed_after_a_page_ends_like_any_other(
     monkeypatch.setattr(vendor, "BULK_ABOVE", 20 if by_job else 50_000)
     api = org(page_rows=20)
     api.sandbox.load("people", [{"id": str(n), "email": f"p{n}@example.com", "company_id": None} for n in range(1, 71)])
-    stored = count(1)
-
-    def kill(_page: Any) -> None:
-        if next(stored) == page:
-            raise Killed
-
-    with pytest.raises(Killed):
-        pull(api, on_page=kill, streams=["contacts"])
+    with killed_after(page) as on_page:
+        pull(api, on_page=on_page, streams=["contacts"])
     report = pull(api, streams=["contacts"], later=timedelta())["contacts"]
 
     assert report.complete

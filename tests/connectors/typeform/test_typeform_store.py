@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.killed import killed_after
 from support.surveys import PEOPLE, Hub, sent
 from typeform_rows import form
 
@@ -203,25 +204,13 @@ def test_a_404_that_is_a_passing_fault_deletes_nothing(hub: Hub, clock: Any) -> 
     assert [(10,)] == hub.rows("SELECT count(*) FROM answers WHERE deleted_at IS NULL")
 
 
-class Killed(BaseException):
-    """The process is gone."""
-
-
 @small
 @pytest.mark.parametrize("page", [1, 2, 3])
 def test_a_pull_killed_after_a_page_loses_nothing(hub: Hub, clock: Any, page: int) -> None:
     """Newest first: the checkpoint waits for the end, and the rest comes by the last page's token."""
     hub.api.sandbox.load("responses", sent(250, clock()))
-    pages = 0
-
-    def kill(stored: Any) -> None:
-        nonlocal pages
-        pages += 1
-        if pages == page:
-            raise Killed
-
-    with pytest.raises(Killed):
-        hub.pull(on_page=kill)
+    with killed_after(page) as on_page:
+        hub.pull(on_page=on_page)
     clock.advance(timedelta(hours=2))
     hub.api.sandbox.load("responses", sent(1, clock(), first=9000))
     report = hub.pull()
