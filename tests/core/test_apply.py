@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyroaring import BitMap
-from support.killed import KilledProcess
+from support.killed import killed_at
 from support.story import Story, held, ids
 
 from core.cli.output import as_json
@@ -589,16 +589,8 @@ def test_a_kill_half_way_leaves_the_rest_to_the_next_sync(tmp_path: Path) -> Non
     story = Story(tmp_path)
     story.people(*range(1, 9))
     path = keep(story)
-    calls = iter(range(99))
-
-    def fault(where: str) -> None:
-        if where == "after apply" and next(calls) == 1:
-            raise KilledProcess
-
-    story.vendor.fault = fault
-    with pytest.raises(KilledProcess):
+    with killed_at(story.vendor, "after apply", nth=2):
         carry_out(story, path)
-    story.vendor.fault = None
     assert carry_out(story, path).report is None
     story.sync()
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from support.audiences import Tag
-from support.killed import KilledProcess
+from support.killed import killed_at
 from support.story import Story, held, ids
 
 from core.contract import Category, Verdict
@@ -301,16 +301,8 @@ def test_a_kill_in_the_middle_of_replacing_is_put_right_by_the_next_run(make: Ca
         story = settled(make, "replace")
         story.sync()
         approve(story.hub(), "vips", send=False)
-        calls = iter(range(1, 99))
-
-        def fault(where: str, calls: Any = calls, nth: int = nth) -> None:
-            if where in ("before apply", "after apply") and next(calls) == nth:
-                raise KilledProcess
-
-        story.vendor.fault = fault
-        with pytest.raises(KilledProcess):
+        with killed_at(story.vendor, "before apply", "after apply", nth=nth):
             story.sync()
-        story.vendor.fault = None
         with story.store() as store, store.atomic() as conn:
             conn.execute("DELETE FROM leases")
         story.sync()

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from pyroaring import BitMap
 from support.audiences import AUDIENCES, _Base
-from support.killed import KilledProcess
+from support.killed import killed_at
 from support.story import Story, held, ids, skips
 
 from core.config.model import Config
@@ -257,15 +257,8 @@ def test_who_was_there_before_us(story: Firms, baseline: str) -> None:
 
 def test_a_kill_leaves_nobody_behind(story: Firms) -> None:
     """What was never answered is sent again where it is wanted, and taken out where it is not."""
-
-    def kill(where: str) -> None:
-        if where == "after apply":
-            raise KilledProcess
-
-    story.vendor.fault = kill
-    with pytest.raises(KilledProcess):
+    with killed_at(story.vendor, "after apply"):
         story.sync()
-    story.vendor.fault = None
     story.pass_time(timedelta(hours=1))
     story.firm(2, employees=1)
     story.merge(1, 4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from support.killed import KilledProcess
+from support.killed import killed_at
 from support.story import Story, ids
 
 from core.run import plan
@@ -15,15 +15,8 @@ from core.run import plan
 def test_a_member_who_was_on_the_way_and_changed_address_is_sent_again_at_once(tmp_path: Path, where: str) -> None:
     story = Story(tmp_path)
     story.people(1, 2)
-
-    def fault(at: str) -> None:
-        if at == where:
-            raise KilledProcess
-
-    story.vendor.fault = fault
-    with pytest.raises(KilledProcess):
+    with killed_at(story.vendor, where):
         story.sync()
-    story.vendor.fault = None
     story.people(1, email="new@example.com")
 
     story.sync()
@@ -42,15 +35,8 @@ def test_a_member_who_was_on_the_way_and_is_somebody_else_by_now_is_sent_again_a
     story.people(2, email="", user_id="u1", stage="")
     story.sync()
     story.people(1)
-
-    def fault(at: str) -> None:
-        if at == "before apply":
-            raise KilledProcess
-
-    story.vendor.fault = fault
-    with pytest.raises(KilledProcess):
+    with killed_at(story.vendor, "before apply"):
         story.sync()
-    story.vendor.fault = None
     story.people(1, email="new@example.com", user_id="u7")
 
     story.sync()

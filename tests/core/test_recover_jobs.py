@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support.audiences import AUDIENCES
-from support.killed import KilledProcess
+from support.killed import KilledProcess, killed_at
 from support.story import Story, held, ids
 
 from core.contract import Op, Outcome, Ref, Verdict
@@ -75,15 +75,7 @@ def story_of_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, repeat: st
 
 def die(story: Story, where: str) -> None:
     """Kill the process at *where*, once."""
-    armed = [True]
-
-    def fault(at: str) -> None:
-        if at == where and armed:
-            armed.clear()
-            raise KilledProcess
-
-    story.vendor.fault = fault
-    with pytest.raises(KilledProcess):
+    with killed_at(story.vendor, where):
         story.sync()
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from support.killed import KilledProcess
+from support.killed import killed_at
 from support.story import Story, held, ids
 
 from core.clock import to_us
@@ -145,16 +145,8 @@ def test_a_sync_that_is_put_back_puts_its_people_back(make: Callable[..., Story]
 def test_a_kill_at_any_instant_is_put_right_by_trying_again(make: Callable[..., Story], kind: str, nth: int) -> None:
     """Before a batch and after it; nobody foreign is touched, and nobody is left behind."""
     story = retired(make, kind=kind)
-    calls = iter(range(1, 99))
-
-    def fault(where: str) -> None:
-        if next(calls) == nth:
-            raise KilledProcess
-
-    story.vendor.fault = fault
-    with pytest.raises(KilledProcess):
+    with killed_at(story.vendor, nth=nth):
         let_go(story)
-    story.vendor.fault = None
     with story.store() as store, store.atomic() as conn:
         conn.execute("DELETE FROM leases")
     (removal,) = let_go(story)
@@ -312,12 +304,7 @@ def test_members_that_are_let_go_of_stay_and_are_never_removed_again(make: Calla
 def test_an_open_batch_is_let_go_of_with_the_rest(make: Callable[..., Story]) -> None:
     """Nobody will ask any more what became of it."""
     story = retired(make)
-
-    def killed(where: str) -> None:
-        raise KilledProcess
-
-    story.vendor.fault = killed
-    with pytest.raises(KilledProcess):
+    with killed_at(story.vendor):
         let_go(story)
     with story.store() as store, store.atomic() as conn:
         conn.execute("DELETE FROM leases")

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from forgetting import ANN, ANN_ID, TELLING, ForgetStory, telling
-from support.killed import KilledProcess
+from support.killed import KilledProcess, killed_at
 
 from core.contract import Verdict
 from core.errors import LeaseLost, QuotaExhausted, StoreError, TransientError
@@ -55,15 +55,8 @@ def test_a_kill_after_any_step_is_gone_on_with(story: ForgetStory, after: str) -
 def test_a_kill_around_the_removal_is_gone_on_with(story: ForgetStory, where: str) -> None:
     """The intent is open: who knows whether the vendor acted."""
     story.settled()
-
-    def fault(at: str) -> None:
-        if at == where:
-            raise KilledProcess
-
-    story.vendor.fault = fault
-    with pytest.raises(KilledProcess):
+    with killed_at(story.vendor, where):
         story.forget()
-    story.vendor.fault = None
     assert Status.DONE is story.forget().status
     assert {"1", "2", "3", "4", "5"} == story.there()
     assert [] == telling(story.bytes_of_all_files(), *TELLING)

@@ -25,3 +25,18 @@ def killed_after(page: int, *, stream: str | None = None) -> Iterator[Callable[[
 
     with pytest.raises(KilledProcess):
         yield on_page
+
+
+@contextmanager
+def killed_at(vendor: Any, *where: str, nth: int = 1) -> Iterator[None]:
+    """Kill what runs when it is for the *nth* time where *vendor* asks for faults, as "after apply"; that must happen."""
+    times = count(1)
+
+    def fault(at: str) -> None:
+        if (not where or at in where) and next(times) == nth:
+            raise KilledProcess
+
+    vendor.fault = fault
+    with pytest.raises(KilledProcess):
+        yield
+    vendor.fault = None
