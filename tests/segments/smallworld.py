@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from core.clock import to_us
 from core.config.model import Config, Partition, Place, Segment, Trait, Workspace
 from core.contract import Category, Kind
+from core.errors import ConfigError, Problem
 from core.segments.definitions import Definitions, define
 from core.segments.vocabulary import Column, Seen, StreamWords, Vocabulary
 from core.store import Store
@@ -180,3 +183,11 @@ def make_config(segments: Mapping[str, str | Segment], **options: Any) -> Config
 def definitions(segments: Mapping[str, str | Segment], *, words: Vocabulary | None = None, **options: Any) -> Definitions:
     """Return the definitions of these segments over the small world."""
     return define(make_config(segments, **options), words or vocabulary())
+
+
+def problem_of(text: str, **options: Any) -> Problem:
+    """Return what is wrong with a config whose segment `s` is *text*: one thing."""
+    with pytest.raises(ConfigError) as caught:
+        definitions({"s": text}, **options)
+    (problem,) = caught.value.problems
+    return problem

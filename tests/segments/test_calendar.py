@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -29,14 +27,6 @@ ZONES = (
     "Europe/Stockholm", "America/New_York", "Asia/Tokyo", "Africa/Cairo", "America/Sao_Paulo", "Australia/Lord_Howe",
     "Pacific/Apia", "Pacific/Kiritimati", "Asia/Kathmandu", "America/St_Johns", "UTC",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    path: Path = tmp_path_factory.mktemp("calendar") / "tagalong.db"
-    with Store(path) as store:
-        store.conn.execute("PRAGMA synchronous = OFF")
-        yield store
 
 
 def at(text: str, zone: ZoneInfo = STOCKHOLM) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,13 +12,6 @@ from core.config.model import Partition, Segment
 from core.errors import ConfigError
 from core.segments.evaluate import evaluate
 from core.store import Store
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    path: Path = tmp_path_factory.mktemp("company") / "tagalong.db"
-    with Store(path) as store:
-        yield store
 
 
 def firms() -> World:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from random import Random
 from zoneinfo import ZoneInfo
 
@@ -23,14 +21,6 @@ from core.segments.tree import Did
 from core.store import Store
 
 WEEK = 7
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    path: Path = tmp_path_factory.mktemp("events") / "tagalong.db"
-    with Store(path) as store:
-        store.conn.execute("PRAGMA synchronous = OFF")
-        yield store
 
 
 def did(*days: float, name: str = "Order", **properties: object) -> World:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from fractions import Fraction
 from itertools import permutations
 from pathlib import Path
@@ -26,12 +25,6 @@ NUMBERS = (
     | st.integers(-(2**62), 2**62)
     | st.none()
 )
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with Store(tmp_path_factory.mktemp("exact") / "tagalong.db") as store:
-        yield store
 
 
 def spent(*orders: tuple[float, ...]) -> World:

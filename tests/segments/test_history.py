@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from smallworld import AS_OF, World, ago, definitions
+from smallworld import AS_OF, World, ago, definitions, problem_of
 from test_rules import evaluated, members
 
-from core.errors import ConfigError
 from core.store import Store
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    path: Path = tmp_path_factory.mktemp("history") / "tagalong.db"
-    with Store(path) as store:
-        yield store
 
 
 def moved() -> World:
@@ -132,9 +122,7 @@ def test_changed_rests_on_what_feeds_the_field() -> None:
     ],
 )
 def test_errors_point_at_what_is_wrong(text: str, message: str, column: int) -> None:
-    with pytest.raises(ConfigError) as caught:
-        definitions({"s": text})
-    (problem,) = caught.value.problems
+    problem = problem_of(text)
     assert message in problem.message
     assert column == problem.column
 

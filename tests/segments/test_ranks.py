@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from smallworld import AS_OF, World, ago, definitions
+from smallworld import AS_OF, World, ago, definitions, problem_of
 from test_rules import PLACE, evaluated, members
 
 from core.config.model import Segment
-from core.errors import ConfigError
 from core.segments.dialect import drawn_number
 from core.store import Store
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    path: Path = tmp_path_factory.mktemp("ranks") / "tagalong.db"
-    with Store(path) as store:
-        yield store
 
 
 def scored(*scores: int | None) -> World:
@@ -101,9 +91,7 @@ def test_any_number_or_time_can_be_ranked(shared: Store, value: str) -> None:
     ],
 )
 def test_errors_point_at_what_is_wrong(text: str, message: str, column: int) -> None:
-    with pytest.raises(ConfigError) as caught:
-        definitions({"s": text})
-    (problem,) = caught.value.problems
+    problem = problem_of(text)
     assert message in problem.message
     assert column == problem.column
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,13 +13,6 @@ from core.segments.evaluate import Evaluation, evaluate
 from core.store import Store
 
 PLACE = Place("tagalong.toml", 7, "segments")
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    path: Path = tmp_path_factory.mktemp("rules") / "tagalong.db"
-    with Store(path) as store:
-        yield store
 
 
 def members(store: Store, world: World, text: str, **options: Any) -> list[int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from asking import members, wrong
@@ -22,15 +21,6 @@ from core.segments.indexes import ensure_indexes
 from core.segments.tree import walk
 from core.segments.tree_events import Sequence
 from core.store import Store
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    path: Path = tmp_path_factory.mktemp("sequence") / "tagalong.db"
-    with Store(path) as store:
-        store.conn.execute("PRAGMA synchronous = OFF")
-        yield store
-
 
 NAMES = {"a": "Page Viewed", "b": "Signed Up", "c": "Order"}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from smallworld import AS_OF, World, definitions
+from smallworld import AS_OF, World, definitions, problem_of
 from test_rules import PLACE
 
 from core.config.model import Segment
@@ -41,9 +41,7 @@ def listed(store: Store, world: World, content: str, *, text: str = 'in_list("vi
 def problem(folder: Path, content: bytes | None, name: str = "vip.csv") -> str:
     if content is not None:
         (folder / "vip.csv").write_bytes(content)
-    with pytest.raises(ConfigError) as caught:
-        definitions({"s": f'paying and in_list("{name}")'}, folder=folder)
-    (found,) = caught.value.problems
+    found = problem_of(f'paying and in_list("{name}")', folder=folder)
     assert 19 == found.column
     return found.message
 

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from smallworld import AS_OF, World, ago, definitions, vocabulary
+from smallworld import AS_OF, World, ago, definitions, problem_of, vocabulary
 from test_rules import members
 
-from core.errors import ConfigError
 from core.segments import compile_sql
 from core.segments.compile_sql import check, people
 from core.segments.evaluate import evaluate, read_facts
@@ -113,9 +112,7 @@ def test_as_of_is_the_runs_clock(store: Store) -> None:
 
 @pytest.mark.parametrize("text", WRITES)
 def test_whatever_is_not_a_query_is_refused_at_load_with_the_reason(text: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        definitions({"s": "sql(" + repr(text) + ")"})
-    (problem,) = caught.value.problems
+    problem = problem_of("sql(" + repr(text) + ")")
     assert problem.message.startswith("sql ")
     assert 4 == problem.column
 

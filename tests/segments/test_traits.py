@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,6 @@ from core.segments.compile import relation
 from core.segments.evaluate import evaluate, read_facts
 from core.segments.traits_config import FORMULAS, QUINTILE, REVENUE, formula
 from core.store import Store
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with Store(tmp_path_factory.mktemp("traits") / "tagalong.db") as store:
-        yield store
 
 
 def values(store: Store, world: World, trait: str | Trait, **traits: str | Trait) -> list[Any]:
