@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import IO, Any, Final
 
 from connectors.amplitude.archive import read_lines, size_of
 from connectors.amplitude.export import HOUR, Pace, TooMuchError, ask, newest_hour
-from connectors.amplitude.vendor import parse_stamp
-from core.contract import Api, BadRecord, Kind, Page, Record, StreamSet, midnight
+from core.contract import Api, BadRecord, Kind, Page, Record, StreamSet, midnight, parse_time
 from core.errors import ConfigError, ProtocolError
 
 STREAMS = StreamSet()
@@ -41,7 +40,7 @@ def dedupe_id(record: Record) -> str | None:
 
 def happened_at(record: Record) -> datetime | None:
     """Return when it happened, which may be long before it was uploaded (Quirk 3)."""
-    return parse_stamp(record.get("event_time"))
+    return parse_time(record.get("event_time"), zone=UTC)  # Quirk 4
 
 
 def properties(record: Record) -> Mapping[str, object]:
@@ -135,7 +134,7 @@ def _check(records: list[Record], first: datetime, after: datetime, app_id: int,
     other = next((str(app) for record in records if (app := record.get("app")) is not None and str(app) != str(app_id)), None)
     if other is not None:
         raise ConfigError(f"the keys are of the project {other[:20]}, and app_id says {app_id}: correct one of them")
-    uploaded = [parse_stamp(record.get("server_upload_time")) for record in records] if begins else []
+    uploaded = [parse_time(record.get("server_upload_time"), zone=UTC) for record in records] if begins else []
     if uploaded and not any(at is None or first <= at < after for at in uploaded):
         raise ProtocolError("the export gave an archive of other hours than were asked for; the checkpoint is kept")
 

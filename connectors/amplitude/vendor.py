@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Final, Literal
 
 from core.contract import Api, ResponseView
@@ -26,17 +25,6 @@ def ingestion(api: Api, path: str) -> str:
     """Return the address of *path* at the host for identifying; a base URL of one's own stands for both hosts."""
     base = str(api.settings.base_url).rstrip("/")
     return f"{INGESTION.get(base, base)}{path}"
-
-
-def parse_stamp(text: object) -> datetime | None:
-    """Return an export's time: ISO 8601, or with a space and no zone, which is UTC; any number of digits (Quirk 4)."""
-    if not isinstance(text, str) or not text:
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def classify(response: ResponseView) -> ConnectorError | None:

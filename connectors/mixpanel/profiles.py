@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from connectors.mixpanel.events import DEVICE
 from connectors.mixpanel.vendor import PROFILES, Plane, Settings, at, project
-from core.contract import Api, BadRecord, Json, Page, Record
+from core.contract import Api, BadRecord, Json, Page, Record, parse_time
 from core.errors import ProtocolError, RejectedError
 
 USUAL: Final = (
@@ -145,10 +145,4 @@ def columns(record: Record) -> Mapping[str, object]:
 
 def as_utc(value: object) -> datetime | None:
     """Return a time of a profile: ISO 8601 without a zone, meaning UTC."""
-    if not isinstance(value, str) or not value:
-        return None
-    try:
-        time = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time
+    return parse_time(value, zone=UTC)

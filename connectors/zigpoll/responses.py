@@ -11,12 +11,12 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from connectors.zigpoll.answers import Who, labelled, rows
 from connectors.zigpoll.listing import accounts, pages
 from connectors.zigpoll.polls import Polls, plain, read_polls
-from core.contract import Api, BadRecord, Deletions, Json, Kind, Page, Stream, midnight
+from core.contract import Api, BadRecord, Deletions, Json, Kind, Page, Stream, midnight, parse_time
 from core.errors import ProtocolError
 
 OVERLAP: Final = timedelta(hours=24)
@@ -133,15 +133,8 @@ def _whose(item: Json) -> tuple[str, str]:
     return str(item.get("pollId") or ""), str(item.get("participantId") or "")
 
 
-def _time(text: Any) -> datetime | None:
-    """Return a time in UTC; one without a zone is in UTC already (Quirk 10)."""
-    if not isinstance(text, str):
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+def _time(text: object) -> datetime | None:
+    return parse_time(text, zone=UTC)  # Quirk 10
 
 
 def _epoch_ms(at: datetime | None) -> int | None:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, tzinfo
 from typing import Any
 
 
-def parse_time(text: object) -> datetime | None:
-    """Return the aware time that ISO 8601 *text* names, or None for nothing, for "", for what is no time or has no zone."""
+def parse_time(text: object, *, zone: tzinfo | None = None) -> datetime | None:
+    """
+    Return the aware time that ISO 8601 *text* names, or None for nothing, for "", for what is no time or has no zone.
+
+    With *zone* what has none is in that one, and all are told in it.
+    """
     if not isinstance(text, str) or not text:
         return None
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        if zone is not None:
+            return at.astimezone(zone) if at.tzinfo else at.replace(tzinfo=zone)
+    except (ValueError, OverflowError):
         return None
     return at if at.tzinfo else None
 

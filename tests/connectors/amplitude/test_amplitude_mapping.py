@@ -9,7 +9,6 @@ import pytest
 from amplitude_rows import payload
 
 from connectors.amplitude.events import dedupe_id, happened_at, properties
-from connectors.amplitude.vendor import parse_stamp
 from core.contract import pick
 
 
@@ -27,7 +26,7 @@ from core.contract import pick
 )
 def test_times_in_both_spellings(text: object, at: datetime | None) -> None:
     """Quirk 4: a space and no zone is UTC; fraction digits vary."""
-    assert at == parse_stamp(text)
+    assert at == happened_at({"event_time": text})
 
 
 def test_what_an_event_says() -> None:
