@@ -88,30 +88,26 @@ def open_api(
     manifest = connector.manifest
     hide_settings(settings)
     auth = connector.auth(settings)
-    base_url = (settings.base_url or manifest.base_url or "").rstrip("/") or None
-    hosts = _hosts(connector, auth, base_url, connection)
+    hosts = _hosts(connector, settings, auth, connection)
     waiter = Waiter(stop=stop, sleep=sleep, seconds=seconds)
     options = _client_options(hosts, timeout=timeout, transport=transport)
-    headers = {"user-agent": f"tagalong/{_version()}", "accept": "application/json", **manifest.headers}
     source: Tokens | None = None
     if isinstance(auth, OAuth2):
-        exchange = Exchange(auth, connection=connection, check_host=hosts.check, now=waiter.now, client=options)
-        source = _tokens(exchange, Vault(token_path(store_path, connection), tokens), token, waiter)
-        if auth.base_url_key is not None and settings.base_url is None:
-            base_url = None
+        exchange, vault = _exchange(auth, connection, hosts, waiter, options), Vault(token_path(store_path, connection), tokens)
+        keeper = TokenKeeper(exchange, vault, check=waiter.check, now=waiter.now)
+        source = keeper if token is None else HeldToken(exchange, token)
     with ExitStack() as stack:
-        limits = manifest.limits if limits is None else limits
-        budget = stack.enter_context(shared_budget(store_path, connection, limits))
+        budget = stack.enter_context(shared_budget(store_path, connection, manifest.limits if limits is None else limits))
         time_there = VendorTime(clock, not_before=manifest.checked_on)
         outage = Outage(connection, budget.kept, clock, probe=probe)
         wire = Wire(
             connection=connection,
-            base_url=base_url,
+            base_url=None if _is_told_at_sign_in(auth, settings) else _base_url(connector, settings),
             hosts=hosts,
             signer=make_signer(auth, source),
             classify=connector.classify,
             rest_until=_telling(connector.rest_until, settings),
-            client=stack.enter_context(Client(headers=headers, limits=CONNECTIONS, **options)),
+            client=stack.enter_context(Client(headers=_headers(connector), limits=CONNECTIONS, **options)),
             patience=Patience(budget=budget, waiter=waiter, outage=outage, clock=clock, time=time_there, reserve=reserve),
             quota=_telling(connector.quota, settings),
             time=time_there,
@@ -132,10 +128,8 @@ def open_exchange(connector: Connector, settings: Settings, *, connection: str) 
     auth = connector.auth(settings)
     if not isinstance(auth, OAuth2) or auth.grant != "refresh" or not auth.authorize_url:
         raise ConfigError(f"connection {connection}: {connector.manifest.title} has no sign-in page for what is configured")
-    base_url = (settings.base_url or connector.manifest.base_url or "").rstrip("/") or None
-    hosts = _hosts(connector, auth, base_url, connection)
-    options = _client_options(hosts, timeout=TIMEOUT, transport=None)
-    return Exchange(auth, connection=connection, check_host=hosts.check, now=Waiter().now, client=options)
+    hosts = _hosts(connector, settings, auth, connection)
+    return _exchange(auth, connection, hosts, Waiter(), _client_options(hosts, timeout=TIMEOUT, transport=None))
 
 
 def is_signed_in(connector: Connector, settings: Settings, *, connection: str, store_path: Path, tokens: TokenPlace) -> bool:
@@ -146,16 +140,26 @@ def is_signed_in(connector: Connector, settings: Settings, *, connection: str, s
     return Vault(token_path(store_path, connection), tokens).read() is not None
 
 
-def _tokens(exchange: Exchange, vault: Vault, tried: Token | None, waiter: Waiter) -> Tokens:
-    """Return where tokens come from: the one that is only *tried*, else those that are kept and renewed."""
-    if tried is not None:
-        return HeldToken(exchange, tried)
-    return TokenKeeper(exchange, vault, check=waiter.check, now=waiter.now)
+def _exchange(auth: OAuth2, connection: str, hosts: Hosts, waiter: Waiter, options: Mapping[str, Any]) -> Exchange:
+    return Exchange(auth, connection=connection, check_host=hosts.check, now=waiter.now, client=options)
 
 
 def token_path(store_path: Path, connection: str) -> Path:
     """Return the file that holds a connection's token, or says where it is."""
     return store_path.absolute().with_name(f"{store_path.name}.{connection}.token")
+
+
+def _base_url(connector: Connector, settings: Settings) -> str | None:
+    return (settings.base_url or connector.manifest.base_url or "").rstrip("/") or None
+
+
+def _is_told_at_sign_in(auth: Auth, settings: Settings) -> bool:
+    """Return whether the answer to a sign-in says where the vendor's API is."""
+    return isinstance(auth, OAuth2) and auth.base_url_key is not None and settings.base_url is None
+
+
+def _headers(connector: Connector) -> Mapping[str, str]:
+    return {"user-agent": f"tagalong/{_version()}", "accept": "application/json", **connector.manifest.headers}
 
 
 def _client_options(hosts: Hosts, **own: object) -> Mapping[str, Any]:
@@ -171,9 +175,9 @@ def _telling(ask: Callable[[ResponseView, Any], T] | None, settings: Settings) -
     return None if ask is None else lambda response: ask(response, settings)
 
 
-def _hosts(connector: Connector, auth: Auth, base_url: str | None, connection: str) -> Hosts:
+def _hosts(connector: Connector, settings: Settings, auth: Auth, connection: str) -> Hosts:
     """Return where credentials may go; a vendor that names no hosts (self-hosted) is where the settings say it is."""
-    texts = [url for url in (base_url, auth.token_url if isinstance(auth, OAuth2) else None) if url]
+    texts = [url for url in (_base_url(connector, settings), auth.token_url if isinstance(auth, OAuth2) else None) if url]
     try:
         urls = [httpx.URL(text) for text in texts]
     except (httpx.InvalidURL, UnicodeError):
