@@ -22,7 +22,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from fnmatch import fnmatch
@@ -81,30 +81,17 @@ def destinations() -> Iterator[tuple[str, str]]:
 
 def measure(name: str, kind: str, members: int) -> dict[str, Any]:
     """Return what it took at one destination."""
-    from core import run
     from core.cli.catalogue import limit_in_words
     from core.config.load import load_config
     from core.hub import Hub
-    from core.pulling.fill import pull_stale
     from core.registry import load_connector
     from core.sandbox import as_settings, serve
 
     connector = load_connector(name)
-    manifest = connector.manifest
+    limits, sandbox = connector.manifest.limits, _loaded(connector, members)
     # the rate is reckoned afterwards, not waited for
-    vars(connector.module)["MANIFEST"] = replace(manifest, limits=())
-    now = datetime.now(UTC)
-    sandbox = connector.sandbox(rate_factor=1e9)
-    for what in ("people", "members", "users"):
-        try:
-            sandbox.load(what, _people(what, members, now))
-        except KeyError:
-            continue
-    result: dict[str, Any] = {
-        "connector": name,
-        "audience": kind,
-        "limits": [limit_in_words(limit) for limit in manifest.limits],
-    }
+    vars(connector.module)["MANIFEST"] = replace(connector.manifest, limits=())
+    result: dict[str, Any] = {"connector": name, "audience": kind, "limits": [limit_in_words(limit) for limit in limits]}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="push-")))
         served = stack.enter_context(serve({name: sandbox}))[name]
@@ -113,34 +100,55 @@ def measure(name: str, kind: str, members: int) -> dict[str, Any]:
         config.chmod(0o600)
         hub = stack.enter_context(Hub(load_config(config)))
         _write(folder / "people.csv", members, shift=0)
-        with hub.session() as session, hub.store() as store:
-            hub.register(store)
-            pull_stale(hub, store, fresh=None, no_pull=False, names=None, session=session)
+        _pull(hub)
         result["pull_requests"] = sandbox.requests.total()
-        for step, shift in (("add", 0), ("change", CHANGES // 2)):
+        for step, shift, size in (("add", 0, members), ("change", CHANGES // 2, CHANGES)):
             _write(folder / "people.csv", members, shift=shift)
-            before, began = Counter(sandbox.requests), time.monotonic()
-            with hub.session() as session, hub.store() as store:
-                pull_stale(hub, store, fresh=None, no_pull=False, names=["file"], session=session)
-            report = run.sync(hub, pull=False)
-            took = Counter(sandbox.requests)
-            took.subtract(before)
-            spent = +took
-            size = members if step == "add" else CHANGES
-            least = -(-size // A_REQUEST[name, kind]) if step == "add" else _least_for_changes(A_REQUEST[name, kind])
-            result[step] = {
-                "requests": spent.total(), "least": least, "by_endpoint": dict(spent),
-                "at_the_rate_s": round(_at_the_rate(spent, manifest.limits, sandbox.base_path), 1),
-                "seconds_here": round(time.monotonic() - began, 1), "statuses": [str(one.status) for one in report.syncs],
-            }  # fmt: skip
-        there = next(iter(sandbox.audiences().values()), frozenset())
+            result[step] = {"least": _least(step, size, A_REQUEST[name, kind])} | _pushed(hub, sandbox, limits)
+        there: frozenset[str] = next(iter(sandbox.audiences().values()), frozenset())
         result["members_there"] = len(there)
     return result
 
 
-def _least_for_changes(a_request: int) -> int:
-    """Return the fewest requests for half of the changes coming and half leaving; one call does both where it can."""
-    return -(-CHANGES // 2 // a_request) if a_request > 1 else CHANGES
+def _loaded(connector: Any, members: int) -> Any:
+    """Return a sandbox that knows everybody, as whichever of the neutral shapes it takes."""
+    sandbox, now = connector.sandbox(rate_factor=1e9), datetime.now(UTC)
+    for what in ("people", "members", "users"):
+        with suppress(KeyError):
+            sandbox.load(what, _people(what, members, now))
+    return sandbox
+
+
+def _pull(hub: Any, names: Sequence[str] | None = None) -> None:
+    from core.pulling.fill import pull_stale
+
+    with hub.session() as session, hub.store() as store:
+        hub.register(store)
+        pull_stale(hub, store, fresh=None, no_pull=False, names=names, session=session)
+
+
+def _pushed(hub: Any, sandbox: Any, limits: Sequence[Any]) -> dict[str, Any]:
+    """Have the file of people read and the destination brought in step with it; return what that took."""
+    from core import run
+
+    before, began = Counter(sandbox.requests), time.monotonic()
+    _pull(hub, ["file"])
+    report = run.sync(hub, pull=False)
+    took = Counter(sandbox.requests)
+    took.subtract(before)
+    spent = +took
+    return {
+        "requests": spent.total(), "by_endpoint": dict(spent),
+        "at_the_rate_s": round(_at_the_rate(spent, limits, sandbox.base_path), 1),
+        "seconds_here": round(time.monotonic() - began, 1), "statuses": [str(one.status) for one in report.syncs],
+    }  # fmt: skip
+
+
+def _least(step: str, size: int, a_request: int) -> int:
+    """Return the fewest requests for so many: all coming, or half coming and half leaving; one call does both where it can."""
+    if step == "change":
+        return -(-size // 2 // a_request) if a_request > 1 else size
+    return -(-size // a_request)
 
 
 def _at_the_rate(spent: Mapping[str, int], limits: Sequence[Any], base_path: str) -> float:
