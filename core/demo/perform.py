@@ -9,8 +9,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack, redirect_stdout
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +27,7 @@ DAEMON_ENDS_S: Final = 30.0
 
 def perform(connectors: Mapping[str, Connector], *, keep: bool, as_json: bool) -> int:
     """Tell the story with *connectors* and return the exit code; *keep* leaves everything running until Ctrl-C."""
-    with ExitStack() as stack:
+    with _ended_like_ctrl_c(), ExitStack() as stack:
         if keep:
             folder = Path(tempfile.mkdtemp(prefix="tagalong-demo-"))
         else:
@@ -42,6 +42,21 @@ def perform(connectors: Mapping[str, Connector], *, keep: bool, as_json: bool) -
             _told(story, stack)
             code = 0
         return _stay(story) if keep and code == 0 else code
+
+
+@contextmanager
+def _ended_like_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM and a closed terminal end the demo as Ctrl-C does, with its folder: by themselves they would leave it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _told(story: Story, stack: ExitStack) -> float:

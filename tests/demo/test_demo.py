@@ -77,6 +77,30 @@ def test_in_json_the_differences_are_named(monkeypatch: pytest.MonkeyPatch) -> N
     assert "(1 wrong)" in answer["error"]
 
 
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP], ids=lambda ending: ending.name)
+def test_ended_between_two_commands_it_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: signal.Signals
+) -> None:
+    """A service that is stopped, a terminal that is closed: what these do by themselves would leave the folder."""
+
+    class Ended(FirstDay):
+        def tell(self, stack: object) -> None:
+            assert self.folder.is_dir()
+            signal.raise_signal(ending)
+            pytest.fail("it went on")
+
+    monkeypatch.setattr(core.demo.perform, "Story", Ended)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    before = signal.signal(ending, lambda *_: None)  # so that a demo that does not heed it does not end the tests
+    try:
+        result = CliRunner().invoke(main, ["demo"])
+    finally:
+        signal.signal(ending, before)
+
+    assert 1 == result.exit_code
+    assert [] == [*tmp_path.iterdir()]
+
+
 KEPT = """
 import core.demo.perform
 from core.demo.story import Story
