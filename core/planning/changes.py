@@ -30,17 +30,16 @@ class Changes:
     """Finds the moves and the updates of a draft."""
 
     def __init__(self, drafting: Drafting) -> None:
-        self.d = drafting
+        self.drafting = drafting
 
     def find(self, add_only: bool) -> BitMap:
         """Find the moves, and return who is to be sent again with other values, another object, or for want of an answer."""
-        if self.d.row is None:
+        if self.drafting.row is None:
             return BitMap()
-        unsure = ledger.in_state(self.d.conn, self.d.id, State.UNSURE)
-        listed = (
-            (self.d.standing.owned & self.d.case.wanted) - self.d.standing.waiting - self.d.rests.adds - self.d.rests.removes
-        )
-        suspects = (self.d.case.changed | self.d.rests.due | unsure | self._valued()) & listed
+        unsure = ledger.in_state(self.drafting.conn, self.drafting.id, State.UNSURE)
+        case, standing, rests = self.drafting.case, self.drafting.standing, self.drafting.rests
+        listed = (standing.owned & case.wanted) - standing.waiting - rests.adds - rests.removes
+        suspects = (case.changed | rests.due | unsure | self._valued()) & listed
         updates = BitMap()
         for part in parts(suspects):
             updates |= self._part(part, unsure, add_only)
@@ -48,19 +47,21 @@ class Changes:
 
     def _valued(self) -> BitMap:
         """Return everybody where the audience carries other fields than when it was last written."""
-        fields = fields_text(self.d.audience)
-        if any(member_values.is_trait(name) for name in self.d.audience.wanted_fields()):
-            return self.d.standing.owned  # a trait changes by itself: nothing of the person's need have
-        row = self.d.conn.execute("SELECT value FROM settings WHERE key = ?", (fields_setting(self.d.id),)).fetchone()
-        return self.d.standing.owned if fields != (row[0] if row else "[]") else BitMap()
+        everybody, audience = self.drafting.standing.owned, self.drafting.audience
+        if any(member_values.is_trait(name) for name in audience.wanted_fields()):
+            return everybody  # a trait changes by itself: nothing of the person's need have
+        setting = (fields_setting(self.drafting.id),)
+        row = self.drafting.conn.execute("SELECT value FROM settings WHERE key = ?", setting).fetchone()
+        return everybody if fields_text(audience) != (row[0] if row else "[]") else BitMap()
 
     def _part(self, part: BitMap, unsure: BitMap, add_only: bool) -> BitMap:
-        keys = reach.keys_of(self.d.conn, part, self.d.kind)
-        rows = ledger.of_profiles(self.d.conn, self.d.id, part)
-        values = member_values.values_of(self.d.conn, part, self.d.audience.wanted_fields())
-        merged = reach.merged_into(
-            self.d.conn, self.d.stream_id, {str(e.remote_id) for entries in rows.values() for e in entries if e.remote_id}
-        )
+        keys = reach.keys_of(self.drafting.conn, part, self.drafting.kind)
+        rows = ledger.of_profiles(self.drafting.conn, self.drafting.id, part)
+        audience, leavers = self.drafting.audience, self.drafting.leavers
+        fields = audience.wanted_fields()
+        values = member_values.values_of(self.drafting.conn, part, fields)
+        objects = {str(e.remote_id) for entries in rows.values() for e in entries if e.remote_id}
+        merged = reach.merged_into(self.drafting.conn, self.drafting.stream_id, objects)
         updates, gone = BitMap(), {}
         for profile_id, entries in rows.items():
             ours = [e for e in entries if e.state in ledger.OURS]
@@ -68,15 +69,13 @@ class Changes:
             # a row of the surviving object itself comes before one of an object merged into it: its handle is the good one
             others = sorted((e for e in ours if e is not current), key=lambda e: e.remote_id in merged)
             if others:
-                now = self.d.leavers.as_merged([current])[0] if current else None
-                gone[profile_id] = (now, self.d.leavers.as_merged(others))
+                now = leavers.as_merged([current])[0] if current else None
+                gone[profile_id] = (now, leavers.as_merged(others))
             if current is not None:
-                other = current.value_hash != member_values.hash_of(self.d.audience, values.get(profile_id, {})) and bool(
-                    self.d.audience.wanted_fields()
-                )
+                other = current.value_hash != member_values.hash_of(audience, values.get(profile_id, {})) and bool(fields)
                 if current.remote_id in merged:
                     # until its answer it is the other object that may be there, by our doing
-                    self.d.rekeys.append(Rekey(current.member_key, ledger.unsure(self.d.leavers.as_merged([current])[0])))
+                    self.drafting.rekeys.append(Rekey(current.member_key, ledger.unsure(leavers.as_merged([current])[0])))
                 if other or profile_id in unsure or current.remote_id in merged:
                     updates.add(profile_id)
         self._move(gone, keys, add_only)
@@ -84,26 +83,27 @@ class Changes:
 
     def _move(self, gone: dict[int, tuple[Entry | None, list[Entry]]], keys: dict[int, str], add_only: bool) -> None:
         """Decide for each listed member with rows under other keys: out and in, or the ledger alone."""
-        held = self.d.leavers.held_by_others([entry for _, old in gone.values() for entry in old])
+        newcomers, skips = self.drafting.newcomers, self.drafting.skips
+        held = self.drafting.leavers.held_by_others([entry for _, old in gone.values() for entry in old])
         keyed = {p: keys[p] for p, (current, _) in gone.items() if current is None and p in keys}
-        denied_ = self.d.newcomers.said_no(BitMap(keyed))
-        self.d.skips[Skip.CONSENT] |= denied_
-        new = {p: key for p, key in keyed.items() if p not in denied_}
-        self.d.skips[Skip.NO_IDENTIFIER] |= BitMap(p for p, (current, _) in gone.items() if current is None and p not in keys)
-        refs = self.d.newcomers.ask(new)
+        said_no = newcomers.said_no(BitMap(keyed))
+        skips[Skip.CONSENT] |= said_no
+        new = {p: key for p, key in keyed.items() if p not in said_no}
+        skips[Skip.NO_IDENTIFIER] |= BitMap(p for p, (current, _) in gone.items() if current is None and p not in keys)
+        refs = newcomers.ask(new)
         self._settle_same_object(gone, keys, refs, held)
-        self.d.newcomers.settle_keys(new)
+        newcomers.settle_keys(new)
         refs = {p: ref for p, ref in refs.items() if p in new}
-        self.d.newcomers.settle_refs(new, refs)
+        newcomers.settle_refs(new, refs)
         for profile_id, (current, entries) in gone.items():
-            if current is None and profile_id in self.d.several:
-                self._stay(entries, keys[profile_id], self.d.several[profile_id], held)
+            if current is None and profile_id in self.drafting.several:
+                self._stay(entries, keys[profile_id], self.drafting.several[profile_id], held)
                 continue
             old = tuple(e for e in entries if e.member_key not in held) if not add_only else ()
             if profile_id in refs:
-                self.d.moves.append(Move(profile_id, old, (new[profile_id], refs[profile_id])))
+                self.drafting.moves.append(Move(profile_id, old, (new[profile_id], refs[profile_id])))
             elif old:
-                self.d.moves.append(Move(profile_id, old, None))
+                self.drafting.moves.append(Move(profile_id, old, None))
 
     def _stay(self, entries: list[Entry], key: str, several: frozenset[str], held: frozenset[str]) -> None:
         """
@@ -112,8 +112,8 @@ class Changes:
         Where what is listed is one of these objects, it goes by the new key from now on.
         """
         theirs = next((e for e in entries if e.remote_id in several and e.member_key not in held), None)
-        if theirs is not None and not ledger.of_keys(self.d.conn, self.d.id, [key]):
-            self.d.rekeys.append(Rekey(theirs.member_key, replace(theirs, member_key=key)))
+        if theirs is not None and not ledger.of_keys(self.drafting.conn, self.drafting.id, [key]):
+            self.drafting.rekeys.append(Rekey(theirs.member_key, replace(theirs, member_key=key)))
 
     def _settle_same_object(
         self,
@@ -131,8 +131,8 @@ class Changes:
                 continue
             first, *others = sorted(same, key=lambda e: e.member_key in held)
             new = None if current else replace(first, member_key=keys[profile_id], profile_id=profile_id)
-            self.d.rekeys.append(Rekey(first.member_key, new))
-            self.d.rekeys += [Rekey(e.member_key, None) for e in others if e.member_key not in held]
+            self.drafting.rekeys.append(Rekey(first.member_key, new))
+            self.drafting.rekeys += [Rekey(e.member_key, None) for e in others if e.member_key not in held]
             old[:] = [e for e in old if e not in same]
             refs.pop(profile_id, None)
 

@@ -26,11 +26,11 @@ class Leavers:
     """Finds the removals of a draft."""
 
     def __init__(self, drafting: Drafting) -> None:
-        self.d = drafting
+        self.drafting = drafting
 
     def removable(self, removes: BitMap, states: Sequence[State] = ledger.OURS) -> BitMap:
         """Return who of *removes* is really to go: not whose key or object another wanted profile holds."""
-        d = self.d
+        d = self.drafting
         going = BitMap()
         for part in parts(removes):
             rows = ledger.of_profiles(d.conn, d.id, part)
@@ -43,13 +43,13 @@ class Leavers:
 
     def as_merged(self, entries: list[Entry]) -> list[Entry]:
         """Return *entries* with the objects that the vendor made of theirs: one that lives on as a wanted one is not to go."""
-        d = self.d
+        d = self.drafting
         winners = reach.merged_into(d.conn, d.stream_id, {str(e.remote_id) for e in entries if e.remote_id})
         return [reach.as_merged(e, winners) for e in entries]
 
     def held_by_others(self, entries: list[Entry]) -> frozenset[str]:
         """Hand over each of *entries* that another wanted profile holds; return their keys."""
-        d = self.d
+        d = self.drafting
         holders = reach.holders_of(d.conn, [e.member_key for e in entries], d.kind)
         shared = reach.shared_keys(d.conn, {i: e.member_key for i, e in enumerate(entries)}, d.kind)
         objects = {str(e.remote_id) for e in entries if e.remote_id}

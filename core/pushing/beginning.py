@@ -21,7 +21,7 @@ class Beginning:
 
     def __init__(self, plan: Plan, sending: Sending, batches: Batches) -> None:
         self.plan = plan
-        self.s = sending
+        self.sending = sending
         self.store = sending.store
         self.target = plan.target
         self.audience = plan.target.audience
@@ -33,18 +33,18 @@ class Beginning:
         first = next(self.batches.adds(), None) if self.audience.seeded else None
         seed = None if first is None else first.member
         with self.store.atomic() as conn:
-            self.s.lease.check(conn)
+            self.sending.lease.check(conn)
             making.note_making(conn, target, account, seed)
         try:
-            remote_id = self.audience.create(self.s.api(), target.name, [] if seed is None else [seed.ref])
+            remote_id = self.audience.create(self.sending.api(), target.name, [] if seed is None else [seed.ref])
         except TransientError:
-            found = self.audience.lookup(self.s.api(), target.name)
+            found = self.audience.lookup(self.sending.api(), target.name)
             if found is None:
                 raise
             remote_id = found
         with self.store.atomic() as conn:
-            self.s.lease.check(conn)
-            audience_id = bind.insert_new(conn, target, remote_id, account=account, at=to_us(self.s.clock()))
+            self.sending.lease.check(conn)
+            audience_id = bind.insert_new(conn, target, remote_id, account=account, at=to_us(self.sending.clock()))
             return audiences.audience(conn, audience_id)
 
     def change_ledger(self, row: AudienceRow) -> None:
@@ -54,20 +54,20 @@ class Beginning:
         if not (draft.rekeys or unknown) or self.plan.whole_held:
             return
         with self.store.atomic() as conn:
-            self.s.lease.check(conn)
-            at = to_us(self.s.clock())
+            self.sending.lease.check(conn)
+            at = to_us(self.sending.clock())
             touched = BitMap()
             # all old keys go first: one's new key may be another's old one
             touched |= ledger.drop(conn, row.id, [rekey.old_key for rekey in draft.rekeys])
             new = [rekey.new for rekey in draft.rekeys if rekey.new is not None]
-            touched |= ledger.put(conn, row.id, new, sync=self.plan.label, run_id=self.s.run_id, at=at)
+            touched |= ledger.put(conn, row.id, new, sync=self.plan.label, run_id=self.sending.run_id, at=at)
             known = ledger.of_keys(conn, row.id, unknown.values())
             asked = [
                 Entry(key, State.NOT_FOUND, profile_id=p, remote_id=known[key].remote_id if key in known else None)
                 for p, key in unknown.items()
                 if key not in known or known[key].state in (State.NOT_FOUND, State.SUPPRESSED, State.MISSING)
             ]
-            touched |= ledger.put(conn, row.id, asked, sync=self.plan.label, run_id=self.s.run_id, at=at)
+            touched |= ledger.put(conn, row.id, asked, sync=self.plan.label, run_id=self.sending.run_id, at=at)
             audiences.refresh(conn, row.id, touched, waiting=BitMap(), settled=BitMap())
 
     def remember_params(self, row: AudienceRow) -> None:
@@ -76,11 +76,11 @@ class Beginning:
         if made_up or self.plan.whole_held or audiences.params_of(self.store.conn, row.id) == params:
             return
         with self.store.atomic() as conn:
-            self.s.lease.check(conn)
+            self.sending.lease.check(conn)
             audiences.remember_params(conn, row.id, params)
 
     def adopt(self, row: AudienceRow) -> None:
         """Make ours who was there before us, as far as the sync's `baseline` has it."""
         found = self.plan.draft.baseline
         if found is not None and not self.plan.whole_held:
-            baseline.carry_out(self.store, row, self.audience, found, lease=self.s.lease, clock=self.s.clock)
+            baseline.carry_out(self.store, row, self.audience, found, lease=self.sending.lease, clock=self.sending.clock)

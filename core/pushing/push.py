@@ -78,13 +78,13 @@ class _Push:
 
     def __init__(self, plan: Plan, sending: Sending) -> None:
         self.plan = plan
-        self.s = sending
+        self.sending = sending
         self.store = sending.store
         self.target = plan.target
         self.audience = plan.target.audience
         self.batches = Batches(self.store, plan)
         self.report = PushReport()
-        self.permit = partial(leases.ask, self.store.path, self.s.lease)
+        self.permit = partial(leases.ask, self.store.path, self.sending.lease)
 
     def run(self) -> PushReport:
         try:
@@ -95,7 +95,7 @@ class _Push:
         return self.report
 
     def _carry_out(self) -> None:
-        plan, beginning = self.plan, Beginning(self.plan, self.s, self.batches)
+        plan, beginning = self.plan, Beginning(self.plan, self.sending, self.batches)
         row = plan.draft.bound.row
         if row is None:
             if not (plan.size or self.audience.whole) or plan.whole_held:
@@ -119,9 +119,9 @@ class _Push:
             self.store,
             row,
             label=self.plan.label,
-            run_id=self.s.run_id,
-            lease=self.s.lease,
-            clock=self.s.clock,
+            run_id=self.sending.run_id,
+            lease=self.sending.lease,
+            clock=self.sending.clock,
             owned_before=len(draft.standing.owned),
             approved_adds=draft.approved.adds,
             approved_removes=draft.approved.removes,
@@ -143,7 +143,7 @@ class _Push:
                 continue
             values = member_values.values_of(self.store.conn, keys, ("first_name", "last_name"))
             people = [Person(key, {n: v for n, v in values.get(p, {}).items() if v is not None}) for p, key in keys.items()]
-            outcomes = self.audience.create_people(self.s.api(), people)  # type: ignore[misc]  # checked above
+            outcomes = create(self.sending.api(), people)
             asked = [Member(Op.ADD, key, profile_id=p, ref=Ref(key)) for p, key in keys.items()]
             refused = []
             for member, outcome in zip(asked, outcomes, strict=True):
@@ -159,7 +159,7 @@ class _Push:
     # --- the members -------------------------------------------------------------------------------------------------
 
     def _send_all(self, row: AudienceRow) -> None:
-        sender = Sender(self.s.api(), self.audience, row.remote_id, self.s.sleep, lambda: self._exists(row))
+        sender = Sender(self.sending.api(), self.audience, row.remote_id, self.sending.sleep, lambda: self._exists(row))
         updates = self.plan.updates | self.plan.draft.movers
         running: dict[Future[Sent], int] = {}
         try:
@@ -211,15 +211,15 @@ class _Push:
         done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
         for future in done:
             self._settle(running.pop(future), future.result(), updates)
-        if not done and self.s.stopping():
+        if not done and self.sending.stopping():
             raise Stopped("told to stop; the batch under way is left to the next start")
 
     def _settle(self, intent_id: int, sent: Sent, updates: BitMap) -> None:
         verdicts = self.recorder.settle(intent_id, sent.results, unsure=sent.unsure, updates=updates)
         self.report.verdicts += verdicts
         self.report.batches += 1
-        if self.s.on_batch is not None:
-            self.s.on_batch(self.plan.label, sum(verdicts.values()))
+        if self.sending.on_batch is not None:
+            self.sending.on_batch(self.plan.label, sum(verdicts.values()))
         if sent.error is not None:
             raise sent.error
 
@@ -233,9 +233,9 @@ class _Push:
 
     def _exists(self, row: AudienceRow) -> bool:
         try:
-            pages = self.audience.members(self.s.api(), row.remote_id)
+            pages = self.audience.members(self.sending.api(), row.remote_id)
             if isinstance(pages, Unsupported):
-                return self.audience.lookup(self.s.api(), row.name) == row.remote_id
+                return self.audience.lookup(self.sending.api(), row.name) == row.remote_id
             next(iter(pages), None)
         except NotFoundError:
             return False
@@ -245,7 +245,7 @@ class _Push:
         """Write a `whole` audience: who is ours after this plan, given as an iterator."""
         intended = [*self._intend_all(self.batches.removes()), *self._intend_all(self.batches.adds())]
         whole = Whole(self.store, self.plan, self.batches, refused=self._refused, check=self._check)
-        out = whole.write(self.s.api(), row)
+        out = whole.write(self.sending.api(), row)
         updates = self.plan.updates | self.plan.draft.movers
         # the removals first, as in a batch: one member's old key may be another's new one
         for intent_id in intended:
@@ -264,7 +264,7 @@ class _Push:
 
     def _check(self) -> None:
         """Stop between batches when told to, or when somebody paused it."""
-        if self.s.stopping():
+        if self.sending.stopping():
             raise Stopped("told to stop")
         sync = self.target.sync
         pauses.refuse_paused(self.store.conn, f"sync.{sync.name}", f"connection.{sync.to}")

@@ -80,7 +80,7 @@ def around(at: Moment | Edge | OwnMoment, now_us: int) -> tuple[int, int]:
 
 
 def stands_everywhere(edge: Edge, then_us: int, now_us: int) -> bool:
-    """Return whether it is in no zone another period *now* than *then*, whose calendar ever it goes by."""
+    """Return whether it stands in the same period at both times in every zone, whichever of them it goes by."""
     days = [from_us(at).astimezone(_info(zone)).date() for at, zone in zip((now_us, then_us), _FARTHEST, strict=True)]
     first, last = (_first_day(day, edge.unit, edge.step, edge.first_day) for day in days)
     return first == last
