@@ -30,10 +30,10 @@ class Leavers:
 
     def removable(self, removes: BitMap, states: Sequence[State] = ledger.OURS) -> BitMap:
         """Return who of *removes* is really to go: not whose key or object another wanted profile holds."""
-        d = self.drafting
+        drafting = self.drafting
         going = BitMap()
         for part in parts(removes):
-            rows = ledger.of_profiles(d.conn, d.id, part)
+            rows = ledger.of_profiles(drafting.conn, drafting.id, part)
             entries = self.as_merged([e for entries in rows.values() for e in entries if e.state in states])
             held = self.held_by_others(entries)
             for entry in entries:
@@ -43,20 +43,20 @@ class Leavers:
 
     def as_merged(self, entries: list[Entry]) -> list[Entry]:
         """Return *entries* with the objects that the vendor made of theirs: one that lives on as a wanted one is not to go."""
-        d = self.drafting
-        winners = reach.merged_into(d.conn, d.stream_id, {str(e.remote_id) for e in entries if e.remote_id})
+        drafting = self.drafting
+        winners = reach.merged_into(drafting.conn, drafting.stream_id, {str(e.remote_id) for e in entries if e.remote_id})
         return [reach.as_merged(e, winners) for e in entries]
 
     def held_by_others(self, entries: list[Entry]) -> frozenset[str]:
         """Hand over each of *entries* that another wanted profile holds; return their keys."""
-        d = self.drafting
-        holders = reach.holders_of(d.conn, [e.member_key for e in entries], d.kind)
-        shared = reach.shared_keys(d.conn, {i: e.member_key for i, e in enumerate(entries)}, d.kind)
+        drafting = self.drafting
+        holders = reach.holders_of(drafting.conn, [e.member_key for e in entries], drafting.kind)
+        shared = reach.shared_keys(drafting.conn, {i: e.member_key for i, e in enumerate(entries)}, drafting.kind)
         objects = {str(e.remote_id) for e in entries if e.remote_id}
-        twins = ledger.of_remote_ids(d.conn, d.id, objects)
-        whose = reach.profiles_of_refs(d.conn, d.stream_id, objects, d.kind) if d.stream_id else {}
-        theirs = succession.theirs(d.conn, d.id, objects, stream_id=d.stream_id)
-        wanted, held = d.case.wanted, set()
+        twins = ledger.of_remote_ids(drafting.conn, drafting.id, objects)
+        whose = reach.profiles_of_refs(drafting.conn, drafting.stream_id, objects, drafting.kind) if drafting.stream_id else {}
+        theirs = succession.theirs(drafting.conn, drafting.id, objects, stream_id=drafting.stream_id)
+        wanted, held = drafting.case.wanted, set()
         for entry in entries:
             others = shared.get(entry.member_key, BitMap()) & wanted
             candidates = [holders.get(entry.member_key), *others, whose.get(str(entry.remote_id))]
@@ -66,9 +66,9 @@ class Leavers:
                 for t in twins.get(str(entry.remote_id), ())
             )
             if twin or (entry.state in ledger.OURS and entry.remote_id in theirs):
-                d.rekeys.append(Rekey(entry.member_key, None))
+                drafting.rekeys.append(Rekey(entry.member_key, None))
             elif holder is not None:
-                d.newcomers.hand_over(entry, holder, entry.member_key)
+                drafting.newcomers.hand_over(entry, holder, entry.member_key)
             else:
                 continue
             held.add(entry.member_key)

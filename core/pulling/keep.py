@@ -86,7 +86,7 @@ class Keeper:
             self._replacing = page.replaces
             if not self.report.pages:
                 self._note_reading(conn)
-            changed = self._said(conn, page, prepared, slice_)
+            changed = self._store_page(conn, page, prepared, slice_)
             checkpoints.move(conn, self._stream, self._of.id, slice_, page, asked_at=asked_at)
         self.pages_stored += 1
         self._count(pages=1, records=prepared.count, changed=changed)
@@ -100,7 +100,7 @@ class Keeper:
             (self._run_id, json.dumps(self._unread), self._of.id),
         )
 
-    def _said(self, conn: sqlite3.Connection, page: Page, prepared: Prepared[Any], slice_: str) -> int:
+    def _store_page(self, conn: sqlite3.Connection, page: Page, prepared: Prepared[Any], slice_: str) -> int:
         """Store what a page says; return how many records changed."""
         now = to_us(self._clock())
         generation, vanished, dead = conn.execute(_STANDING, (self._of.id, self._of.connection, self._of.stream)).fetchone()
