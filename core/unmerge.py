@@ -163,15 +163,12 @@ def _give_back(conn: sqlite3.Connection, people: set[int]) -> None:
 
 
 def _profile(conn: sqlite3.Connection, node: Node) -> int | None:
-    if node.name.startswith(RECORD):
-        row = conn.execute(
-            "SELECT s.profile_id FROM subjects s JOIN streams t ON t.id = s.stream_id JOIN connections c"
-            " ON c.id = t.connection_id WHERE c.name || '.' || t.name = ? AND s.ref = ?",
-            (node.name.removeprefix(RECORD), node.value),
-        ).fetchone()
-    else:
-        row = conn.execute("SELECT profile_id FROM identifiers WHERE kind = ? AND value = ?", node).fetchone()
-    return None if row is None else row[0]
+    found = cuts.node_id(conn, node)
+    if found is None:
+        return None
+    table = "subjects" if found > 0 else "identifiers"
+    profile_id: int | None = conn.execute(f"SELECT profile_id FROM {table} WHERE id = ?", (abs(found),)).fetchone()[0]
+    return profile_id
 
 
 def _side(store: Store, definitions: Definitions, node: Node, at: datetime) -> Side:

@@ -107,18 +107,22 @@ def release(conn: sqlite3.Connection, people: Collection[int]) -> None:
 
 def _stir_nodes(conn: sqlite3.Connection, nodes: Iterable[Node]) -> None:
     for node in nodes:
-        found = _id(conn, node)
-        if found is not None and found > 0:
-            conn.execute("UPDATE subjects SET dirty = 1 WHERE id = ?", (found,))
-        elif found is not None:
-            conn.execute(
-                "UPDATE subjects SET dirty = 1 WHERE trust = 'key' AND id IN"
-                " (SELECT subject_id FROM subject_identifiers WHERE identifier_id = ?)",
-                (-found,),
-            )
+        conn.executemany("UPDATE subjects SET dirty = 1 WHERE id = ?", _subjects_of(conn, node))
 
 
-def _id(conn: sqlite3.Connection, node: Node) -> int | None:
+def _subjects_of(conn: sqlite3.Connection, node: Node) -> list[tuple[int]]:
+    """Return the subjects that a resolve has to look at for *node*: the record's own, or those that have the identifier."""
+    found = node_id(conn, node)
+    if found is None or found > 0:
+        return [] if found is None else [(found,)]
+    return conn.execute(
+        "SELECT s.id FROM subject_identifiers l CROSS JOIN subjects s ON s.id = l.subject_id AND s.trust = 'key'"
+        " WHERE l.identifier_id = ?",
+        (-found,),
+    ).fetchall()
+
+
+def node_id(conn: sqlite3.Connection, node: Node) -> int | None:
     """Return a subject's id, or an identifier's below zero; None where the store has no such thing now."""
     if node.name.startswith(RECORD):
         row = conn.execute(
@@ -140,15 +144,8 @@ def stir(conn: sqlite3.Connection) -> None:
         return
     conn.execute("INSERT OR IGNORE INTO r_dirty SELECT s.id FROM cut_subjects c CROSS JOIN subjects s ON s.id = c.subject_id")
     for cut in cuts(conn):
-        for found in (_id(conn, cut.keep), _id(conn, cut.part)):
-            if found is not None and found > 0:
-                conn.execute("INSERT OR IGNORE INTO r_dirty VALUES (?)", (found,))
-            elif found is not None:
-                conn.execute(
-                    "INSERT OR IGNORE INTO r_dirty SELECT s.id FROM subject_identifiers l CROSS JOIN subjects s"
-                    " ON s.id = l.subject_id AND s.trust = 'key' WHERE l.identifier_id = ?",
-                    (-found,),
-                )
+        for node in (cut.keep, cut.part):
+            conn.executemany("INSERT OR IGNORE INTO r_dirty VALUES (?)", _subjects_of(conn, node))
 
 
 def sever(conn: sqlite3.Connection) -> None:
@@ -156,7 +153,7 @@ def sever(conn: sqlite3.Connection) -> None:
     if not _any(conn):
         return
     conn.execute("DELETE FROM cut_subjects")
-    found = [(_id(conn, cut.keep), _id(conn, cut.part)) for cut in cuts(conn)]
+    found = [(node_id(conn, cut.keep), node_id(conn, cut.part)) for cut in cuts(conn)]
     pairs = [(keep, part) for keep, part in found if keep is not None and part is not None]
     if not pairs:
         return
