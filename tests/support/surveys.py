@@ -75,3 +75,17 @@ def sent(
          "submitted_at": at - timedelta(seconds=every_s * (n - first)), **values}
         for n in range(first, first + count)
     ]  # fmt: skip
+
+
+def deletions_come_with_the_weekly_pull(hub: Hub) -> None:
+    """Hold that answers which the vendor deletes without telling are there until everything is asked for again."""
+    hub.api.sandbox.load("responses", sent(30, hub.clock() - timedelta(days=1)))
+    hub.pull()
+    hub.api.sandbox.delete("responses", ["r00009", "r00010"])
+    hub.clock.advance(timedelta(hours=1))
+    hub.pull()
+    assert {"p9@example.com", "p10@example.com"} <= hub.members("nps >= 9")
+
+    hub.clock.advance(timedelta(days=7))
+    assert 2 == hub.pull().streams[0].deleted
+    assert {"p20@example.com", "p21@example.com"} == hub.members("nps >= 9")
