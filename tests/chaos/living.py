@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from random import Random
 
+from core.demo.people import changes
 from core.demo.people.make import add_shop, subscribe
 from core.demo.people.model import Did, Invoice, Person, World
 
@@ -92,8 +93,7 @@ def _pay(world: World, random: Random, everyone: list[Person], span: timedelta) 
 
 
 def _move(random: Random, free: list[Person]) -> None:
-    settled = [p for p in free if p.contact_id and p.member_email == p.email and not p.other_emails and not p.customer_id]
-    for person in _some(random, settled, 2):
+    for person in _some(random, changes.settled(free), 2):
         person.email = f"new.{person.email}"
         if random.random() < 0.7:
             person.member_email = person.email
@@ -102,33 +102,12 @@ def _move(random: Random, free: list[Person]) -> None:
 
 
 def _merge(world: World, random: Random, free: list[Person]) -> dict[str, str]:
-    """The CRM finds that two of a shop's contacts are one human: only it knew the loser, but perhaps for the e-mail tool."""
-    pairs: list[tuple[Person, Person]] = []
-    for loser in free:
-        if loser.user_id or loser.customer_id or loser.other_emails or not loser.contact_id or loser.nps is not None:
-            continue
-        if loser.member_status != "subscribed" or loser.member_email not in (None, loser.email):
-            continue
-        winner = next((p for p in free if p.shop is loser.shop and p.contact_id and p is not loser and p.user_id), None)
-        if winner and winner.member_status == "subscribed":
-            pairs.append((winner, loser))
-    merged: dict[str, str] = {}
-    for winner, loser in random.sample(pairs, min(random.randint(0, 1), len(pairs))):
-        contact_id = str(loser.contact_id)
-        merged[contact_id] = str(winner.contact_id)
-        winner.other_emails.append(loser.email)
-        winner.merged_contacts.append(contact_id)
-        if not winner.member_email and loser.member_email:
-            winner.member_email, winner.member_status = loser.member_email, loser.member_status
-        loser.contact_id = loser.member_email = None
-        world.people.remove(loser)
-    return merged
+    pairs = [(winner, loser) for winner, loser in changes.mergeable(free) if winner.member_status == "subscribed"]
+    chosen = random.sample(pairs, min(random.randint(0, 1), len(pairs)))
+    return {changes.merge(world, winner, loser): str(winner.contact_id) for winner, loser in chosen}
 
 
 def _delete(world: World, random: Random, free: list[Person]) -> None:
-    alone = [
-        p for p in free if p.contact_id and not p.user_id and not p.customer_id and not p.member_email and p in world.people
-    ]
-    for person in _some(random, alone, 1):
+    for person in _some(random, changes.alone(world, free), 1):
         person.contact_id = None
         world.people.remove(person)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
 
+from core.demo.people import changes
 from core.demo.people.make import add_shop, subscribe
 from core.demo.people.model import Did, Invoice, Person, World
 
@@ -93,9 +94,8 @@ def _fail(world: World, random: Random, everyone: list[Person]) -> list[Person]:
 
 
 def _move(random: Random, everyone: list[Person]) -> list[tuple[Person, str, str | None]]:
-    settled = [p for p in everyone if p.contact_id and p.member_email == p.email and not p.other_emails and not p.customer_id]
     moved: list[tuple[Person, str, str | None]] = []
-    for person in random.sample(settled, 14):
+    for person in random.sample(changes.settled(everyone), 14):
         old, person.email = person.email, f"new.{person.email}"
         followed = random.random() < 0.7
         if followed:
@@ -107,34 +107,16 @@ def _move(random: Random, everyone: list[Person]) -> list[tuple[Person, str, str
 
 
 def _merge(world: World, random: Random, everyone: list[Person]) -> list[tuple[Person, str]]:
-    """The CRM finds that two of a shop's contacts are one human: only it knew the loser, but perhaps for the e-mail tool."""
     pairs: list[tuple[Person, Person]] = []
-    for loser in everyone:
-        if loser.user_id or loser.customer_id or loser.other_emails or not loser.contact_id or loser.nps is not None:
-            continue
-        if loser.member_status != "subscribed" or loser.member_email not in (None, loser.email):
-            continue
-        winner = next((p for p in everyone if p.shop is loser.shop and p.contact_id and p is not loser and p.user_id), None)
-        if winner and all(winner is not other and winner is not gone for other, gone in pairs):
+    for winner, loser in changes.mergeable(everyone):
+        if all(winner is not other and winner is not gone for other, gone in pairs):
             pairs.append((winner, loser))
-    merged: list[tuple[Person, str]] = []
-    for winner, loser in random.sample(pairs, 7):
-        contact_id = str(loser.contact_id)
-        merged.append((winner, contact_id))
-        winner.other_emails.append(loser.email)
-        winner.merged_contacts.append(contact_id)
-        if not winner.member_email and loser.member_email:
-            winner.member_email, winner.member_status = loser.member_email, loser.member_status
-        loser.contact_id = loser.member_email = None
-        world.people.remove(loser)
-    return merged
+    return [(winner, changes.merge(world, winner, loser)) for winner, loser in random.sample(pairs, 7)]
 
 
 def _delete(world: World, random: Random, everyone: list[Person]) -> list[str]:
     gone: list[str] = []
-    alone = [
-        p for p in everyone if p.contact_id and not p.user_id and not p.customer_id and not p.member_email and p in world.people
-    ]
+    alone = changes.alone(world, everyone)
     for person in random.sample(alone, min(9, len(alone))):
         assert person.contact_id is not None
         gone.append(person.contact_id)
