@@ -219,16 +219,9 @@ class Landing:
         """
         columns = ["more", *map(quoted, self._columns)]
         statement, conflict, width = landing_upsert(self.table, columns, same, keys)
-        insert(
-            conn,
-            statement,
-            rows
-            if isinstance(rows, Turned)
-            else [row if len(row) == width else (*row, *(None,) * (width - len(row))) for row in rows],
-            conflict,
-            same=(slice_, run_id, now, *same.values()),
-            again=len(keys),
-        )
+        if not isinstance(rows, Turned):
+            rows = [row if len(row) == width else (*row, *(None,) * (width - len(row))) for row in rows]
+        insert(conn, statement, rows, conflict, same=(slice_, run_id, now, *same.values()), again=len(keys))
 
     def mark_missing(self, conn: sqlite3.Connection, now: int) -> list[str]:
         """
@@ -238,24 +231,21 @@ class Landing:
         """
         if not self._seen:
             return []  # nothing changed, so nothing that was there before is gone
-        gone = []
-        for field, at in self._fields.items():
-            if field in self._seen or field in self._missing or self._types[at] == "null":
-                continue
-            column = quoted(self._columns[at])
-            if (
-                conn.execute(
-                    f'SELECT 1 FROM "{self.table}" WHERE {column} IS NOT NULL AND deleted_at IS NULL LIMIT 1'
-                ).fetchone()
-                is None
-            ):
-                gone.append(field)
+        unsent = {field: at for field, at in self._fields.items() if field not in self._seen and field not in self._missing}
+        gone = [
+            field for field, at in unsent.items() if self._types[at] != "null" and not self._is_held(conn, self._columns[at])
+        ]
         conn.executemany(
             "UPDATE catalogue SET missing_since = ? WHERE stream_id = ? AND field = ?",
-            [(now, self._stream_id, f) for f in gone],
+            [(now, self._stream_id, field) for field in gone],
         )
         self._missing.update(gone)
         return gone
+
+    def _is_held(self, conn: sqlite3.Connection, column: str) -> bool:
+        """Return whether any live record has a value in *column*."""
+        sql = f'SELECT 1 FROM "{self.table}" WHERE {quoted(column)} IS NOT NULL AND deleted_at IS NULL LIMIT 1'
+        return conn.execute(sql).fetchone() is not None
 
     def _make_room(self, conn: sqlite3.Connection, flat: Mapping[str, object], now: int) -> None:
         """Let there be a column for each field, wide enough, and the catalogue know that they are there."""
