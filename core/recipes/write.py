@@ -7,13 +7,11 @@ tomlkit spells the new tables and checks the result: the old text must be there 
 from __future__ import annotations
 
 import contextlib
-import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
-from tempfile import mkstemp
 from typing import Any
 
 import tomlkit
@@ -21,7 +19,7 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Item, Table
 
 from core.config.locate import find_lines
-from core.durable import sync_folder
+from core.durable import write_file
 from core.recipes.fill import RecipeError, Tables
 from core.recipes.model import TABLES
 
@@ -157,20 +155,4 @@ def write(made: Edit) -> None:
     path = made.path.resolve()  # a link stays a link
     if path.read_bytes() != made.before:
         raise RecipeError(f"{made.path} was changed meanwhile; nothing is written")
-    was = path.stat()
-    handle, name = mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(made.after)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(was.st_mode & 0o7777)
-        if hasattr(os, "chown") and (was.st_uid, was.st_gid) != (os.getuid(), os.getgid()):
-            with contextlib.suppress(PermissionError):
-                os.chown(temporary, was.st_uid, was.st_gid)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
+    write_file(path, made.after, like=path.stat())

@@ -19,7 +19,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
-from core.durable import sync_folder
+from core.durable import put_new, sync_folder
 from core.errors import StoreError
 
 COPIED_AT: Final = "copied_at"
@@ -139,11 +139,9 @@ def _put(part: Path, target: Path, replace: bool) -> None:
         part.replace(target)
     else:
         try:
-            os.link(part, target)  # unlike a rename it refuses where somebody else was quicker
+            put_new(part, target)
         except FileExistsError:
             raise StoreError(f"{target}: is there already; --force writes over it") from None
-        except OSError:  # a file system without links
-            part.replace(target)
     sync_folder(target.parent)
 
 

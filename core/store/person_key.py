@@ -8,14 +8,12 @@ the key file cannot tell any more who was forgotten, and nothing is pulled until
 from __future__ import annotations
 
 import hmac
-import os
 import secrets
 import sqlite3
-import tempfile
 from pathlib import Path
 from typing import Final
 
-from core.durable import sync_folder
+from core.durable import write_file
 from core.errors import StoreError
 
 KEY_BYTES: Final = 32
@@ -96,20 +94,6 @@ def _read(path: Path) -> bytes:
 def _make(path: Path) -> None:
     """Write a new key, whole or not at all, mode 0600; of two processes that do so at once one wins."""
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # made with mode 0600
-        try:
-            with os.fdopen(handle, "w", encoding="ascii") as file:
-                file.write(f"{secrets.token_hex(KEY_BYTES)}\n")
-                file.flush()
-                os.fsync(file.fileno())
-            try:
-                os.link(name, path)
-            except FileExistsError:
-                pass  # somebody else's has won
-            except OSError:  # a file system without links
-                Path(name).replace(path)
-            sync_folder(path.parent)
-        finally:
-            Path(name).unlink(missing_ok=True)
+        write_file(path, f"{secrets.token_hex(KEY_BYTES)}\n".encode("ascii"), new=True)
     except OSError as error:
         raise StoreError(f"{path}: the key cannot be written ({error.strerror}); nobody was forgotten") from error

@@ -9,9 +9,7 @@ instead of asking a person to sign in again. One rename makes a new token take t
 from __future__ import annotations
 
 import json
-import os
 import secrets
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +19,7 @@ from typing import Any, Final, Literal, Protocol, TypeVar
 
 from filelock import FileLock, Timeout
 
-from core.durable import sync_folder
+from core.durable import write_file
 from core.errors import AuthError, ConfigError, Problem, StoreError, TransientError
 from core.log import log
 
@@ -238,17 +236,7 @@ class Vault:
 
     def _replace(self, text: str) -> None:
         try:
-            handle, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)  # made with mode 0600
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    file.write(text)
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(name).replace(self.path)
-                sync_folder(self.path.parent)
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
+            write_file(self.path, text.encode())
         except OSError as error:
             raise StoreError(
                 f"{self.path}: the new token cannot be written ({error.strerror}); the old one may be used up"

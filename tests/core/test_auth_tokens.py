@@ -170,7 +170,7 @@ def test_the_rotated_token_is_on_disk_before_the_old_one_is_forgotten(keeper, st
     def full(handle):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("core.tokens.vault.os.fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(StoreError, match="No space left"):
         one.renew("access-token-1")
     assert before == path.read_text()
