@@ -186,7 +186,7 @@ class _Push:
 
     def _changed(self, profiles: BitMap) -> BitMap:
         """Return of whom something was learnt since: the next run knows who they are and whether they are wanted."""
-        found = changed_of(self.store.conn, profiles, self.plan.as_of, self.s.clock(), of=self.audience.of)
+        found = changed_of(self.store.conn, profiles, self.plan.as_of, self.sending.clock(), of=self.audience.of)
         if found:
             log.info("changed_meanwhile", label=self.plan.label, members=len(found))
         return found

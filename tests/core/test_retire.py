@@ -162,14 +162,8 @@ def test_who_was_sent_and_never_confirmed_is_taken_out_too(make: Callable[..., S
     story = make(kind=kind)
     story.people(1, 2, 3)
 
-    def fault(where: str) -> None:
-        if where == "after apply":
-            raise KilledProcess
-
-    story.vendor.fault = fault
-    with pytest.raises(KilledProcess):
+    with killed_at(story.vendor, "after apply"):
         story.sync()
-    story.vendor.fault = None
     with story.store() as store, store.atomic() as conn:
         conn.execute("DELETE FROM leases")
     story.syncs.clear()
