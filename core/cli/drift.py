@@ -94,9 +94,10 @@ def describe(one: Drift) -> dict[str, Any]:
         "ours": one.ours,
         "foreign": one.foreign,
         "missing": one.count(What.MISSING),
-        "missing_wanted": one.count(What.MISSING, wanted=True),
+        "missing_wanted": None if one.untold else one.count(What.MISSING, wanted=True),
         "extra": one.count(What.EXTRA),
-        "extra_wanted": one.count(What.EXTRA, wanted=True),
+        "extra_wanted": None if one.untold else one.count(What.EXTRA, wanted=True),
+        "untold": one.untold,
         "unknown": one.count(What.UNKNOWN),
         "gone": one.count(What.GONE),
         "settling": one.count(What.SETTLING),
@@ -168,11 +169,10 @@ def _lines(one: dict[str, Any]) -> Iterator[str]:
         yield f"not read to its end, so nothing is known of it: {one['error']}"
     if one["note"] is not None:
         yield one["note"]
-    if one["missing"]:
-        unwanted = one["missing"] - one["missing_wanted"]
-        yield f"{one['missing']:,} missing, of whom {one['missing_wanted']:,} are wanted and {unwanted:,} are not"
-    if one["extra"]:
-        yield f"{one['extra']:,} put there by somebody else, of whom {one['extra_wanted']:,} are wanted"
+    if one["untold"] is not None:
+        yield f"who is wanted cannot be told: {one['untold']}"
+    else:
+        yield from _wanted(one)
     repaired = one["repaired"]
     if repaired is not None:
         yield (
@@ -181,6 +181,14 @@ def _lines(one: dict[str, Any]) -> Iterator[str]:
         )
     elif one["drifted"]:
         yield f"`tagalong drift {one['sync']} --repair` mends it; `--members` tells who"
+
+
+def _wanted(one: dict[str, Any]) -> Iterator[str]:
+    if one["missing"]:
+        unwanted = one["missing"] - one["missing_wanted"]
+        yield f"{one['missing']:,} missing, of whom {one['missing_wanted']:,} are wanted and {unwanted:,} are not"
+    if one["extra"]:
+        yield f"{one['extra']:,} put there by somebody else, of whom {one['extra_wanted']:,} are wanted"
 
 
 def _show_members(store: Store, found: Sequence[Drift]) -> None:

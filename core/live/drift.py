@@ -79,6 +79,8 @@ class Drift:
     """Of those in the ledger as ours, how many it shows."""
     foreign: int = 0
     counts: dict[tuple[str, bool], int] = field(default_factory=dict)
+    untold: str | None = None
+    """Why nobody can tell who is wanted."""
     note: str | None = None
     """Why its members could not be compared, where that is no error."""
     error: Exception | None = None
@@ -196,7 +198,8 @@ def _read(comparing: Comparing, drift: Drift, row: AudienceRow, api: Api) -> Dri
     ours, foreign = (total or 0 for total in stands)
     counts = live.counts(conn, row.id)
     return replace(
-        drift, there=there, ours=ours - absent[State.OURS], foreign=foreign - absent[State.FOREIGN], counts=counts
+        drift, there=there, ours=ours - absent[State.OURS], foreign=foreign - absent[State.FOREIGN], counts=counts,
+        untold=comparing.evaluation.failed.get(drift.target.set_name),
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from pyroaring import BitMap
 from support.audiences import Tag
 from support.story import Story, held, ids, skips
 
+from core.cli.drift import _lines, describe
 from core.clock import to_us
 from core.contract import Category, Ref
 from core.errors import LeaseLost, ProtocolError, TransientError
@@ -406,6 +407,10 @@ def test_a_set_that_cannot_be_told_has_nobody_forgotten(make: Callable[..., Stor
         found = compared(story, repair=True)
     assert found.repaired is not None
     assert (1, 0) == (found.repaired.to_add, found.repaired.forgotten)
+    told = describe(found)
+    assert (1, None, "took too long") == (told["missing"], told["missing_wanted"], told["untold"])
+    assert "who is wanted cannot be told: took too long" in list(_lines(told))
+    assert not any("of whom" in line for line in _lines(told)), "nobody knows whether they are wanted"
 
 
 def test_a_repair_waits_for_the_sync_that_is_under_way(make: Callable[..., Story]) -> None:
