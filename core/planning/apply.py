@@ -225,7 +225,7 @@ def _exactly_one(hub: Hub, plan: Plan, planned: Planned | None) -> Plan:
         kept = with_before_us(kept, plan)
     later = plan.size - kept.size
     if later:
-        more = "1 more has come to be sent" if later == 1 else f"{later:,} more have come to be sent"
-        note = f"{more} since the plan was made, and is left to the next sync"
+        have, are = ("has", "is") if later == 1 else ("have", "are")
+        note = f"{later:,} more {have} come to be sent since the plan was made, and {are} left to the next sync"
         kept = replace(kept, draft=replace(kept.draft, notes=(*kept.draft.notes, note)))
     return priced(kept, hub.connector(plan.target.connection).manifest)
