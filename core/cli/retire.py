@@ -32,6 +32,8 @@ def retire_command(app: App, sync: str | None, remove: bool, forget: bool, yes: 
         return _list(app)
     if remove and forget:
         raise click.UsageError("--remove takes members out and --forget leaves them there; say one of them")
+    if yes and not (remove or forget):
+        raise click.UsageError("--yes goes with --remove or --forget; without them nothing is done")
     return _let_go(app, sync, remove=remove, forget=forget, yes=yes)
 
 

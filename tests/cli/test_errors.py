@@ -70,6 +70,7 @@ USAGE = {
     "no such stream": ("approve expots.acounts", "there is no stream 'expots.acounts'; did you mean exports.accounts?"),
     "a group to approve": ("approve regions.nordic", "is let through whole: `tagalong approve regions`"),
     "nothing retired": ("retire regionz", "there is no retired sync 'regionz'; nothing is retired"),
+    "a yes to nothing": ("retire regions --yes", "--yes goes with --remove or --forget"),
     "no such sync to compare": ("drift region", "there is no sync 'region'; did you mean regions?"),
     "no such connection to start anew": ("rebind expots", "there is no connection 'expots'; did you mean exports?"),
     "no such connection of dead letters": ("dead-letters retry --connection expots", "; did you mean exports?"),
