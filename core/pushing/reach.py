@@ -18,7 +18,7 @@ from pyroaring import BitMap
 from core.contract import Api, Audience, Ref
 from core.pushing import company_members
 from core.store.audiences import COMPANY, chunks, text_chunks
-from core.store.ledger import Entry
+from core.store.ledger import Entry, State
 
 Memory = dict[str, tuple[Ref, ...]]
 """Who a destination said it knows under each key."""
@@ -157,9 +157,16 @@ def merged_into(conn: sqlite3.Connection, stream_id: int | None, refs: Iterable[
 
 
 def as_merged(entry: Entry, winners: Mapping[str, str]) -> Entry:
-    """Return *entry* with the object that its own was merged into, a record of the stream: those are of no other type."""
+    """
+    Return *entry* with the object that its own was merged into, a record of the stream: those are of no other type.
+
+    Whether the vendor handed their place on nobody knows until its next answer.
+    """
     winner = winners.get(str(entry.remote_id))
-    return entry if winner is None else replace(entry, remote_id=winner, object=None)
+    if winner is None:
+        return entry
+    state = State.UNSURE if entry.state is State.OURS else entry.state
+    return replace(entry, remote_id=winner, object=None, state=state)
 
 
 @dataclass(slots=True)

@@ -95,6 +95,27 @@ def test_who_lives_on_as_another_record_is_ours_still(merging: tuple[Story, dict
     assert ids(3) == story.there()
 
 
+@pytest.mark.parametrize("new", ["p2@example.com", "p1@example.com"], ids=["as the other", "by their own address"])
+def test_whose_place_was_lost_in_a_merge_is_put_in_again(merging: tuple[Story, dict[str, str]], new: str) -> None:
+    """Not every vendor hands the place of the lost one on to a survivor who was not listed."""
+    story, merged = merging
+    story.people(1, 3)
+    story.people(2, stage="lead")
+    story.sync()
+    _merge(story, merged, "1", "2")
+    story.people(2, email=new, also=("p1@example.com", "p2@example.com"))
+    story.sync()
+    assert ids(2, 3) == story.there()
+    story.vendor.log.clear()
+    for _ in range(2):
+        story.sync()
+        assert ids(2, 3) == story.there()
+    assert [] == story.vendor.log
+    story.people(2, stage="lead")
+    story.sync()
+    assert ids(3) == story.there()
+
+
 @pytest.mark.parametrize("wanted", [True, False], ids=["wanted for a while", "not wanted any more"])
 @pytest.mark.parametrize(("loser", "winner"), [("1", "2"), ("2", "1")])
 def test_who_lives_on_as_somebody_who_was_there_before_us_is_theirs(
@@ -147,5 +168,5 @@ def test_what_was_merged_into_a_record_of_the_stream_is_of_its_type() -> None:
     """A lead that became a contact is changed as a contact from then on; who was not merged keeps their type."""
     lead = Entry("p1@example.com", State.OURS, profile_id=1, remote_id="L1", handle="h1", object="lead")
 
-    assert reach.as_merged(lead, {"L1": "7"}) == replace(lead, remote_id="7", object=None)
+    assert reach.as_merged(lead, {"L1": "7"}) == replace(lead, remote_id="7", object=None, state=State.UNSURE)
     assert reach.as_merged(lead, {"L2": "7"}) == lead
