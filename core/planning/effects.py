@@ -18,6 +18,7 @@ from typing import Final
 from pyroaring import BitMap
 
 from core.clock import to_us
+from core.contract import Op
 from core.planning.plan import Plan
 from core.pushing import member_values
 from core.pushing.batches import READ_AHEAD, Batches
@@ -145,6 +146,14 @@ def _sent(store: Store, plan: Plan) -> Iterator[tuple[int, tuple[object, ...]]]:
                 carried = member.value_hash if item.change is not None else None  # a removal carries nothing
                 told = (member.op, member.member_key, ref.remote_id, ref.handle, ref.object, carried)
                 yield member.profile_id, told
+    # until it is carried out the ledger has these under what they went by before
+    renamed = {r.new.profile_id: r.new for r in plan.draft.rekeys if r.new is not None and r.new.profile_id is not None}
+    renamed = {profile_id: entry for profile_id, entry in renamed.items() if profile_id in plan.updates}
+    audience = plan.target.audience
+    values = member_values.values_of(store.conn, renamed, audience.wanted_fields())
+    for profile_id, entry in renamed.items():
+        carried = member_values.hash_of(audience, values.get(profile_id, {}))
+        yield profile_id, (Op.ADD, entry.member_key, entry.remote_id, entry.handle, entry.object, carried)
 
 
 def _created(store: Store, plan: Plan) -> Iterator[tuple[int, tuple[object, ...]]]:

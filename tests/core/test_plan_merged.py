@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from support import audiences
 from support.story import Story, ids
+from test_apply import carry_out, keep, told
 
 from core.contract import Merge, Page
+from core.pulling.fill import pull
 from core.pushing import reach
 from core.store.ledger import Entry, State
 
@@ -114,6 +116,28 @@ def test_whose_place_was_lost_in_a_merge_is_put_in_again(merging: tuple[Story, d
     story.people(2, stage="lead")
     story.sync()
     assert ids(3) == story.there()
+
+
+@pytest.mark.parametrize("moves_on", [False, True], ids=["as it was", "merged once more"])
+def test_whom_a_plan_sends_as_another_record_is_in_it_as_that_record(
+    merging: tuple[Story, dict[str, str]], tmp_path: Path, moves_on: bool
+) -> None:
+    """Where the vendor makes yet another one of them before the plan is carried out, that is not what somebody looked at."""
+    story, merged = merging
+    story.people(1)
+    story.people(2, 3, stage="lead")
+    story.sync()
+    _merge(story, merged, "1", "2")
+    story.people(2)
+    path = keep(story)
+    if moves_on:
+        _merge(story, merged, "2", "3")
+        story.people(3)
+        pull(story.hub())
+    moved = told(carry_out(story, path))
+
+    assert (set() if moves_on else ids(2)) == story.there()
+    assert moves_on == ("1 of 1 update of vips would be sent otherwise" in "".join(moved))
 
 
 @pytest.mark.parametrize("wanted", [True, False], ids=["wanted for a while", "not wanted any more"])
