@@ -47,7 +47,10 @@ def _test(app: App, chosen: list[AlertConfig]) -> int:
         return app.answer({"tests": told}, code)
     for name, reason in failures.items():
         click.echo(clean(f"{name}: {'it arrived' if reason is None else reason}"))
-    if not failures:
+    for one in chosen:
+        if not one.enabled:
+            app.say(f"{one.name} is not enabled, and nothing was sent to it")
+    if not chosen:
         click.echo("No alert is configured: [alerts.NAME] in the config says whom to tell (docs/alerts.md).")
     return code
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,9 @@ def forget_command(
 
     if sum((dry_run, lift, again, lost_key)) > 1 or (who is None) is not (lost_key or again):
         raise click.UsageError("say who, with one of --dry-run and --lift at most; or --again, or --lost-key, alone")
+    _check_options(
+        certificate, doing=not (dry_run or lift or again or lost_key), wishing=bool(everywhere or by_hand), dry_run=dry_run
+    )
     if again:
         return _again(app)
     if lost_key:
@@ -58,6 +62,20 @@ def forget_command(
     if dry_run:
         return _preview(app, wish)
     return _forget(app, wish, certificate, yes)
+
+
+def _check_options(certificate: Path | None, *, doing: bool, wishing: bool, dry_run: bool) -> None:
+    """Refuse what would come to nothing: before anything is done, for a certificate is only written at the end."""
+    if wishing and not (doing or dry_run):
+        raise click.UsageError(
+            "--everywhere and --by-hand say whom to ask; with --lift, --again and --lost-key nobody is asked"
+        )
+    if certificate is None:
+        return
+    if not doing:
+        raise click.UsageError("--certificate is of somebody who is forgotten; nobody is now")
+    if not os.access(certificate.absolute().parent, os.W_OK):
+        raise click.UsageError(f"{certificate} cannot be written there; name a folder that is there and may be written to")
 
 
 def _forget(app: App, wish: Any, path: Path | None, yes: bool) -> int:

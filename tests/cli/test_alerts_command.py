@@ -74,6 +74,12 @@ def test_a_test_message_says_whether_it_arrived(type_: Type, slack: Receiver) ->
     assert 2 == type_("alerts", "test", "nobody").code
 
 
+def test_a_test_of_what_is_not_enabled_sends_nothing_and_says_so(type_: Type, slack: Receiver, tmp_path: Path) -> None:
+    (tmp_path / "tagalong.toml").write_text(CONFIG + ALERT.format(when="always") + "enabled = false\n")
+    said = type_("alerts", "test", "team")
+    assert ("", "team is not enabled, and nothing was sent to it\n", []) == (said.out, said.err, slack.got)
+
+
 def test_without_alerts_it_says_how(type_: Type) -> None:
     """And is no error."""
     assert "[alerts.NAME]" in type_("alerts").out

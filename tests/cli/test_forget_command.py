@@ -99,6 +99,14 @@ def test_forget_refuses_what_it_cannot_know(type_: Type) -> None:
     assert "there is no connection 'mail'" in type_("forget", ANN, "--yes", "--by-hand", "mail").err
     assert 2 == type_("forget", ANN, "--lift", "--dry-run").code
     assert 2 == type_("forget").code
+    for ignored in (
+        ["--lift", ANN, "--everywhere"],
+        ["--again", "--by-hand", "exports"],
+        [ANN, "--dry-run", "--certificate", "x"],
+    ):
+        assert 2 == type_("forget", *ignored).code
+    assert "cannot be written there" in type_("forget", ANN, "--yes", "--certificate", "missing/proof.txt").err
+    assert 1 == len(type_("person", ANN, "--json").json["people"]), "said before anything was done"
     assert 0 == type_("forget", "--again").code
 
 
