@@ -81,6 +81,10 @@ class StoreError(HubError):
     """The database cannot be used (full disk, locked, damaged, newer schema); the transaction in hand was rolled back."""
 
 
+class PersonKeyError(StoreError):
+    """The key that people were forgotten with is gone, unreadable or another one; the database itself can be written."""
+
+
 class NewerStoreError(StoreError):
     """A newer version of this program wrote the database, perhaps while this one ran; nothing more may be written."""
 

@@ -8,6 +8,7 @@ from typing import Final
 from core.clock import from_us, to_us
 from core.doctor.finding import Finding, failed, listed, passed, skipped, warned
 from core.doctor.patient import Patient
+from core.errors import PersonKeyError
 from core.pulling.freshness import source_states
 from core.service.daemon_state import running_config
 from core.store import ahead, holds, leases
@@ -154,10 +155,19 @@ def alerts(patient: Patient) -> Finding:
 
 def person_key(patient: Patient) -> Finding:
     """Whether it can still be told who must not come back: without the key nothing is pulled."""
-    key = open_key(patient.conn, patient.database)
-    if key is None:
-        return passed("person key", "nobody was forgotten")
-    return passed("person key", str(key_path(patient.database)))
+    path = key_path(patient.database)
+    try:
+        key = open_key(patient.conn, patient.database)
+    except PersonKeyError as error:
+        return failed(
+            "person key", str(error), "look where the keys and tokens are kept; `tagalong forget --lost-key` gives it up"
+        )
+    if key is None and path.exists():
+        told = f"{path} is there, and the store knows of nobody who was forgotten, as a copy of before does: they may come back"
+        return warned(
+            "person key", told, "put the newer file back; `tagalong backup --restore` of a copy carries the list over"
+        )
+    return passed("person key", "nobody was forgotten" if key is None else str(path))
 
 
 def forgettings(patient: Patient) -> Finding:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from core.clock import MICROSECOND, from_us, to_us
-from core.errors import ConfigError, HubError, LeaseLost, Problem, QuotaExhausted, Stopped, StoreError, told
+from core.errors import ConfigError, HubError, LeaseLost, PersonKeyError, Problem, QuotaExhausted, Stopped, StoreError, told
 from core.hub import Hub, Session
 from core.log import log
 from core.pulling import freshness
@@ -177,6 +177,10 @@ def pull_one(
             )
         if not report.complete:
             status, error = Status.FAILED, next((s.error for s in report.streams if s.error is not None), None)
+    except PersonKeyError as caught:  # nothing is pulled by anybody; that has to be seen by who looks at runs
+        _mark_failed(store, connection, caught, at=hub.clock())
+        runs.finish_run(store, run_id, Status.FAILED, at=hub.clock(), error=told(caught), requests=session.taken())
+        raise
     except StoreError:
         raise
     except QuotaExhausted as caught:

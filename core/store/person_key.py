@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from core.durable import write_file
-from core.errors import StoreError
+from core.errors import PersonKeyError, StoreError
 
 KEY_BYTES: Final = 32
 _NOBODY: Final = ("check", "")
@@ -42,14 +42,14 @@ def open_key(conn: sqlite3.Connection, database: Path) -> PersonKey | None:
     Return the key that this store's digests were made with, None where nobody was ever forgotten.
 
     Raises:
-        StoreError: there are digests, and the key is gone, unreadable or another one.
+        PersonKeyError: there are digests, and the key is gone, unreadable or another one.
     """
     if conn.execute("SELECT 1 FROM forgotten LIMIT 1").fetchone() is None:
         return None
     path = key_path(database)
     found = PersonKey(_read(path))
     if conn.execute("SELECT 1 FROM forgotten WHERE digest = ?", (found.digest(*_NOBODY),)).fetchone() is None:
-        raise StoreError(f"{path}: is not the key that people were forgotten with; {_REMEDY}")
+        raise PersonKeyError(f"{path}: is not the key that people were forgotten with; {_REMEDY}")
     return found
 
 
@@ -81,13 +81,13 @@ def _read(path: Path) -> bytes:
     try:
         key = bytes.fromhex(path.read_text(encoding="ascii").strip())
     except FileNotFoundError:
-        raise StoreError(f"{path}: is gone, and holds the key that people were forgotten with; {_REMEDY}") from None
+        raise PersonKeyError(f"{path}: is gone, and holds the key that people were forgotten with; {_REMEDY}") from None
     except OSError as error:
-        raise StoreError(f"{path}: cannot be read ({error.strerror}); {_REMEDY}") from error
+        raise PersonKeyError(f"{path}: cannot be read ({error.strerror}); {_REMEDY}") from error
     except ValueError:
-        raise StoreError(f"{path}: is damaged; {_REMEDY}") from None
+        raise PersonKeyError(f"{path}: is damaged; {_REMEDY}") from None
     if len(key) != KEY_BYTES:
-        raise StoreError(f"{path}: is damaged; {_REMEDY}")
+        raise PersonKeyError(f"{path}: is damaged; {_REMEDY}")
     return key
 
 

@@ -131,6 +131,16 @@ def _half_forgotten(folder: Path, conn: sqlite3.Connection) -> None:
     conn.execute("INSERT INTO forgettings (name, subject, state, begun_at) VALUES ('x', x'00', 'begun', 1)")
 
 
+def _key_gone(folder: Path, conn: sqlite3.Connection) -> None:
+    conn.execute("INSERT INTO forgotten (digest, forgetting) VALUES (x'00', 'x')")
+
+
+def _list_gone(folder: Path, conn: sqlite3.Connection) -> None:
+    """As where a copy of before the first forgetting was put back with `cp`."""
+    (folder / "tagalong.db.person.key").write_text("ab" * 32)
+    (folder / "tagalong.db.person.key").chmod(0o600)
+
+
 def _config(text: str) -> Break:
     return lambda folder, conn: [None, (folder / "tagalong.toml").write_text(text)][0]
 
@@ -160,6 +170,8 @@ CASES: dict[str, tuple[Break, str, int, str]] = {
     "old-copy": (_old_copy, "backups", 3, "the last is of"),
     "no-copy": (_no_copy, "backups", 3, "no copy was ever made"),
     "forgetting": (_half_forgotten, "forgettings", 3, "1 not ended"),
+    "key-gone": (_key_gone, "person key", 1, "holds the key that people were forgotten with"),
+    "list-gone": (_list_gone, "person key", 3, "knows of nobody who was forgotten"),
     "modes": (_open_modes, "file modes", 1, "tagalong.db.crm.token"),
     "config": (_config("[workspace]\nnonsense = 1\n"), "config", 1, "nonsense"),
     "older": (_older, "schema", 3, "1 migrations are pending"),

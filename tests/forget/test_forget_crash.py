@@ -132,6 +132,9 @@ def test_without_its_key_nothing_is_pulled(story: ForgetStory) -> None:
     path.unlink()
     with pytest.raises(StoreError, match="is gone"):
         story.sync()
+    with story.store() as store:
+        (run,) = runs.runs(store.conn, name="crm", limit=1)
+        assert (Status.FAILED, True) == (run.status, "is gone" in str(run.error)), "as every alert and probe has to see it"
     path.write_text("ab" * 32)
     with pytest.raises(StoreError, match="not the key"):
         story.sync()
