@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import sqlite3
@@ -56,7 +57,12 @@ def disk(patient: Patient) -> Finding:
 
 
 def modes(patient: Patient) -> Finding:
-    """People and tokens are for their owner only."""
+    """People and tokens are for their owner only, who can write them."""
+    own = _files(patient.database)
+    shut = [str(path) for path in (patient.database.absolute().parent, *own) if path.exists() and not os.access(path, os.W_OK)]
+    if own and shut:
+        remedy = "ask as the user that the daemon is; or let that user write there, for every pull and sync has to"
+        return failed("file modes", f"cannot be written by the user who asks: {listed(shut)}", remedy)
     files = [*_files(patient.database), *_secrets(patient.database), *_known_copies(patient.database)]
     open_ = [str(file) for file in files if stat.S_IMODE(file.stat().st_mode) & 0o077]
     if open_:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import sqlite3
@@ -178,6 +179,15 @@ CASES: dict[str, tuple[Break, str, int, str]] = {
     "newer": (_newer, "schema", 1, "newer tagalong"),
     "unseen": (_unseen, "names in segments", 3, "Page Vewed"),
 }
+
+
+def test_a_file_that_cannot_be_written_is_said(well: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that reads goes well, and no pull does."""
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: not str(path).endswith("tagalong.db") and real(path, mode))
+    found = well(code=1)
+    assert "cannot be written by the user who asks" in found["file modes"]["told"]
+    assert "tagalong.db" in found["file modes"]["told"]
 
 
 @pytest.mark.parametrize("case", CASES)
