@@ -125,7 +125,7 @@ def deeds(certificate: Mapping[str, Any]) -> list[str]:
     told += ["", "To be done by hand:"]
     told += [f"  {one['connection'] or 'here'}: {one['what']}{_where(one)}" for one in certificate["by_hand"]]
     told += [] if certificate["by_hand"] else ["  nothing that is known here"]
-    told += ["", "Copies of the database made before this, which hold them if they were here by then:"]
+    told += ["", "Copies of the database that were made before:"]
     told += [f"  {_copy(one)}" for one in certificate["backups"]]
     return told + ([] if certificate["backups"] else ["  none that is known here"])
 
@@ -145,7 +145,14 @@ def _deeds(one: Mapping[str, Any]) -> list[str]:
 
 def _copy(one: Mapping[str, Any]) -> str:
     made = f" (made {one['made_at']})" if one["made_at"] else ""
-    return f"{one['path']}{made}{'' if one['there'] else ', which is no longer there: moved, or deleted'}"
+    if not one["there"]:
+        return f"{one['path']}{made}: no longer there, so moved or deleted; may hold them"
+    found = {
+        True: "holds them",
+        False: "nothing of what was known of them is in it",
+        None: "cannot be looked into; may hold them",
+    }
+    return f"{one['path']}{made}: {found[one.get('holds')]}"
 
 
 def _where(one: Mapping[str, Any]) -> str:

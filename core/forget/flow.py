@@ -23,6 +23,7 @@ from core.errors import ConfigError, HubError, LeaseLost, Problem, Stopped, told
 from core.forget import certificate
 from core.forget.ask import Case, Forgot, Step, Wish, ask, ask_later, named, to_erase, told_of
 from core.forget.certificate import Certificate
+from core.forget.copies import looked_into, with_findings
 from core.forget.hand import by_hand_of
 from core.forget.remove import holding, patient_lease
 from core.hub import Hub, Session
@@ -154,7 +155,8 @@ def preview(hub: Hub, wish: Wish) -> Certificate:
             rows=_rows_of(hub, store, traces),
             digests=len(forgettings.digests(store.conn, NOBODYS, traces)),
         )
-        return {**made, "who": _counted(traces), "backups": certificate.backups_of(store.conn, hub.path)}
+        backups = looked_into(certificate.backups_of(store.conn, hub.path), traces)
+        return {**made, "who": _counted(traces), "backups": backups}
 
 
 def _counted(traces: Traces) -> dict[str, Any]:
@@ -268,6 +270,7 @@ def _sweep(hub: Hub, store: Store, case: Case, made: Certificate) -> Forgetting:
         now = to_us(hub.clock())
         traces = gather(conn, case.traces.profiles, case.traces.identifiers)
         forgettings.begin(conn, case.forgetting.subject, forgettings.digests(conn, key, traces), traces.profiles, at=now)
+        made = {**made, "backups": looked_into(certificate.backups_of(conn, hub.path), traces)}
         rows = sweep(conn, traces, key, now=now, companies=names_of(hub.config, conn))
         kept = {**made["kept"], "keyed_hashes": forgettings.marks_kept(conn, name)}
         forgettings.move(conn, name, State.SWEPT, {**made, "store": {**made["store"], "rows": rows}, "kept": kept}, at=now)
@@ -281,6 +284,7 @@ def _finish(hub: Hub, store: Store, swept: Forgetting, step: Step) -> Certificat
     step("scrubbed")
     with store.atomic() as conn:
         now = to_us(hub.clock())
-        made = certificate.finish(dict(swept.certificate), at=now, backups=certificate.backups_of(conn, hub.path))
+        backups = with_findings(certificate.backups_of(conn, hub.path), swept.certificate["backups"])
+        made = certificate.finish(dict(swept.certificate), at=now, backups=backups)
         forgettings.move(conn, swept.name, State.DONE, made, at=now)
     return made

@@ -9,6 +9,7 @@ import pytest
 from forgetting import ANN, TELLING, ForgetStory, telling
 
 from core.errors import StoreError
+from core.forget.certificate import lines
 from core.forget.flow import forget_again
 from core.store.runs import Status
 from core.upkeep.backup import back_up, put_back
@@ -57,6 +58,30 @@ def test_what_somebody_else_has_by_now_is_theirs(story: ForgetStory) -> None:
     story.sync()
     assert {"1", "2", "3"} == story.there()
     assert [] == telling(story.bytes_of_all_files(), *TELLING, FORMER_USER)
+
+
+def test_the_certificate_says_which_copies_hold_them(story: ForgetStory) -> None:
+    """Under another address as well; not those of before them, and of what is no longer there or broken nobody knows."""
+    story.people(1)
+    story.sync()
+    copies = {name: story.folder / "copies" / f"{name}.db" for name in ("first", "before", "broken", "gone")}
+    copies["first"].parent.mkdir()
+    back_up(story.folder / "tagalong.db", copies["first"], clock=lambda: story.now)
+    story.can_erase = False
+    story.ann(email=FORMER, user_id=FORMER_USER)
+    story.sync()
+    for name in ("before", "broken", "gone"):
+        back_up(story.folder / "tagalong.db", copies[name], clock=lambda: story.now)
+    copies["broken"].write_bytes(b"SQLite format 3\x00, and nothing after it")
+    copies["gone"].unlink()
+    story.ann()
+    story.sync()
+    certificate = story.forget().certificate
+    assert {"first": False, "before": True, "broken": None, "gone": None} == {
+        Path(one["path"]).stem: one["holds"] for one in certificate["backups"]
+    }
+    told = [line.rpartition(": ")[2] for line in lines(certificate)[-4:]]
+    assert ["nothing of what was known of them is in it", "holds them", "cannot be looked into; may hold them"] == told[:3]
 
 
 def test_whoever_had_the_address_that_is_forgotten_is_told_of(story: ForgetStory) -> None:
