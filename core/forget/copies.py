@@ -44,8 +44,9 @@ def _holds(path: Path, traces: Traces) -> bool | None:
         "profiles": list(traces.profiles),
         "members": [value for _, value in traces.members],
     }
+    alone = not path.with_name(f"{path.name}-wal").exists()  # then it is all there, and no file is made beside it
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as conn:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' * alone}", uri=True)) as conn:
             (there,) = conn.execute(_THERE, {name: json.dumps(values) for name, values in known.items()}).fetchone()
             return bool(there)
     except (sqlite3.Error, OSError):

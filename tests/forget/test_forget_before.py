@@ -11,6 +11,7 @@ from forgetting import ANN, TELLING, ForgetStory, telling
 from core.errors import StoreError
 from core.forget.certificate import lines
 from core.forget.flow import forget_again
+from core.store import backups
 from core.store.runs import Status
 from core.upkeep.backup import back_up, put_back
 
@@ -76,8 +77,14 @@ def test_the_certificate_says_which_copies_hold_them(story: ForgetStory) -> None
     copies["gone"].unlink()
     story.ann()
     story.sync()
+    copies["raw"] = copies["first"].with_name("raw.db")
+    copies["raw"].write_bytes((story.folder / "tagalong.db").read_bytes())
+    with story.store() as store, store.atomic() as conn:
+        backups.note(conn, copies["raw"], made_at=0, why=backups.COMMAND, version="")
+    there = sorted(path.name for path in copies["first"].parent.iterdir())
     certificate = story.forget().certificate
-    assert {"first": False, "before": True, "broken": None, "gone": None} == {
+    assert there == sorted(path.name for path in copies["first"].parent.iterdir()), "nothing is left beside them"
+    assert {"raw": True, "first": False, "before": True, "broken": None, "gone": None} == {
         Path(one["path"]).stem: one["holds"] for one in certificate["backups"]
     }
     told = [line.rpartition(": ")[2] for line in lines(certificate)[-4:]]
