@@ -39,7 +39,7 @@ def with_findings(copies: Sequence[Mapping[str, Any]], found: Sequence[Mapping[s
 
 def _holds(path: Path, traces: Traces) -> bool | None:
     known = {
-        "identifiers": [list(pair) for pair in traces.identifiers],
+        "identifiers": [list(pair) for pair in traces.known_by],
         "records": [[connection, stream, key] for connection, stream, _, key in traces.records],
         "profiles": list(traces.profiles),
         "members": [value for _, value in traces.members],

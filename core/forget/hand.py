@@ -41,7 +41,7 @@ def by_hand_of(
     gone = sorted(traces.connections - hub.config.connections.keys())
     found += [_line(hub, name, "they were known there, and it is no longer in the config") for name in gone]
     found += [_here(_HAD_BEFORE.format(id_)) for id_ in had_before(store.conn, traces)]
-    named = mentions(hub.config.folder, [value for kind, value in traces.identifiers if kind == "email"])
+    named = mentions(hub.config.folder, [value for kind, value in traces.known_by if kind == "email"])
     told = {slice_ for _, slice_ in traces.slices}  # input files, told of with their connection
     named = [name for name in named if name not in told]
     if named:

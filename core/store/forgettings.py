@@ -51,7 +51,7 @@ _COLUMNS = "name, subject, state, begun_at, certificate"
 def digests(conn: sqlite3.Connection, key: PersonKey, traces: Traces) -> set[bytes]:
     """Return all that a record of the person, or a member of an audience, can be known by when it comes again."""
     scopes = Scopes(conn)
-    found = {key.digest(scopes.kind(kind), value) for kind, value in traces.identifiers}
+    found = {key.digest(scopes.kind(kind), value) for kind, value in traces.known_by}
     found |= {
         key.digest(scopes.record(connection, stream), ref)
         for connection, stream, kind, ref in traces.records

@@ -66,7 +66,7 @@ def sweep(
     counts["field_history"] += _forget_history(conn, "profile", traces.profiles) + _forget_history(conn, "subscription", went)
     counts["companies"] += _drop_companies(conn, traces.companies)
     counts["settings"] += _clean_settings(conn, traces)
-    counts["identity_cuts"] += cuts.forget(conn, traces.identifiers, [(f"{c}.{s}", key) for c, s, _, key in traces.records])
+    counts["identity_cuts"] += cuts.forget(conn, traces.known_by, [(f"{c}.{s}", key) for c, s, _, key in traces.records])
     _settle_emptied(conn, now)
     changes.forget(conn)
     conn.execute(
@@ -91,7 +91,7 @@ def _collect(conn: sqlite3.Connection, traces: Traces) -> None:
         "UNION SELECT l.identifier_id FROM subject_identifiers l "
         "WHERE l.subject_id IN (SELECT id FROM e_subject) AND NOT EXISTS (SELECT 1 FROM subject_identifiers o "
         "WHERE o.identifier_id = l.identifier_id AND o.subject_id NOT IN (SELECT id FROM e_subject))",
-        (json.dumps([list(pair) for pair in sorted(traces.identifiers)]),),
+        (json.dumps([list(pair) for pair in sorted(traces.known_by)]),),
     )
     conn.execute("CREATE TEMP TABLE e_record (stream_id INTEGER, connection TEXT, stream TEXT, key TEXT)")
     conn.execute(
@@ -264,10 +264,10 @@ def _keep_refusals(conn: sqlite3.Connection, traces: Traces, key: PersonKey) -> 
             "ON r.kind = j.value ->> 0 AND r.value = j.value ->> 1 WHERE r.ended_at IS NULL "
             "UNION SELECT coalesce(c.channel, 'email'), coalesce(c.at, c.changed_at, 0) FROM consents c "
             "WHERE c.state = 'denied' AND c.subject_id IN (SELECT id FROM temp.e_subject)) GROUP BY channel",
-            (json.dumps([list(pair) for pair in sorted(traces.identifiers)]),),
+            (json.dumps([list(pair) for pair in sorted(traces.known_by)]),),
         ).fetchall()
     )
-    for kind, value in traces.identifiers:
+    for kind, value in traces.known_by:
         if kind in ("email", "user_id"):
             mark = key.digest(kind, value).hex()
             conn.executemany(

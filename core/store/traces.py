@@ -30,6 +30,8 @@ class Traces:
     _: KW_ONLY
     identifiers: frozenset[tuple[str, str]] = frozenset()
     """Kind and value, normalised."""
+    former: frozenset[tuple[str, str]] = frozenset()
+    """Addresses and user ids that they had before and nobody here has now; elsewhere they may be anybody's."""
     records: tuple[tuple[str, str, str, str], ...] = ()
     """Connection, stream, kind of the stream and record key, of all but events."""
     remotes: frozenset[tuple[str, str]] = frozenset()
@@ -46,13 +48,18 @@ class Traces:
     """Names and phones, which a text may quote."""
 
     @property
+    def known_by(self) -> frozenset[tuple[str, str]]:
+        """What they are known by here, and were before."""
+        return self.identifiers | self.former
+
+    @property
     def members(self) -> frozenset[tuple[str | None, str]]:
         """
         Every text by which a destination may know the person, with the connection that it holds for; None where for all.
 
         A user id is not among them: what is one here may be anybody's id elsewhere.
         """
-        own: set[tuple[str | None, str]] = {(None, value) for kind, value in self.identifiers if kind == "email"}
+        own: set[tuple[str | None, str]] = {(None, value) for kind, value in self.known_by if kind == "email"}
         own |= {(kind.partition(".")[0], value) for kind, value in self.identifiers if "." in kind}
         own |= {(connection, key) for connection, _, kind, key in self.records if kind == Kind.PROFILE}
         own |= set(self.remotes)
@@ -61,7 +68,7 @@ class Traces:
     @property
     def quotable(self) -> frozenset[str]:
         """What of it a text that somebody else wrote may quote, and nothing else is likely to say."""
-        said = {value for kind, value in self.identifiers if kind == "email" or len(value) >= LONG} | set(self.names)
+        said = {value for kind, value in self.known_by if kind == "email" or len(value) >= LONG} | set(self.names)
         return frozenset(said | {remote for _, remote in self.remotes if len(remote) >= LONG})
 
     def __bool__(self) -> bool:
@@ -79,7 +86,6 @@ def gather(conn: sqlite3.Connection, profiles: Collection[int], addresses: Itera
         own |= _own(conn, people)
     array = json.dumps(sorted(people))
     own -= cuts.shared(conn, people)
-    own |= _former(conn, array)
     subjects = _subjects(conn, array, own)
     # what came with a record of theirs since the last resolve is theirs as well
     ids = json.dumps(sorted(subjects))
@@ -88,6 +94,7 @@ def gather(conn: sqlite3.Connection, profiles: Collection[int], addresses: Itera
     return Traces(
         frozenset(people),
         identifiers=frozenset(own),
+        former=_former(conn, array) - own,
         records=_records(conn, ids),
         remotes=remotes,
         connections=_brought(conn, ids) | {connection for connection, _ in remotes},
@@ -162,9 +169,9 @@ _FORMER: Final = """
 """
 
 
-def _former(conn: sqlite3.Connection, people: str) -> set[tuple[str, str]]:
+def _former(conn: sqlite3.Connection, people: str) -> frozenset[tuple[str, str]]:
     """Return the addresses and user ids that *people* had before, but for what is anybody else's by now."""
-    return {(kind, str(value)) for kind, value in conn.execute(_FORMER, (people,))}
+    return frozenset((kind, str(value)) for kind, value in conn.execute(_FORMER, (people,)))
 
 
 def had_before(conn: sqlite3.Connection, traces: Traces) -> list[int]:

@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from forgetting import ANN, TELLING, ForgetStory, telling
+from forgetting import ANN, ANN_USER, TELLING, ForgetStory, telling
 
 from core.errors import StoreError
 from core.forget.certificate import lines
@@ -48,6 +48,15 @@ def test_what_they_had_before_is_gone_and_does_not_come_back(story: ForgetStory)
     story.sync()
     assert {"1", "2"} == story.there()
     assert [] == left(story)
+
+
+def test_no_vendor_is_asked_to_erase_whom_an_address_names_that_they_had(story: ForgetStory) -> None:
+    """It may have been a slip of somebody's, and be a stranger's there; what is erased there is gone."""
+    moved(story)
+    story.can_erase = True
+    story.forget()
+    (sought,) = story.sought
+    assert {"email": [ANN], "user_id": [ANN_USER]} == sought.identifiers
 
 
 def test_what_somebody_else_has_by_now_is_theirs(story: ForgetStory) -> None:
