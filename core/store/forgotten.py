@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from core import normalise
+from core.contract import Category
 from core.store.person_key import PersonKey, open_key
 
 _GENERATION: Final = "forgotten.generation"
@@ -29,12 +30,16 @@ class Scopes:
     """
     What stands for a connection's own ids in a digest: the vendor and its account, so that a new name changes nothing.
 
-    Where the account is not known yet, as after a rebind, the ids are nobody's that we know.
+    Where the account is not known yet, as after a rebind, the ids are nobody's that we know. Files have no account: the first
+    row of one folder is not that of another, so there it is the connection's name.
     """
 
     def __init__(self, conn: sqlite3.Connection) -> None:
-        rows = conn.execute("SELECT name, connector, account FROM connections").fetchall()
-        self._names = {name: f"{connector}/{account or ''}" for name, connector, account in rows}
+        rows = conn.execute("SELECT name, connector, account, category FROM connections").fetchall()
+        self._names = {
+            name: f"{connector}/{name if category == Category.FILE else account or ''}"
+            for name, connector, account, category in rows
+        }
 
     def kind(self, kind: str) -> str:
         """Return an identifier kind (`crm.contact_id`) as digests have it."""

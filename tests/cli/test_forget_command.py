@@ -228,3 +228,21 @@ def test_a_no_in_words_of_somebody_forgotten_becomes_a_hash_with_again(type_: Ty
     assert 0 == type_("forget", "--again").code
     assert [] == type_("suppress", "--list", "--json").json["refusals"]
     assert 1 == type_("suppress", new, "--json").json["known"]
+
+
+def test_a_row_of_another_file_with_the_same_key_is_somebody_elses(type_: Type, tmp_path: Path) -> None:
+    """Two folders, in both of which people are numbered from 1: nobody of the other one is lost for it."""
+    files = '[connections.{0}]\nconnector = "files"\n[connections.{0}.streams.people]\npath = "{0}.csv"\nkind = "profile"\n'
+    files += 'key = "id"\nidentifiers = {{ email = "mail", member_id = "id" }}\n'
+    (tmp_path / "tagalong.toml").write_text(files.format("one") + files.format("two"))
+    (tmp_path / "one.csv").write_text(f"id,mail\n1,{ANN}\n2,bo@example.com\n")
+    (tmp_path / "two.csv").write_text("id,mail\n1,cia@example.com\n2,dan@example.com\n")
+    type_("pull")
+    assert 0 == type_("forget", ANN, "--yes").code
+    pulls = type_("pull", "--full", "--json").json["pulls"]
+    assert {"one": (2, 1), "two": (2, 0)} == {
+        one["connection"]: (one["streams"][0]["records"], one["streams"][0]["forgotten"]) for one in pulls
+    }
+    (person,) = type_("person", "cia@example.com", "--json").json["people"]
+    assert person["live"]
+    assert "Nobody is back." in type_("forget", "--again").out
