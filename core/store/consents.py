@@ -20,6 +20,13 @@ MANY: Final = 5_000
 _NO: Final = "c.state = 'denied' AND c.subject_id IS NOT NULL AND (?1 IS NULL OR c.channel = ?1)"
 _STANDS: Final = "r.ended_at IS NULL AND (?1 IS NULL OR r.channel = ?1)"
 """A line of the suppression ledger (`core.store.refusals`)."""
+_IN_THE_LEDGER: Final = (
+    "SELECT i.profile_id FROM json_each(?2) j CROSS JOIN identifiers i ON i.profile_id = j.value"
+    f" CROSS JOIN refusals r ON r.kind = i.kind AND r.value = i.value WHERE {_STANDS}"
+    " UNION SELECT p.id FROM json_each(?2) j CROSS JOIN profiles p ON p.id = j.value"
+    f" CROSS JOIN refusals r ON r.kind = 'email' AND r.value = p.email WHERE {_STANDS}"
+)
+"""Which of some profiles it has."""
 
 
 def denied(conn: sqlite3.Connection, profiles: BitMap, *, channel: str | None = "email") -> BitMap:
@@ -49,10 +56,7 @@ def denied(conn: sqlite3.Connection, profiles: BitMap, *, channel: str | None = 
             " UNION SELECT i.profile_id FROM fresh_identifiers f CROSS JOIN consents c ON c.subject_id = f.subject_id"
             " CROSS JOIN identifiers i ON i.kind = f.kind AND i.value = f.value"
             f" AND i.profile_id IN (SELECT value FROM json_each(?2)) WHERE f.kind = 'email' AND {_NO}"
-            " UNION SELECT i.profile_id FROM json_each(?2) j CROSS JOIN identifiers i ON i.profile_id = j.value"
-            f" CROSS JOIN refusals r ON r.kind = i.kind AND r.value = i.value WHERE {_STANDS}"
-            " UNION SELECT p.id FROM json_each(?2) j CROSS JOIN profiles p ON p.id = j.value"
-            f" CROSS JOIN refusals r ON r.kind = 'email' AND r.value = p.email WHERE {_STANDS}",
+            f" UNION {_IN_THE_LEDGER}",
             (channel, chunk),
         )
         found.update(BitMap([profile_id for (profile_id,) in rows]))
@@ -63,13 +67,7 @@ def refused_since(conn: sqlite3.Connection, profiles: BitMap, *, channel: str | 
     """Return who of a few *profiles* has a line in the suppression ledger: a look so quick that each batch can have it."""
     found = BitMap()
     for chunk in chunks(profiles):
-        rows = conn.execute(
-            "SELECT i.profile_id FROM json_each(?2) j CROSS JOIN identifiers i ON i.profile_id = j.value"
-            f" CROSS JOIN refusals r ON r.kind = i.kind AND r.value = i.value WHERE {_STANDS}"
-            " UNION SELECT p.id FROM json_each(?2) j CROSS JOIN profiles p ON p.id = j.value"
-            f" CROSS JOIN refusals r ON r.kind = 'email' AND r.value = p.email WHERE {_STANDS}",
-            (channel, chunk),
-        )
+        rows = conn.execute(_IN_THE_LEDGER, (channel, chunk))
         found.update(BitMap([profile_id for (profile_id,) in rows]))
     return found
 
