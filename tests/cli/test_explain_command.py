@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from workspace import ACCOUNTS, CONFIG, Type
+from workspace import CONFIG, Type, lose_a_field
 
 from core.cli.explain import _told
 
@@ -117,12 +117,7 @@ def test_nobody_and_nothing(pulled: Type) -> None:
 
 def test_what_cannot_be_told_says_why(type_: Type, tmp_path: Path) -> None:
     """A source field that vanished: exit 1, the reason at its condition."""
-    first, *others = ACCOUNTS.splitlines()
-    (tmp_path / "data/accounts.csv").write_text("\n".join([f"{first},town", *(f"{line},Umeå" for line in others)]) + "\n")
-    (tmp_path / "tagalong.toml").write_text(CONFIG + "[segments.named]\nwhere = 'exports.town == \"Umeå\"'\n")
-    type_("pull")
-    (tmp_path / "data/accounts.csv").write_text(ACCOUNTS)
-    type_("pull")
+    lose_a_field(type_, tmp_path)
     said = type_("explain", "named", "u1")
 
     assert (1, True) == (said.code, "is no longer there" in said.out)

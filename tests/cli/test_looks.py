@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from workspace import ACCOUNTS, CONFIG, USAGE, Type
+from workspace import ACCOUNTS, CONFIG, USAGE, Type, lose_a_field
 
 from core.cli.group_sizes import gathered
 from core.cli.held import Waiting, show_held
@@ -160,12 +160,7 @@ def test_segments_show_who_came_and_went_and_when(type_: Type, tmp_path: Path) -
 
 def test_segments_that_cannot_be_told_are_one(type_: Type, tmp_path: Path) -> None:
     """A source field that vanished: the reason on stderr and in JSON, also where its members are asked for."""
-    first, *others = ACCOUNTS.splitlines()
-    (tmp_path / "data/accounts.csv").write_text("\n".join([f"{first},town", *(f"{line},Umeå" for line in others)]) + "\n")
-    (tmp_path / "tagalong.toml").write_text(CONFIG + "[segments.named]\nwhere = 'exports.town == \"Umeå\"'\n")
-    type_("pull")
-    (tmp_path / "data/accounts.csv").write_text(ACCOUNTS)
-    type_("pull")
+    lose_a_field(type_, tmp_path)
 
     said, members = type_("segments"), type_("segments", "named", "--members", "--json")
     assert (1, 1) == (said.code, members.code)

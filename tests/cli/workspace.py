@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 CONFIG = """\
@@ -79,3 +80,13 @@ class Said(NamedTuple):
 
 
 Type = Callable[..., Said]
+
+
+def lose_a_field(type_: Type, folder: Path) -> None:
+    """Have a segment `named` that cannot be told: its field came with one pull and is gone with the next."""
+    first, *others = ACCOUNTS.splitlines()
+    (folder / "data/accounts.csv").write_text("\n".join([f"{first},town", *(f"{line},Umeå" for line in others)]) + "\n")
+    (folder / "tagalong.toml").write_text(CONFIG + "[segments.named]\nwhere = 'exports.town == \"Umeå\"'\n")
+    type_("pull")
+    (folder / "data/accounts.csv").write_text(ACCOUNTS)
+    type_("pull")

@@ -19,6 +19,7 @@ from smallworld import AS_OF, World, ago, definitions
 
 from core.config.model import Partition, Place, Segment, Trait
 from core.segments import parallel
+from core.segments.definitions import Definitions
 from core.segments.evaluate import evaluate
 from core.segments.indexes import ensure_indexes
 from core.store import Store
@@ -34,6 +35,15 @@ TIMES = st.integers(0, 70 * 24).map(lambda hours: ago(hours=hours)) | st.sampled
 )
 UNITS = st.sampled_from(("day", "week", "month", "quarter", "year"))
 MAYBE_TIME = st.none() | TIMES
+PLACE = Place("tagalong.toml", 7, "segments")
+NAMED: dict[str, str | Segment] = {
+    "base": 'exists(country) or did("Order")',
+    "hidden": Segment("hidden", 'not did("Order", last="7d")', place=PLACE, anonymous=True),
+}
+"""Segments that others name."""
+PARTITIONS = {
+    "p": Partition("p", {"high": "crm.score > 5", "some": 'did("Signed Up") or crm.score >= 0'}, place=PLACE, otherwise="rest")
+}
 
 
 @pytest.fixture(scope="module")
@@ -367,48 +377,55 @@ EXPRESSIONS = st.recursive(atoms() | set_atoms(), joined, max_leaves=4)
 
 
 # shrinking such a case takes minutes: add Phase.shrink to look closer at a failure
+def drawn(data: st.DataObject, texts: list[str], folder: Path) -> Definitions:
+    """Return segments of *texts* among those that they may name, in a workspace set up in any way."""
+    zones = st.sampled_from((None, None, ZoneInfo("America/New_York"), "person"))
+    segments: dict[str, str | Segment] = {
+        f"s{n}": Segment(f"s{n}", text, place=PLACE, timezone=data.draw(zones)) for n, text in enumerate(texts)
+    }
+    segments |= NAMED | {
+        "staff": 'email.startswith("p0@")',
+        "accounts": Segment("accounts", data.draw(company_texts(atoms())), place=PLACE, of="company"),
+        "big": Segment("big", "company.employees >= 5", place=PLACE, of="company"),
+    }
+    return definitions(
+        segments,
+        folder=folder,
+        partitions=PARTITIONS,
+        exclude=data.draw(st.sampled_from((None, "staff"))),
+        billing_of=data.draw(st.sampled_from(("company", "person"))),
+        week_start=data.draw(st.sampled_from(("monday", "sunday", "saturday"))),
+    )
+
+
+def hold_to_the_reference(data: st.DataObject, store: Store, world: World, defined: Definitions, *, indexed: bool) -> None:
+    """Hold that the engine finds the people whom the reference finds, now or at a past time, for every set."""
+    world.history = data.draw(history(world))
+    past = data.draw(st.booleans())
+    as_of = AS_OF - timedelta(days=data.draw(st.sampled_from((1, 7, 20)))) if past else AS_OF
+    world.write(store)
+    if indexed:
+        ensure_indexes(store, defined)
+
+    found = evaluate(store, defined, as_of=as_of)
+
+    reference = Reference(world, defined, as_of, past=past)
+    assert {} == found.failed
+    for name in defined.sets:
+        assert sorted(reference.members(name)) == list(found.sets[name]), name
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.reuse, Phase.generate))
 @given(data=st.data(), world=worlds(), texts=st.lists(EXPRESSIONS, min_size=4, max_size=8), indexed=st.booleans())
 def test_the_engine_and_the_reference_agree(
     shared: Store, data: st.DataObject, world: World, texts: list[str], indexed: bool
 ) -> None:
-    """Same people for every segment, now and at a past time, with side columns and without."""
-    place = Place("tagalong.toml", 7, "segments")
-    zones = st.sampled_from((None, None, ZoneInfo("America/New_York"), "person"))
-    segments: dict[str, str | Segment] = {
-        f"s{n}": Segment(f"s{n}", text, place=place, timezone=data.draw(zones)) for n, text in enumerate(texts)
-    }
-    segments |= {
-        "base": 'exists(country) or did("Order")',
-        "hidden": Segment("hidden", 'not did("Order", last="7d")', place=place, anonymous=True),
-        "staff": 'email.startswith("p0@")',
-        "accounts": Segment("accounts", data.draw(company_texts(atoms())), place=place, of="company"),
-        "big": Segment("big", "company.employees >= 5", place=place, of="company"),
-    }
-    world.history = data.draw(history(world))
-    past = data.draw(st.booleans())
-    as_of = AS_OF - timedelta(days=data.draw(st.sampled_from((1, 7, 20)))) if past else AS_OF
-    defined = definitions(
-        segments,
-        folder=shared.path.parent,
-        partitions=_partition(place),
-        exclude=data.draw(st.sampled_from((None, "staff"))),
-        billing_of=data.draw(st.sampled_from(("company", "person"))),
-        week_start=data.draw(st.sampled_from(("monday", "sunday", "saturday"))),
-    )
-    world.write(shared)
-    if indexed:
-        ensure_indexes(shared, defined)
-
-    found = evaluate(shared, defined, as_of=as_of)
-
-    reference = Reference(world, defined, as_of, past=past)
-    assert {} == found.failed
-    for name in defined.sets:
-        assert sorted(reference.members(name)) == list(found.sets[name]), (name, texts)
+    """Same people for every segment, with side columns and without."""
+    hold_to_the_reference(data, shared, world, drawn(data, texts, shared.path.parent), indexed=indexed)
 
 
 COMPUTED = st.recursive(trait_atoms() | trait_atoms() | atoms(), joined, max_leaves=3)
+QUINTILES = ("recency_quintile", "frequency_quintile", "monetary_quintile")
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.reuse, Phase.generate))
@@ -416,42 +433,17 @@ COMPUTED = st.recursive(trait_atoms() | trait_atoms() | atoms(), joined, max_lea
 def test_computed_values_agree_with_the_reference(
     shared: Store, data: st.DataObject, world: World, texts: list[str], indexed: bool
 ) -> None:
-    """Traits that name traits, segments and groups: same people, now and at a past time."""
-    place = Place("tagalong.toml", 7, "segments")
+    """Traits that name traits, segments and groups: same people."""
     segments: dict[str, str | Segment] = {f"s{n}": text for n, text in enumerate(texts)}
-    segments |= {
-        "base": 'exists(country) or did("Order")',
-        "hidden": Segment("hidden", 'not did("Order", last="7d")', place=place, anonymous=True),
-    }
-    world.history = data.draw(history(world))
-    past = data.draw(st.booleans())
-    as_of = AS_OF - timedelta(days=data.draw(st.sampled_from((1, 7, 20)))) if past else AS_OF
     built_in = {
-        "recency": Trait("recency", built_in="recency", place=place),
-        "quintile": Trait("quintile", built_in=data.draw(st.sampled_from(QUINTILES)), place=place),
-        "value": Trait("value", built_in="lifetime_value", gross_margin=0.8, expected_months=30, place=place),
+        "recency": Trait("recency", built_in="recency", place=PLACE),
+        "quintile": Trait("quintile", built_in=data.draw(st.sampled_from(QUINTILES)), place=PLACE),
+        "value": Trait("value", built_in="lifetime_value", gross_margin=0.8, expected_months=30, place=PLACE),
     }
     defined = definitions(
-        segments,
-        partitions=_partition(place),
+        segments | NAMED,
+        partitions=PARTITIONS,
         traits=data.draw(traits_of()) | built_in,
         billing_of=data.draw(st.sampled_from(("company", "person"))),
     )
-    world.write(shared)
-    if indexed:
-        ensure_indexes(shared, defined)
-
-    found = evaluate(shared, defined, as_of=as_of)
-
-    reference = Reference(world, defined, as_of, past=past)
-    assert {} == found.failed
-    for name in defined.sets:
-        assert sorted(reference.members(name)) == list(found.sets[name]), (name, texts, defined.traits)
-
-
-QUINTILES = ("recency_quintile", "frequency_quintile", "monetary_quintile")
-
-
-def _partition(place: Place) -> dict[str, Partition]:
-    groups = {"high": "crm.score > 5", "some": 'did("Signed Up") or crm.score >= 0'}
-    return {"p": Partition("p", groups, place=place, otherwise="rest")}
+    hold_to_the_reference(data, shared, world, defined, indexed=indexed)

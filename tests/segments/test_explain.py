@@ -13,12 +13,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from random_events import busy_world, moving_text
-from random_sets import FILES, company_texts
+from random_sets import FILES
 from smallworld import AS_OF, World, ago, definitions
-from test_agree import EXPRESSIONS, _partition, atoms, history, worlds
+from test_agree import EXPRESSIONS, PLACE, drawn, history, worlds
 
 from core.clock import to_us
-from core.config.model import Place, Segment
+from core.config.model import Segment
 from core.segments.definitions import Definitions
 from core.segments.evaluate import Evaluation, evaluate
 from core.segments.explain import Explanation, explain
@@ -26,8 +26,6 @@ from core.segments.explain_spoken import spoken
 from core.segments.explain_tree import Node
 from core.segments.indexes import ensure_indexes
 from core.store import Store
-
-PLACE = Place("tagalong.toml", 7, "segments")
 
 
 @pytest.fixture(scope="module")
@@ -51,28 +49,6 @@ def explained(store: Store, world: World, text: str, who: int, **options: Any) -
     return explain(store, definitions({"x": text} | options.pop("segments", {}), **options), "segment.x", who, as_of=AS_OF)
 
 
-def defined(data: st.DataObject, texts: list[str], folder: Path) -> Definitions:
-    zones = st.sampled_from((None, None, ZoneInfo("America/New_York"), "person"))
-    segments: dict[str, str | Segment] = {
-        f"s{n}": Segment(f"s{n}", text, place=PLACE, timezone=data.draw(zones)) for n, text in enumerate(texts)
-    }
-    segments |= {
-        "base": 'exists(country) or did("Order")',
-        "hidden": Segment("hidden", 'not did("Order", last="7d")', place=PLACE, anonymous=True),
-        "staff": 'email.startswith("p0@")',
-        "accounts": Segment("accounts", data.draw(company_texts(atoms())), place=PLACE, of="company"),
-        "big": Segment("big", "company.employees >= 5", place=PLACE, of="company"),
-    }
-    return definitions(
-        segments,
-        folder=folder,
-        partitions=_partition(PLACE),
-        exclude=data.draw(st.sampled_from((None, "staff"))),
-        billing_of=data.draw(st.sampled_from(("company", "person"))),
-        week_start=data.draw(st.sampled_from(("monday", "sunday", "saturday"))),
-    )
-
-
 def is_in(person: dict[str, Any], name: str, sets: Definitions, found: Evaluation) -> bool:
     """Return whether somebody is in a set as evaluated; of companies, whether theirs is."""
     if sets.sets[name].of == "company":
@@ -92,7 +68,7 @@ def test_explain_and_evaluation_agree(
     world.history = data.draw(history(world))
     past = data.draw(st.booleans())
     as_of = AS_OF - timedelta(days=data.draw(st.sampled_from((1, 7, 20)))) if past else AS_OF
-    sets = defined(data, texts, shared.path.parent)
+    sets = drawn(data, texts, shared.path.parent)
     world.write(shared)
     if indexed:
         ensure_indexes(shared, sets)
@@ -112,7 +88,7 @@ def test_explain_and_evaluation_agree(
 @given(data=st.data(), world=worlds(), texts=st.lists(EXPRESSIONS, min_size=1, max_size=3))
 def test_the_next_change_is_the_next(shared: Store, data: st.DataObject, world: World, texts: list[str]) -> None:
     """At that moment the answer is another, right before it is the same still; and where there is none it stays."""
-    sets = defined(data, texts, shared.path.parent)
+    sets = drawn(data, texts, shared.path.parent)
     world.write(shared)
     later = sorted(
         timedelta(days=d, hours=h) for d, h in ((0, 1), (1, 14), (6, 1), (8, 1), (29, 14), (31, 1), (75, 1), (200, 1))
