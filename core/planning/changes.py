@@ -49,7 +49,7 @@ class Changes:
         """Return everybody where the audience carries other fields than when it was last written."""
         everybody, audience = self.drafting.standing.owned, self.drafting.audience
         if any(member_values.is_trait(name) for name in audience.wanted_fields()):
-            return everybody  # a trait changes by itself: nothing of the person's need have
+            return everybody  # a trait changes by itself, while nothing else of the person does
         setting = (fields_setting(self.drafting.id),)
         row = self.drafting.conn.execute("SELECT value FROM settings WHERE key = ?", setting).fetchone()
         return everybody if fields_text(audience) != (row[0] if row else "[]") else BitMap()
