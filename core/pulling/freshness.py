@@ -106,7 +106,7 @@ def _source_state(conn: sqlite3.Connection, name: str, config: Config, now: date
         name,
         completed_at=completed_at,
         error=error,
-        half_read=reading is not None and (leased or not leases.is_held(conn, f"connection.{connection}", lambda: now)),
+        half_read=reading is not None and (leased or not is_pulled(conn, name, now)),
         resume_at=_time(resume),
         stale_at=stale,
         accepted_count=accepted,
@@ -119,6 +119,11 @@ def _source_state(conn: sqlite3.Connection, name: str, config: Config, now: date
         approved_at=_time(holds.source_approved_at(conn, name, at=to_us(now))),
         may_be_quiet=holds.source_approved_at(conn, name, at=to_us(now), quiet=True) is not None,
     )
+
+
+def is_pulled(conn: sqlite3.Connection, stream: str, now: datetime) -> bool:
+    """Return whether somebody is pulling the connection of *stream* (`connection.stream`) right now."""
+    return leases.is_held(conn, f"connection.{stream.partition('.')[0]}", lambda: now)
 
 
 def _time(us: int | None) -> datetime | None:

@@ -14,8 +14,7 @@ from datetime import datetime
 
 from core.config.model import Config
 from core.planning.guards import SourceGuard, SourceState, sources_held
-from core.pulling.freshness import source_states
-from core.store import leases
+from core.pulling.freshness import is_pulled, source_states
 
 Marks = Mapping[str, tuple[object, ...]]
 """By stream (`connection.stream`), how far its pulls have come: between two marks it is neither the one nor the other."""
@@ -49,7 +48,7 @@ def marks(conn: sqlite3.Connection) -> Marks:
 def seen(conn: sqlite3.Connection, before: Marks, *, config: Config, now: datetime) -> Sources:
     """Return what the sources were from *before* until now."""
     after = marks(conn)
-    at_it = {name for name, (reading, *_) in after.items() if reading is not None and _is_pulled(conn, name, now)}
+    at_it = {name for name, (reading, *_) in after.items() if reading is not None and is_pulled(conn, name, now)}
     moving = at_it | {name for name in after.keys() | before.keys() if after.get(name) != before.get(name)}
     states = source_states(conn, after, config=config, now=now)
     return Sources(now, states=states, moving=frozenset(moving))
@@ -59,7 +58,3 @@ def sound_by_now(conn: sqlite3.Connection, sources: Sources, guards: Sequence[So
     """Return whether one of *sources* that was not sound is so by now, with nobody at it: to look once more is worth it."""
     states = source_states(conn, sources.unsound(guards), config=config, now=sources.at, leased=True)
     return any(not sources_held([one], sources.at, guards=guards) for one in states)
-
-
-def _is_pulled(conn: sqlite3.Connection, stream: str, now: datetime) -> bool:
-    return leases.is_held(conn, f"connection.{stream.partition('.')[0]}", lambda: now)
