@@ -107,23 +107,7 @@ def make_store(path: Path, profiles: int, events: int, seed: int = 1) -> None:
     with Store(path) as store:
         store.conn.execute("PRAGMA journal_mode = OFF").fetchone()  # what is made here can be made again
         with store.atomic() as conn:
-            for number, (connection, name, kind, trust, category) in enumerate(_STREAMS, 1):
-                conn.execute(
-                    "INSERT OR IGNORE INTO connections (id, name, connector, category) VALUES (?, ?, ?, ?)",
-                    (number, connection, "files", category.value),
-                )
-                conn.execute(
-                    "INSERT INTO streams (id, connection_id, name, kind, trust, landing, finished_at, completed_at) "
-                    "VALUES (?, (SELECT id FROM connections WHERE name = ?), ?, ?, ?, ?, ?, ?)",
-                    (number, connection, name, kind.value, trust, f"{connection}__{name}", now, now),
-                )
-            conn.executemany("INSERT INTO event_names VALUES (?, ?)", list(enumerate(EVENTS, 1)))
-            conn.executemany("INSERT INTO event_sources VALUES (6, 'event', ?, ?)", [(name, now) for name in EVENTS])
-            conn.execute(
-                "CREATE TABLE crm__contacts (key TEXT UNIQUE, profile_id INTEGER, deleted_at INTEGER, lifecyclestage, score)"
-            )
-            conn.execute("INSERT INTO catalogue VALUES (1, 'lifecyclestage', 'lifecyclestage', 'text', ?, NULL, NULL)", (now,))
-            conn.execute("INSERT INTO catalogue VALUES (1, 'score', 'score', 'integer', ?, NULL, NULL)", (now,))
+            _sources(conn, now)
             conn.executemany(
                 "INSERT INTO companies (id, name, industry, employees, country, changed_at) VALUES (?, ?, ?, ?, ?, 0)",
                 (
@@ -152,6 +136,25 @@ def make_store(path: Path, profiles: int, events: int, seed: int = 1) -> None:
             _answers(conn, chance, profiles, now)
             _write_events(conn, chance, profiles, events, now)
     Store(path).close()  # which writes ahead again
+
+
+def _sources(conn: sqlite3.Connection, now: int) -> None:
+    """Say where all of it came from: streams, names of events, the fields of a landing table."""
+    for number, (connection, name, kind, trust, category) in enumerate(_STREAMS, 1):
+        conn.execute(
+            "INSERT OR IGNORE INTO connections (id, name, connector, category) VALUES (?, ?, ?, ?)",
+            (number, connection, "files", category.value),
+        )
+        conn.execute(
+            "INSERT INTO streams (id, connection_id, name, kind, trust, landing, finished_at, completed_at) "
+            "VALUES (?, (SELECT id FROM connections WHERE name = ?), ?, ?, ?, ?, ?, ?)",
+            (number, connection, name, kind.value, trust, f"{connection}__{name}", now, now),
+        )
+    conn.executemany("INSERT INTO event_names VALUES (?, ?)", list(enumerate(EVENTS, 1)))
+    conn.executemany("INSERT INTO event_sources VALUES (6, 'event', ?, ?)", [(name, now) for name in EVENTS])
+    conn.execute("CREATE TABLE crm__contacts (key TEXT UNIQUE, profile_id INTEGER, deleted_at INTEGER, lifecyclestage, score)")
+    conn.execute("INSERT INTO catalogue VALUES (1, 'lifecyclestage', 'lifecyclestage', 'text', ?, NULL, NULL)", (now,))
+    conn.execute("INSERT INTO catalogue VALUES (1, 'score', 'score', 'integer', ?, NULL, NULL)", (now,))
 
 
 def _ago(chance: random.Random, now: int, days: int = DAYS) -> int:
