@@ -162,19 +162,7 @@ def pull_one(
     status = Status.DONE
     tell(on_event, "pull_started", connection)
     try:
-        pauses.refuse_paused(store.conn, f"connection.{connection}")
-        with leases.hold(hub.path, f"connection.{connection}", hub.clock) as lease:
-            report = pull_connection(
-                store,
-                session.api(connection),
-                connection=hub.config.connections[connection],
-                connector=hub.connector(connection),
-                run_id=run_id,
-                clock=hub.clock,
-                full=full,
-                on_page=lambda page: _tell_page(on_event, page),
-                check=lease.check,
-            )
+        report = _pulled(session, store, connection, run_id, full=full, on_event=on_event)
         if not report.complete:
             status, error = Status.FAILED, next((s.error for s in report.streams if s.error is not None), None)
     except PersonKeyError as caught:  # nothing is pulled by anybody; that has to be seen by who looks at runs
@@ -201,6 +189,25 @@ def pull_one(
     log.info("pull_ended", connection=connection, status=str(status), requests=total(requests))
     tell(on_event, "pull_ended", connection, status=status, report=report)
     return PullRun(connection, status, run_id=run_id, report=report, error=error, resume_at=resume_at, requests=total(requests))
+
+
+def _pulled(
+    session: Session, store: Store, connection: str, run_id: int, *, full: bool, on_event: OnEvent | None
+) -> PullReport:
+    hub = session.hub
+    pauses.refuse_paused(store.conn, f"connection.{connection}")
+    with leases.hold(hub.path, f"connection.{connection}", hub.clock) as lease:
+        return pull_connection(
+            store,
+            session.api(connection),
+            connection=hub.config.connections[connection],
+            connector=hub.connector(connection),
+            run_id=run_id,
+            clock=hub.clock,
+            full=full,
+            on_page=lambda page: _tell_page(on_event, page),
+            check=lease.check,
+        )
 
 
 def _mark_failed(store: Store, connection: str, error: Exception, *, at: datetime) -> None:
