@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import runpy
 from pathlib import Path
@@ -22,6 +23,22 @@ def test_every_test_that_a_page_names_exists(page: Path):
     named = set(re.findall(r"`(?:[\w/]+\.py::)?(test_\w+)`", page.read_text(encoding="utf-8")))
 
     assert named - TESTS == set()
+
+
+def _tables_of_modules() -> dict[str, str]:
+    """Return the docstring of each folder of `core` that lists its modules."""
+    heads = {path.parent: ast.get_docstring(ast.parse(path.read_text())) or "" for path in ROOT.glob("core/*/__init__.py")}
+    lists = re.compile(r"^    \w+  ", re.MULTILINE)
+    return {str(folder.relative_to(ROOT)): text for folder, text in heads.items() if lists.search(text)}
+
+
+@pytest.mark.parametrize(("folder", "text"), _tables_of_modules().items(), ids=_tables_of_modules())
+def test_a_folder_that_lists_its_modules_lists_all_of_them(folder: str, text: str):
+    """`compile_` stands for all that begin so."""
+    listed = set(re.findall(r"\w+", text))
+    modules = {path.stem for path in (ROOT / folder).glob("*.py")} - {"__init__"}
+
+    assert [name for name in sorted(modules - listed) if not any(w.endswith("_") and name.startswith(w) for w in listed)] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -1,15 +1,16 @@
 """
 HTTP, done once for every connector: one client per connection, its credentials, its budget, its retries, its typed errors.
 
-    api        the words of the contract                  hosts     where credentials may go
-    wire       a request from beginning to end            streams   NDJSON and downloads
-    answers    the table from status to error             files     the config's folder
-    retrying   what is sent again, and when               encode    plain values as query, form, JSON
-    waiting    sleeping, interruptibly                    outage    a vendor that is away is left alone
-    patience   when a request may go                      observe   what was answered, for a person who looks on
-    permit     whether it still may                       written   what was carried out before something failed
-    vendor_time   what a pull takes for now             meanwhile   what is done while an answer is waited for
-    client     httpx, without what costs and is not needed
+    api          the words of the contract              hosts      where credentials may go
+    wire         a request from beginning to end        streams    NDJSON and downloads
+    answers      the table from status to error         public     downloads without credentials
+    said         what a vendor says of a refusal        files      the config's folder
+    retrying     what is sent again, and when           encode     plain values as query, form, JSON
+    waiting      sleeping, interruptibly                outage     a vendor that is away is left alone
+    patience     when a request may go                  observe    what was answered, for a person who looks on
+    permit       whether it still may                   written    what was carried out before something failed
+    vendor_time  what a pull takes for now              meanwhile  what is done while an answer is waited for
+    client       httpx, without what costs and is not needed
 """
 
 from __future__ import annotations

@@ -3,11 +3,11 @@ What would be sent, and what is held: read from the store and the destination, d
 
     plan       what a plan is               guards, sizes  what is held, and why
     draft      fills it                     gate           what is let through
-    holding    what is held, written down
-    case       what it is made of           newcomers      who can be added, and as whom
-    changes    who is not as they were      approve        what a person lets through
-    leavers    who is to be removed         permission     who must not be added
-    delay      `grace` and `min_stay`       only           one person alone
+    case       what it is made of           holding        what is held, written down
+    newcomers  who can be added, as whom    approve        what a person lets through
+    changes    who is not as they were      permission     who must not be added
+    leavers    who is to be removed         only           one person alone
+    delay      `grace` and `min_stay`
     effects    what each member would see   cost           requests and time
     document   a plan that was kept         apply          and is carried out
 """
