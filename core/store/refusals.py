@@ -25,9 +25,13 @@ KINDS: Final = ("email", "user_id")
 CHANNELS: Final = ("email", "phone", "post", "push", "sms", "whatsapp")
 """What people may say no to in every workspace; a source may call something else a channel too."""
 SOURCE: Final = (
-    "CASE coalesce(n.connector, '') WHEN '' THEN n.name ELSE n.connector END || '/' || coalesce(n.account, '') || '.' || t.name"
+    "CASE coalesce(n.connector, '') WHEN '' THEN n.name ELSE n.connector END || '/' || "
+    "CASE n.category WHEN 'file' THEN n.name ELSE coalesce(n.account, '') END || '.' || t.name"
 )
-"""SQL of what a stream is called in the ledger: by vendor and account, so that a connection may have another name tomorrow."""
+"""
+SQL of what a stream is called in the ledger: by vendor and account, so that a connection may have another name tomorrow; of
+files, which have no account, by the connection.
+"""
 _SAID: Final = """
     FROM temp.r_dirty d CROSS JOIN consents c ON c.subject_id = d.id
     JOIN streams t ON t.id = c.stream_id JOIN connections n ON n.id = t.connection_id

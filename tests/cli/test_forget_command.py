@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from workspace import ACCOUNTS, Type
@@ -246,3 +248,24 @@ def test_a_row_of_another_file_with_the_same_key_is_somebody_elses(type_: Type, 
     (person,) = type_("person", "cia@example.com", "--json").json["people"]
     assert person["live"]
     assert "Nobody is back." in type_("forget", "--again").out
+
+
+def test_a_yes_in_another_file_ends_no_no(type_: Type, tmp_path: Path) -> None:
+    """Under the same address in a stream of the same name: each folder speaks for itself, also in a store of before."""
+    said_no = 'connector = "files"\n[connections.{0}.streams.consents]\npath = "{0}.csv"\nkind = "consent"\nkey = "mail"\n'
+    said_no += 'identifiers = {{ email = "mail" }}\nfields = {{ channel = "channel", state = "state" }}\n'
+    names = ("one", "two")
+    (tmp_path / "tagalong.toml").write_text("".join(f"[connections.{name}]\n{said_no.format(name)}" for name in names))
+    for name, state in zip(names, ("denied", "granted"), strict=True):
+        (tmp_path / f"{name}.csv").write_text(f"mail,channel,state\n{ANN},email,{state}\n")
+    type_("pull")
+    (no,) = type_("suppress", "--list", "--json").json["refusals"]
+    assert ("files/one.consents", True) == (no["source"], no["standing"])
+
+    with closing(sqlite3.connect(tmp_path / "tagalong.db")) as conn, conn:
+        conn.execute("UPDATE refusals SET source = 'files/files.consents', ended_at = 1, ended_by = 'yes'")
+        conn.execute("DELETE FROM _sqlite_migrations WHERE name = 'm034_folders'")
+    assert [no] == type_("suppress", "--list", "--json").json["refusals"]
+    (tmp_path / "one.csv").write_text(f"mail,channel,state\n{ANN},email,granted\n")
+    type_("pull")
+    assert [] == type_("suppress", "--list", "--json").json["refusals"]

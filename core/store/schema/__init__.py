@@ -19,6 +19,7 @@ from core.store.schema import lookups  # noqa: F401 - it registers its migration
 from core.store.schema import owners  # noqa: F401 - it registers its migrations
 from core.store.schema import companies  # noqa: F401 - it registers its migrations
 from core.store.schema import reading  # noqa: F401 - it registers its migrations
+from core.store.schema import folders  # noqa: F401 - it registers its migrations
 from core.store.schema.canonical import CANONICAL, TABLES
 from core.store.schema.steps import known_migrations, migrations
 
