@@ -13,7 +13,7 @@ from random import Random
 
 from core.demo.people import changes
 from core.demo.people.make import add_shop, subscribe
-from core.demo.people.model import Did, Invoice, Person, World
+from core.demo.people.model import Answer, Did, Invoice, Person, World
 
 
 def live_a_while(world: World, random: Random, span: timedelta, *, pinned: set[int], merges: bool = True) -> Mapping[str, str]:
@@ -27,8 +27,8 @@ def live_a_while(world: World, random: Random, span: timedelta, *, pinned: set[i
     free = [person for person in everyone if person.number not in pinned]
     if random.random() < 0.7:
         for person in add_shop(world, random, since=world.now - span):
-            if person.nps is not None:
-                person.nps_at = world.now - span / 2  # a survey tool tells of new answers, not of old ones by new people
+            for answer in person.answers:
+                answer.at = world.now - span / 2  # a survey tool tells of new answers, not of old ones by new people
     _use(world, random, everyone, span)
     _pay(world, random, everyone, span)
     for person in _some(random, [p for p in free if p.member_status == "subscribed" and p.member_email], 3):
@@ -63,7 +63,7 @@ def _use(world: World, random: Random, everyone: list[Person], span: timedelta) 
     for person in _some(random, [p for p in users if not any(d.name == "Payment Set Up" for d in p.did)], 3):
         did(person, "Payment Set Up", provider="card")
     for person in _some(random, users, 4):
-        person.nps, person.nps_at = random.choice((3, 7, 9)), world.now - span / 2
+        person.answers.append(Answer(random.choice((3, 7, 9)), world.now - span / 2))
 
 
 def _pay(world: World, random: Random, everyone: list[Person], span: timedelta) -> None:

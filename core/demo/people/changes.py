@@ -25,7 +25,7 @@ def mergeable(people: Sequence[Person]) -> Iterator[tuple[Person, Person]]:
     Only the CRM knew the loser, but perhaps for the e-mail tool.
     """
     for loser in people:
-        if loser.user_id or loser.customer_id or loser.other_emails or not loser.contact_id or loser.nps is not None:
+        if loser.user_id or loser.customer_id or loser.other_emails or not loser.contact_id or loser.answers:
             continue
         if loser.member_status != "subscribed" or loser.member_email not in (None, loser.email):
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from random import Random
 
-from core.demo.people.model import Did, Invoice, Person, Shop, Subscription, World
+from core.demo.people.model import Answer, Did, Invoice, Person, Shop, Subscription, World
 from core.demo.people.names import CURRENCY, FIRST, INDUSTRIES, LAST, ROLES, ascii_name
 
 PLANS = {"Starter": 1900, "Growth": 7900, "Scale": 24900}
@@ -77,10 +77,8 @@ def add_person(world: World, random: Random, shop: Shop) -> Person:
             ("subscribed", "unsubscribed", "cleaned", "transactional"), weights=(84, 9, 2, 5)
         )[0]
     if person.user_id and random.random() < 0.3:
-        person.nps, person.nps_at = (
-            random.choice((2, 5, 6, 7, 8, 8, 9, 9, 10)),
-            world.now - timedelta(days=random.randint(1, 60)),
-        )
+        score = random.choice((2, 5, 6, 7, 8, 8, 9, 9, 10))
+        person.answers.append(Answer(score, world.now - timedelta(days=random.randint(1, 60))))
     world.people.append(person)
     return person
 

@@ -48,6 +48,14 @@ class Did:
 
 
 @dataclass(slots=True)
+class Answer:
+    """What somebody answered to the survey once."""
+
+    score: int
+    at: datetime
+
+
+@dataclass(slots=True)
 class Shop:
     """A customer company; *subscription* is its own, whoever of its people pays."""
 
@@ -88,8 +96,8 @@ class Person:
     subscription: Subscription | None = None
     invoices: list[Invoice] = field(default_factory=list)
     did: list[Did] = field(default_factory=list)
-    nps: int | None = None
-    nps_at: datetime | None = None
+    answers: list[Answer] = field(default_factory=list)
+    """Oldest first."""
     created_at: datetime | None = None
     merged_contacts: list[str] = field(default_factory=list)
     """CRM ids that were merged into *contact_id*."""

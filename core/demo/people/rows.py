@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from core.demo.people.model import Person, World
+from core.demo.people.model import Answer, Person, World
 from core.demo.people.names import LANGUAGE, SPELLINGS
 
 Rows = Iterator[Mapping[str, Any]]
@@ -118,12 +118,17 @@ def surveys(world: World) -> Rows:
 
 def responses(people: list[Person]) -> Rows:
     """What they answered, as the survey tool has it."""
+    for person, id_, answer in _answers(people):
+        yield {
+            "id": id_, "survey": "nps", "user_id": person.user_id, "email": person.product_email,
+            "answers": {"score": answer.score}, "submitted_at": answer.at,
+        }  # fmt: skip
+
+
+def _answers(people: list[Person]) -> Iterator[tuple[Person, str, Answer]]:
     for person in people:
-        if person.nps is not None and person.nps_at and person.user_id:
-            yield {
-                "id": f"r-{person.user_id}", "survey": "nps", "user_id": person.user_id, "email": person.product_email,
-                "answers": {"score": person.nps}, "submitted_at": person.nps_at,
-            }  # fmt: skip
+        for number, answer in enumerate(person.answers if person.user_id else ()):
+            yield person, f"r-{person.user_id}{f'-{number}' if number else ''}", answer
 
 
 def users(people: list[Person]) -> Rows:
@@ -166,10 +171,8 @@ def usage(people: list[Person]) -> Rows:
 
 def scores(people: list[Person]) -> Rows:
     """Lines of the survey's `nps.csv`."""
-    for person in people:
-        if person.nps is not None and person.nps_at and person.user_id:
-            yield {
-                "response_id": f"r-{person.user_id}", "user_id": person.user_id, "survey": SURVEY,
-                "question": QUESTION, "kind": "score", "score": person.nps,
-                "answered_at": person.nps_at.isoformat(),
-            }  # fmt: skip
+    for person, id_, answer in _answers(people):
+        yield {
+            "response_id": id_, "user_id": person.user_id, "survey": SURVEY, "question": QUESTION, "kind": "score",
+            "score": answer.score, "answered_at": answer.at.isoformat(),
+        }  # fmt: skip

@@ -41,6 +41,10 @@ class Facts:
     def mrr(self) -> Decimal:
         return sum((mrr(bill) for bill in self.bills), Decimal(0))
 
+    @property
+    def nps(self) -> int | None:
+        return next((answer.score for answer in reversed(self.person.answers) if answer.at <= self.as_of), None)
+
     def has(self, status: str) -> bool:
         return any(bill.status == status for bill in self.bills)
 
@@ -74,9 +78,9 @@ PARTITIONS: dict[str, dict[str, Callable[[Facts], bool]]] = {
         "churned": lambda f: f.has("canceled"),
     },
     "nps": {
-        "promoter": lambda f: f.person.nps is not None and f.person.nps >= 9,
-        "passive": lambda f: f.person.nps is not None and f.person.nps >= 7,
-        "detractor": lambda f: f.person.nps is not None,
+        "promoter": lambda f: f.nps is not None and f.nps >= 9,
+        "passive": lambda f: f.nps is not None and f.nps >= 7,
+        "detractor": lambda f: f.nps is not None,
     },
 }
 
