@@ -113,6 +113,7 @@ class SalesforceSandbox(Sandbox):
             for sobject, id_ in self.state.ids_of(what, loser):
                 if sobject in won:
                     self.state.merge(sobject, id_, won[sobject])
+                    self.rows.find_anew()
                 else:  # a lead and a contact cannot be merged: people do it by hand, and one of them goes
                     self.state.delete(sobject, id_)
 

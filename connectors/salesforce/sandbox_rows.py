@@ -31,6 +31,11 @@ class RowAnswers:
         """How many more times the row of a person, or a row by its id, is held by another process."""
         self.members: dict[tuple[str, str], str] = {}
 
+    def find_anew(self) -> None:
+        """Look at whose each row is now: a merge has handed some on."""
+        rows = sorted(self.state.records["CampaignMember"].values(), key=lambda row: not row["IsDeleted"])
+        self.members = {(str(r["CampaignId"]), str(r.get("ContactId") or r.get("LeadId"))): str(r["Id"]) for r in rows}
+
     def create(self, ask: Ask) -> Reply:
         values = ask.json()
         if ask.params["sobject"] != "Campaign" or not isinstance(values, dict):

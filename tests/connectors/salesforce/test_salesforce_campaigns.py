@@ -375,3 +375,18 @@ def test_a_made_campaign_without_an_id_is_not_understood(
 
     with pytest.raises(ProtocolError):
         campaign.create(api, "VIP", [])
+
+
+def test_a_place_that_a_merge_handed_on_is_no_second_one(org: Callable[..., Any], campaign: Campaign) -> None:
+    """The winner is a member already, by the loser's row; sent again they are refused, and are taken out once."""
+    api = org()
+    people(api, contacts=[1, 2])
+    made = campaign.create(api, "VIP", [])
+    campaign.apply(api, made, adds(contact(api, 1)), [])
+    api.sandbox.merge("people", "1", "2")
+    assert {"2"} == there(api)
+
+    assert [Verdict.NOOP] == verdicts(campaign.apply(api, made, adds(contact(api, 2)), []))
+    assert 1 == len(rows(api))
+    campaign.apply(api, made, [], [contact(api, 2)])
+    assert set() == there(api)
