@@ -27,6 +27,7 @@ RESOLVE_WAIT_S: Final = 120.0
 PULL_WAIT_S: Final = 120.0
 """How long a sync waits for somebody else who pulls what it needs."""
 RESOLVE: Final = "resolve"
+_PLANNED: Final = "SELECT max(planned_at) FROM audiences"
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,15 +225,15 @@ def resolve_now(hub: Hub, store: Store) -> datetime:
     """
     Find out who is who, and return the time as of which that holds.
 
-    One process at a time does this, at a time later than that of any plan carried out: so whatever changes from then on is
-    later than the plans made now, and found by the next.
+    One process at a time does this, at a time later than that of any plan carried out, or made and still on its way: so
+    whatever changes from then on is later than the plans made now, and found by the next, also when a clock is set back.
     """
     waited = 0.0
     while True:
         try:
             with leases.hold(hub.path, RESOLVE, hub.clock):
-                planned = store.conn.execute("SELECT max(planned_at) FROM audiences").fetchone()[0]
-                at = hub.clock() if planned is None else max(hub.clock(), from_us(planned) + MICROSECOND)
+                looked = max(runs.last_evaluated(store.conn), store.conn.execute(_PLANNED).fetchone()[0] or 0)
+                at = max(hub.clock(), from_us(looked) + MICROSECOND)
                 resolve(store, hub.config, at=at)
                 return at
         except LeaseLost:

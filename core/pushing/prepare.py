@@ -27,8 +27,8 @@ from core.pushing.follow import changed_between, changed_since, follow, follow_r
 from core.pushing.record import Recorder
 from core.pushing.recover import recover
 from core.pushing.targets import Target
-from core.store import Store, audiences, holds, runs
-from core.store.audiences import COMPANY
+from core.store import Store, audiences, holds, intents, runs
+from core.store.audiences import COMPANY, AudienceRow
 from core.store.leases import Lease
 from core.store.letters import forget_dropped
 from core.upkeep import restored
@@ -55,12 +55,13 @@ def _case(delivery: Delivery, target: Target, lease: Lease | None, run_id: int |
     wanted = delivery.evaluation.sets.get(target.set_name, BitMap())
     changed = BitMap()
     if bound.row is not None:
-        changed = changed_since(store.conn, bound.row)
-        changed = changed | follow(store, bound.row, target.audience, changed=changed)
-        follow_records(store, bound.row, target.audience, wanted=wanted)
+        changed = _followed(store, bound.row, target, wanted)
         if not held and bound.held is None:
             if lease is not None and run_id is not None:
+                left = intents.any_open(store.conn, bound.row.id)
                 recover(_recorder(delivery, target, bound, lease, run_id, first_run), target.audience, api=api)
+                if left:  # who was on the way may be somebody else by now, too
+                    changed = changed | _followed(store, bound.row, target, wanted)
                 with store.atomic() as conn:
                     forget_dropped(conn, bound.row.id, wanted)
             bound = foreign.read_foreign(store, target, bound, api=api, at=delivery.as_of, leased=lease is not None)
@@ -82,6 +83,14 @@ def _case(delivery: Delivery, target: Target, lease: Lease | None, run_id: int |
         memory=delivery.asked.setdefault(_asking(target), {}),
         definition=delivery.definitions.sets[target.set_name].definition,
     )
+
+
+def _followed(store: Store, row: AudienceRow, target: Target, wanted: BitMap) -> BitMap:
+    """Have the ledger go with the people and their records; return of whom anything may have changed."""
+    changed = changed_since(store.conn, row)
+    changed = changed | follow(store, row, target.audience, changed=changed)
+    follow_records(store, row, target.audience, wanted=wanted)
+    return changed
 
 
 def _asking(target: Target) -> tuple[str, str, str]:

@@ -118,6 +118,9 @@ class Recorder:
             if state is not None:
                 put.append(self._entry(conn, member, outcome, state))
         touched = ledger.drop(conn, self.row.id, drop)
+        # by the object that was asked for: where the answer names another, the vendor has made that one of it
+        sent = {m.member_key: m.ref.remote_id for m, _ in final if m.op is Op.ADD}
+        touched |= succession.set_aside(conn, self.row.id, {entry.member_key: sent[entry.member_key] for entry in put})
         put_for = ledger.put(conn, self.row.id, put, sync=self.label, run_id=self.run_id, at=at)
         gone = BitMap([e.profile_id for e in before.values() if e.profile_id is not None])
         return touched | put_for | gone

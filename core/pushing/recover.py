@@ -83,7 +83,8 @@ def _doubt(conn: sqlite3.Connection, recorder: Recorder, intent: Intent, at: int
             doubtful.append(_unsure_add(conn, recorder, member, old if ours else None))
         elif old is not None and ours:
             doubtful.append(ledger.unsure(old))
-    touched = ledger.put(conn, recorder.row.id, doubtful, sync=intent.sync, run_id=intent.run_id, at=at)
+    touched = succession.set_aside(conn, recorder.row.id, {entry.member_key: str(entry.remote_id) for entry in doubtful})
+    touched |= ledger.put(conn, recorder.row.id, doubtful, sync=intent.sync, run_id=intent.run_id, at=at)
     intents.settle(conn, intent.id, [(m, UNKNOWN, "never answered") for m in intent.members], at=at)
     settled = BitMap([m.profile_id for m in intent.members if m.profile_id is not None])
     audiences.refresh(conn, recorder.row.id, touched, waiting=BitMap(), settled=settled)

@@ -122,6 +122,12 @@ def _member(row: Sequence[Any]) -> Member:
     return Member(Op(op), key, profile_id=profile_id, ref=ref, value_hash=value_hash)
 
 
+def any_open(conn: sqlite3.Connection, audience_id: int) -> bool:
+    """Return whether anything that was sent, or was about to be, has no answer yet."""
+    row = conn.execute("SELECT 1 FROM intents WHERE audience_id = ? AND settled_at IS NULL LIMIT 1", (audience_id,)).fetchone()
+    return row is not None
+
+
 def any_written(conn: sqlite3.Connection, audience_id: int) -> bool:
     """Return whether anything was ever about to be sent to an audience."""
     return conn.execute("SELECT 1 FROM intents WHERE audience_id = ? LIMIT 1", (audience_id,)).fetchone() is not None

@@ -133,6 +133,13 @@ def newest(conn: sqlite3.Connection) -> int:
     return int(conn.execute("SELECT coalesce(max(id), 0) FROM runs").fetchone()[0])
 
 
+def last_evaluated(conn: sqlite3.Connection) -> int:
+    """Return as of when everybody was last looked at (microseconds), 0 if never."""
+    asked = "SELECT started_at FROM runs WHERE kind = 'evaluate' AND name = 'all' ORDER BY id DESC LIMIT 1"
+    row = conn.execute(asked).fetchone()
+    return 0 if row is None else int(row[0])
+
+
 def began_after(conn: sqlite3.Connection, kind: str, name: str, *, after: int, but: int) -> bool:
     """Return whether a run of *name* later than the run *after* was begun, other than *but*."""
     row = conn.execute(

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from pyroaring import BitMap
 
 from core.contract.audiences import Of
+from core.store import ledger
 from core.store.audiences import PERSON, text_chunks
 from core.store.ledger import Entry
 
@@ -42,6 +44,23 @@ def rename(conn: sqlite3.Connection, audience_id: int, old_key: str, new: Entry)
         (new.member_key, new.profile_id, audience_id, old_key),
     )
     return BitMap([profile for profile in (row and row[0], new.profile_id) if profile is not None])
+
+
+def set_aside(conn: sqlite3.Connection, audience_id: int, put: Mapping[str, str]) -> BitMap:
+    """
+    Before rows are written under the keys *put*, each of an object: keep those of other objects of ours, by their objects.
+
+    A key may have gone over to somebody else while its member was on the way. Who was put in under it is in the list as well,
+    by our doing, and nobody would take them out.
+    """
+    touched = BitMap()
+    for key, old in ledger.of_keys(conn, audience_id, put).items():
+        if old.state not in ledger.OURS or old.remote_id in (None, put[key]):
+            continue
+        own = replace(old, member_key=f"{ledger.REMOTE_PREFIX}{old.remote_id}")
+        if own.member_key not in ledger.of_keys(conn, audience_id, [own.member_key]):
+            touched |= rename(conn, audience_id, key, own)
+    return touched
 
 
 def follow_aliases(conn: sqlite3.Connection, audience_id: int, *, since: int) -> BitMap:
