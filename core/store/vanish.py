@@ -24,6 +24,10 @@ from core.store.sources import Source, source
 LOST_SHARE: Final = 0.10
 LOST_COUNT: Final = 20
 _CHUNK: Final = 5000
+_NAMES: Final = (
+    "SELECT n.id FROM event_sources s JOIN event_names n ON n.name = s.name WHERE s.stream_id = ? AND s.what = 'event'"
+)
+"""SQL for the names of the events of a stream: what leads to those of some days."""
 
 
 def limit(accepted: int) -> float:
@@ -71,8 +75,7 @@ def mark_gone_slices(conn: sqlite3.Connection, of: Source, listed: Sequence[str]
 def mark_replaced(conn: sqlite3.Connection, of: Source, span: Range, slice_: str, began_run: int, now: int) -> None:
     """Collect the events in *span* that the records standing in for it did not bring again."""
     conn.execute(
-        "INSERT OR IGNORE INTO vanished SELECT stream_id, key, ?, 'replaced' FROM events WHERE name_id IN "
-        "(SELECT n.id FROM event_sources s JOIN event_names n ON n.name = s.name WHERE s.stream_id = ? AND s.what = 'event') "
+        f"INSERT OR IGNORE INTO vanished SELECT stream_id, key, ?, 'replaced' FROM events WHERE name_id IN ({_NAMES}) "
         "AND time >= ? AND time < ? AND stream_id = ? AND slice = ? AND seen_run < ?",
         (now, of.id, to_us(span.start), to_us(span.end), of.id, slice_, began_run),
     )
@@ -99,10 +102,30 @@ def settle(conn: sqlite3.Connection, of: Source, now: int) -> tuple[int, int]:
     """Decide over what was collected, at the clean end of a pull; return how many were deleted and how many are held."""
     count = conn.execute("SELECT count(*) FROM vanished WHERE stream_id = ?", (of.id,)).fetchone()[0]
     accepted, live = conn.execute("SELECT accepted_count, live_count FROM streams WHERE id = ?", (of.id,)).fetchone()
-    if count > limit(live if accepted is None else accepted):
+    if count > limit(live if accepted is None else accepted) or (count > LOST_COUNT and _halved(conn, of)):
         conn.execute("UPDATE streams SET held_since = coalesce(held_since, ?) WHERE id = ?", (now, of.id))
         return 0, count
     return accept(conn, of, now), 0
+
+
+def _halved(conn: sqlite3.Connection, of: Source) -> bool:
+    """
+    Whether of the events that were to be replaced more than half did not come again.
+
+    Three days of a year are less than a tenth of all there are, and everybody who did something in them.
+    """
+    gone, first, last = conn.execute(
+        "SELECT count(*), min(e.time), max(e.time) FROM vanished v CROSS JOIN events e"
+        " ON e.stream_id = v.stream_id AND e.key = v.key WHERE v.stream_id = ? AND v.reason = 'replaced'",
+        (of.id,),
+    ).fetchone()
+    if gone <= LOST_COUNT:
+        return False
+    (there,) = conn.execute(
+        f"SELECT count(*) FROM events WHERE name_id IN ({_NAMES}) AND time >= ? AND time <= ? AND stream_id = ?",
+        (of.id, first, last, of.id),
+    ).fetchone()
+    return bool(gone * 2 > there)
 
 
 def accept(conn: sqlite3.Connection, of: Source, now: int) -> int:

@@ -792,6 +792,22 @@ def test_a_range_is_replaced_by_what_came_for_it(path: Path, cut: int | None) ->
     assert ["0", "1", "2", "3", "5", "8", "90"] == [k for (k,) in world.rows("SELECT key FROM events ORDER BY key")]
 
 
+@pytest.mark.parametrize(("came", "held"), [(9, 31), (20, 0)], ids=["more than half", "half"])
+def test_a_range_of_which_most_did_not_come_again_is_asked_about(path: Path, came: int, held: int) -> None:
+    """An export that ends well and has lost most of a day: few of all events, and all who did something that day."""
+    day = Range(datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC))
+    before = [visit(i, "a@example.com", at="2026-01-01T01:00:00Z") for i in range(100, 400)]
+    of_day = [visit(i, "a@example.com", at="2026-03-01T01:00:00Z") for i in range(40)]
+    turns: list[list[Page | Exception]] = [[Page(before), Page(of_day)], *([[Page(of_day[:came], replaces=day)]] * 2)]
+    options = VISITS | {"kind": Kind.EVENT}
+    world = World(path, web=(Category.ANALYTICS, [asked_events([], turns, options)]))
+    world.pull("web")
+    for _ in range(2):
+        report = world.pull("web").streams[0]
+    assert (held, 340 if held else 320) == (report.held, world.one("SELECT count(*) FROM events"))
+    assert bool(held) is (world.one("SELECT held_since FROM streams") is not None)
+
+
 def asked_events(found: list[Any], turns: list[list[Page | Exception]], options: dict[str, Any]) -> Stream:
     made = asked(found, *turns)
     return stream("visits", (), options["kind"], pull=made.pull, identifiers=options["identifiers"], fields=options["fields"])
