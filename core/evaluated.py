@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from core.clock import from_us
@@ -72,9 +73,12 @@ class Evaluations:
         as_of = resolve_now(hub, store)
         definitions = hub.definitions(store)
         ensure_indexes(store, definitions)
-        evaluation = evaluate(store, definitions, as_of=as_of, keep=True)
+        look = partial(seen, store.conn, before, config=hub.config, now=min(as_of, hub.clock()))
+        looked: list[Sources] = []
+        # in its very snapshot: who begins to read a source a moment later has not touched what it is made from
+        evaluation = evaluate(store, definitions, as_of=as_of, keep=True, beside=lambda: looked.append(look()))
         taken = leaves.taken(store.conn)
-        sources = seen(store.conn, before, config=hub.config, now=min(as_of, hub.clock()))
+        (sources,) = looked
         changed = record(hub, store, definitions, evaluation)
         found = Evaluated(definitions, evaluation, changed=changed, after_run=after_run, sources=sources)
         # else somebody wrote in between, or is about to, and nobody shares it

@@ -8,7 +8,7 @@ includes people without a value. How a leaf is asked is `compile`'s business.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime
@@ -70,12 +70,14 @@ def evaluate(
     names: Iterable[str] | None = None,
     keep: bool = False,
     reuse: bool = True,
+    beside: Callable[[], None] = lambda: None,
 ) -> Evaluation:
     """
     Return the members of the sets called *names* (all, if None) as they were at *as_of*.
 
     What an earlier evaluation kept is brought up to date where that gives the same; *reuse* switches that off. *keep* leaves
-    the leaves of this one for the next, and is for whoever evaluates all sets.
+    the leaves of this one for the next, and is for whoever evaluates all sets. *beside* may read what else is so in the very
+    snapshot that is evaluated.
 
     A set that names a source field which vanished or changed its type fails, and so does whatever names that set; if it is
     under the workspace's `exclude`, everything fails: rather nobody than staff.
@@ -86,6 +88,7 @@ def evaluate(
         if keep:
             watch(store)
         with snapshot(store) as readers:
+            beside()
             run = _Run(store, definitions, as_of, wanted, readers, reuse=reuse)
             evaluation = run.evaluation(wanted, readers)
             taken = taken_now(store.conn, run.facts)

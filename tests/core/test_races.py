@@ -16,6 +16,7 @@ from support.place import place
 from support.story import Story, held, ids, skips
 from support.world import load_everything
 
+from core import evaluated
 from core.contract import Category, Change, Fault, Page, Ref
 from core.errors import LeaseLost, TransientError
 from core.forget.flow import Wish, forget
@@ -23,6 +24,7 @@ from core.planning.approve import approve
 from core.pulling.fill import Event, pull
 from core.pushing.whole import Whole
 from core.run import SyncReport, plan, sync
+from core.segments.evaluate import Evaluation, evaluate
 from core.store import Store, audiences, leases, refusals
 from core.store.runs import Status
 
@@ -375,6 +377,24 @@ def test_nobody_is_moved_by_what_somebody_else_has_half_read(tmp_path: Path, gua
     assert ["1"] == story.vendor.moved()
     assert Status.DONE == story.sync().status
     assert ids(1, 10, 11, *range(13, 25)) == story.there()
+
+
+def test_a_pull_that_begins_once_everybody_was_looked_at_holds_nobody_up(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one pull follows upon another there would be no moment left for a sync of a large store."""
+    story.people(1)
+    pull(story.hub())
+    with ExitStack() as others:
+
+        def looked_at(*given: Any, **options: Any) -> Evaluation:
+            found = evaluate(*given, **options)
+            others.enter_context(leases.hold(story.hub().path, "connection.crm", lambda: story.now))
+            with story.store() as store, store.atomic() as conn:
+                conn.execute("UPDATE streams SET reading = 99")
+            return found
+
+        monkeypatch.setattr(evaluated, "evaluate", looked_at)
+        assert Status.DONE == story.sync(pull=False).status
+    assert ids(1) == story.there()
 
 
 def test_what_was_half_read_when_it_was_looked_at_is_looked_at_once_more(tmp_path: Path) -> None:
