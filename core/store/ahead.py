@@ -106,5 +106,7 @@ def set_right(store: Store, at: datetime) -> timedelta | None:
                 (now,),
             )
         conn.execute("DROP TABLE right_times")
+        # counted, perhaps, from a time that has not come; who still wants to be left alone says so when asked
+        conn.execute("UPDATE connections SET resume_at = NULL, kept_until = NULL")
         changes.forget(conn)
     return timedelta(microseconds=ahead)

@@ -25,7 +25,8 @@ OTHERS = {
     " event_sources forgetting_steps forgettings history_begins identifiers identity_cuts pauses refusals streams.removed_at"
     " connections.removed_at",
     "looked at for lying ahead where it is read": "checkpoints budgets leases outages",
-    "set by what the vendor calls now": "connections.resume_at connections.kept_until",
+    "set by what the vendor calls now, and let go of where another bears our clock out": "connections.resume_at"
+    " connections.kept_until",
     "begun anew": "kept_state",
 }
 
@@ -66,6 +67,22 @@ def test_a_clock_that_nobody_bears_out_changes_nothing(story: Story, said: timed
     assert ids(*range(1, 15)) == story.there()
     with story.store() as store:  # for the doctor to tell
         assert ({} if said is None else {"crm": timedelta(minutes=15) - said}) == apart(store.conn)
+
+
+def test_a_pause_counted_from_a_time_that_has_not_come_is_over_once_a_vendor_bears_the_clock_out(story: Story) -> None:
+    """A vendor that says nothing of the time asked for half an hour: until then, and for five days, nobody would ask it."""
+    story.vendor.clock = story.now + timedelta(minutes=15)
+    with story.store() as store, store.atomic() as conn:
+        until = to_us(story.now + DAYS + timedelta(minutes=30))
+        conn.execute(
+            "INSERT INTO connections (name, connector, category, resume_at, kept_until) VALUES ('mail', 'm', 'email', ?1, ?1)",
+            (until,),
+        )
+    story.sync()
+
+    with story.store() as store:
+        asked = "SELECT resume_at, kept_until FROM connections WHERE name = 'mail'"
+        assert (None, None) == store.conn.execute(asked).fetchone()
 
 
 def test_what_is_let_through_goes_though_a_clock_was_ahead(story: Story) -> None:
