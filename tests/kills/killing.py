@@ -211,7 +211,11 @@ class Play:
         with Hub(load_config(self.config, {}), clock=self.clock, opener=_hurried) as hub, hub.store() as store:
             plans = plan(hub)
             skips = {
-                made.label: {str(why): _addresses(store, who) for why, who in made.skips.items() if str(why) in REPORTED}
+                made.label: {
+                    str(why): _addresses(store, set(who) - _unsure(store, made.label))
+                    for why, who in made.skips.items()
+                    if str(why) in REPORTED
+                }
                 for made in plans
             }
             wrong += [f"{made.label} would still move {made.size}" for made in plans if made.size]
@@ -242,6 +246,12 @@ class Play:
                 if did != _needed(was, there):
                     needless.append(f"{name} {audience!r}: a member was in it: {was}, is: {there}, and in between {did}")
         return moved
+
+
+def _unsure(store: Store, label: str) -> set[int]:
+    """Return who was sent and never confirmed: whoever of them said no since stays as they are, and is told of as skipped."""
+    rows = store.conn.execute("SELECT profile_id FROM ledger WHERE state = 'unsure' AND sync = ?", (label,))
+    return {row[0] for row in rows}
 
 
 def _addresses(store: Store, profiles: Iterable[int]) -> set[str]:
