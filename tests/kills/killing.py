@@ -32,6 +32,7 @@ from core.demo.said import REPORTED, evaluated_at
 from core.demo.stage import DemoClock, Stage
 from core.http import open_api
 from core.hub import Hub
+from core.pushing.targets import Target
 from core.run import plan
 from core.sandbox import as_settings, serve
 from core.store import Store, leases
@@ -212,7 +213,7 @@ class Play:
             plans = plan(hub)
             skips = {
                 made.label: {
-                    str(why): _addresses(store, set(who) - _unsure(store, made.label))
+                    str(why): _addresses(store, who) - self._arrived(store, made.target)
                     for why, who in made.skips.items()
                     if str(why) in REPORTED
                 }
@@ -221,6 +222,11 @@ class Play:
             wrong += [f"{made.label} would still move {made.size}" for made in plans if made.size]
             wrong += [f"{made.label} is held: {held.reason}" for made in plans for held in made.held]
         return wrong + compare(self.world, evaluated_at(self.folder), self.lists(), self.before, skips).wrong
+
+    def _arrived(self, store: Store, target: Target) -> set[str]:
+        """Return who was sent, never confirmed, and is there: who of them said no since is told of as skipped, and stays."""
+        rows = store.conn.execute("SELECT profile_id FROM ledger WHERE state = 'unsure' AND sync = ?", (target.label,))
+        return _addresses(store, [row[0] for row in rows]) & _lowered(self.before[target.connection], target.name)
 
     def _left_over(self) -> list[str]:
         """Look for what a dead process may have left in the store."""
@@ -246,12 +252,6 @@ class Play:
                 if did != _needed(was, there):
                     needless.append(f"{name} {audience!r}: a member was in it: {was}, is: {there}, and in between {did}")
         return moved
-
-
-def _unsure(store: Store, label: str) -> set[int]:
-    """Return who was sent and never confirmed: whoever of them said no since stays as they are, and is told of as skipped."""
-    rows = store.conn.execute("SELECT profile_id FROM ledger WHERE state = 'unsure' AND sync = ?", (label,))
-    return {row[0] for row in rows}
 
 
 def _addresses(store: Store, profiles: Iterable[int]) -> set[str]:
