@@ -23,6 +23,10 @@ _THERE: Final = """
             JOIN subjects s ON s.stream_id = t.id AND s.ref = j.value ->> 2)
         OR EXISTS (SELECT 1 FROM json_each(:profiles) j JOIN profiles p ON p.id = j.value)
         OR EXISTS (SELECT 1 FROM json_each(:members) j JOIN ledger l ON l.member_key = j.value OR l.remote_id = j.value)
+        OR EXISTS (SELECT 1 FROM json_each(:members) j JOIN intent_members m ON m.member_key = j.value OR m.remote_id = j.value)
+        OR EXISTS (SELECT 1 FROM json_each(:members) j JOIN dead_letters d ON d.key = j.value)
+        OR EXISTS (SELECT 1 FROM json_each(:identifiers) j JOIN refusals r ON r.kind = j.value ->> 0
+            AND r.value = j.value ->> 1)
 """
 
 

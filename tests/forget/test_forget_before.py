@@ -100,6 +100,28 @@ def test_the_certificate_says_which_copies_hold_them(story: ForgetStory) -> None
     assert ["nothing of what was known of them is in it", "holds them", "cannot be looked into; may hold them"] == told[:3]
 
 
+@pytest.mark.parametrize("table", ["refusals", "dead_letters", "intent_members"])
+def test_a_copy_that_knows_them_by_what_was_never_a_record_holds_them(story: ForgetStory, table: str) -> None:
+    """A no that was entered by hand, a member who was refused, a batch: each has the address, and no identifier does."""
+    story.people(1)
+    story.sync()
+    said = {
+        "refusals": "INSERT INTO refusals (kind, value, channel, source, record_key, since)"
+        " VALUES ('email', ?, 'email', 'hand', '', 1)",
+        "dead_letters": "INSERT INTO dead_letters (what, connection, key, reason, first_at, last_at)"
+        " VALUES ('member', 'crm', ?, '', 1, 1)",
+        "intent_members": "INSERT INTO intent_members (intent_id, op, member_key) SELECT max(id), 'add', ? FROM intents",
+    }
+    with story.store() as store, store.atomic() as conn:
+        conn.execute(said[table], (ANN,))
+    copy = story.folder / "copies" / "said.db"
+    copy.parent.mkdir()
+    back_up(story.folder / "tagalong.db", copy, clock=lambda: story.now)
+    story.ann()
+    story.sync()
+    assert [True] == [one["holds"] for one in story.forget().certificate["backups"]]
+
+
 def test_whoever_had_the_address_that_is_forgotten_is_told_of(story: ForgetStory) -> None:
     """Nobody has it now; that they are meant is for a person to say."""
     moved(story)
