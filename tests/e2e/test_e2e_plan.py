@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from house import MAIL_KEY, VIP, VIPS_TO_MAIL, House, address
 
+from core.clock import to_us
 from core.contract import Fault
 from core.store import leases
 
@@ -72,6 +76,22 @@ def test_what_another_process_is_at_waits_for_another_time(settled: House) -> No
         assert (True, "waiting") == tuple(h.run(*commands[0], "--json", code=3).json[key] for key in ("ok", "status"))
         h.write_config(VIP)
         assert "is at it" in h.run("retire", "vips", "--remove", "--yes", code=3).out
+
+
+def test_what_a_used_up_quota_holds_up_waits_for_another_time(settled: House) -> None:
+    """As what another process is at: nothing is sent, and a script can tell that from a failure."""
+    h = settled
+    h.people(5)
+    h.clock.advance(minutes=16)
+    path = keep(h)
+    with closing(sqlite3.connect(h.database)) as conn, conn:
+        conn.execute("UPDATE connections SET resume_at = ? WHERE name = 'mail'", (to_us(h.clock() + timedelta(hours=2)),))
+    for command in (("sync", "--plan", str(path)), ("drift", "--repair")):
+        told = h.run(*command, code=3)
+        assert "quota is used up" in told.out + told.err
+    assert {address(n) for n in range(5)} == h.tagged()
+    h.write_config(VIP)
+    assert "quota is used up" in h.run("retire", "vips", "--remove", "--yes", code=3).out
 
 
 @pytest.mark.parametrize(
